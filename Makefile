@@ -1,0 +1,47 @@
+# Everything sets itself up: a Python >= 3.10 with pip and a network to the package index is enough.
+#   make demo    run the example workflow on an embedded Perian and an embedded S3
+#   make test    ruff, mypy and the whole test suite
+#   make lock    resolve requirements/*.txt anew (needs uv)
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check lock clean
+
+demo: $(VENV)/.sandbox
+	$(BIN)/perian-shim demo
+
+test: check
+	$(BIN)/python -m pytest -n 2
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/mypy tests examples
+
+$(BIN)/python:
+	$(PYTHON) tools/make_venv.py $(VENV)
+
+$(VENV)/.sandbox: requirements/sandbox.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --require-hashes -r $<
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --require-hashes -r $<
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $(VENV)/.sandbox $@
+
+LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --generate-hashes \
+        --no-header --no-emit-index-url --no-annotate
+
+lock:
+	$(LOCK) --group build --extra dev -o requirements/dev.txt
+	$(LOCK) --group build --extra sandbox -c requirements/dev.txt -o requirements/sandbox.txt
+	$(LOCK) -c requirements/dev.txt -o requirements/executor.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

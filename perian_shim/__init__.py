@@ -1,0 +1,1 @@
+"""Run Flyte tasks on the Perian GPU platform, with nothing deployed in the Flyte backend."""
