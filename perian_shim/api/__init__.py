@@ -1,0 +1,65 @@
+"""The Perian REST API: client, records and errors. Knows nothing of Flyte.
+
+``PerianClient`` makes one call per method; ``CreateJobRequest`` and its parts are what it sends,
+``Job``, ``InstanceType``, ``AcceleratorType`` and ``Page`` what it returns; every failure is one of
+the errors drawn in ``perian_shim.api.errors``.
+"""
+
+from perian_shim.api.client import PerianClient
+from perian_shim.api.errors import (
+    ApiError,
+    ApiTimeout,
+    ClientConfigError,
+    InstanceTypeNotFound,
+    InsufficientCredit,
+    InvalidRequest,
+    JobAlreadyDone,
+    JobNotFound,
+    MalformedResponse,
+    PerianError,
+    RateLimited,
+    Redirected,
+    ServerFault,
+    TlsFailure,
+    TransportError,
+    Unauthorized,
+)
+from perian_shim.api.job_request import (
+    ContainerFile,
+    CreateJobRequest,
+    DockerRun,
+    RegistryCredentials,
+    Requirements,
+)
+from perian_shim.api.models import AcceleratorType, InstanceType, Job, JobStatus, Page, Price
+
+__all__ = [
+    "AcceleratorType",
+    "ApiError",
+    "ApiTimeout",
+    "ClientConfigError",
+    "ContainerFile",
+    "CreateJobRequest",
+    "DockerRun",
+    "InstanceType",
+    "InstanceTypeNotFound",
+    "InsufficientCredit",
+    "InvalidRequest",
+    "Job",
+    "JobAlreadyDone",
+    "JobNotFound",
+    "JobStatus",
+    "MalformedResponse",
+    "Page",
+    "PerianClient",
+    "PerianError",
+    "Price",
+    "RateLimited",
+    "Redirected",
+    "RegistryCredentials",
+    "Requirements",
+    "ServerFault",
+    "TlsFailure",
+    "TransportError",
+    "Unauthorized",
+]

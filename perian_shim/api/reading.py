@@ -1,0 +1,146 @@
+"""Reading JSON from outside: tolerant of what is missing or unknown, strict about shapes.
+
+``Fields`` wraps one JSON object and knows where in the answer it is. A key that is missing or null
+reads as None (or as empty); a value of another type raises ``MalformedResponse`` naming the field
+and the types, never the value, which may be a secret. Times without an offset are UTC.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+
+from perian_shim.api.errors import MalformedResponse
+
+# datetime.fromisoformat of Python 3.10 knows neither "Z" nor fractions of other than 3 or 6 digits.
+_TIME = re.compile(
+    r"(?P<day>\d{4}-\d{2}-\d{2})[T ](?P<time>\d{2}:\d{2}:\d{2})(?:[.,](?P<fraction>\d+))?\s*"
+    r"(?P<offset>Z|z|[+-]\d{2}(?::?\d{2})?)?"
+)
+_MICROSECOND_DIGITS = 6
+
+JSON_NAMES: dict[type, str] = {
+    dict: "an object",
+    list: "a list",
+    str: "text",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
+
+
+def malformed(where: str, expected: str, value: object) -> MalformedResponse:
+    """Return the error for one field: its place, what was expected, what is there instead."""
+    found = JSON_NAMES.get(type(value), type(value).__name__)
+    return MalformedResponse(f"The answer's field {where} should be {expected} but is {found}.")
+
+
+class Fields:
+    """One JSON object of an answer.
+
+    Args:
+        value: what should be the object.
+        where: its place in the answer, for messages.
+
+    Raises:
+        MalformedResponse: ``value`` is no object.
+    """
+
+    def __init__(self, value: object, where: str) -> None:
+        if not isinstance(value, Mapping):
+            raise malformed(where, "an object", value)
+        self.values: Mapping[str, object] = value
+        self.where = where
+
+    def place(self, key: str) -> str:
+        """Return a key's place in the answer."""
+        return f"{self.where}.{key}"
+
+    def text(self, key: str) -> str | None:
+        """Return text."""
+        value = self.values.get(key)
+        if value is None or isinstance(value, str):
+            return value
+        raise malformed(self.place(key), "text", value)
+
+    def required_text(self, key: str) -> str:
+        """Return text that must be there and not be empty."""
+        value = self.text(key)
+        if not value:
+            raise MalformedResponse(f"The answer's field {self.place(key)} is missing or empty.")
+        return value
+
+    def count(self, key: str) -> int | None:
+        """Return a whole number."""
+        value = self.values.get(key)
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+            return value
+        raise malformed(self.place(key), "a whole number", value)
+
+    def flag(self, key: str) -> bool | None:
+        """Return a boolean."""
+        value = self.values.get(key)
+        if value is None or isinstance(value, bool):
+            return value
+        raise malformed(self.place(key), "a boolean", value)
+
+    def number(self, key: str) -> Decimal | None:
+        """Return a finite number, given as such or as text."""
+        value = self.values.get(key)
+        if value is None or value == "":
+            return None
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+            try:
+                number = Decimal(str(value).strip())
+            except InvalidOperation:
+                number = Decimal("NaN")
+            if number.is_finite():
+                return number
+        raise malformed(self.place(key), "a finite number", value)
+
+    def moment(self, key: str) -> datetime | None:
+        """Return an ISO 8601 time, with its offset or else in UTC."""
+        value = self.text(key)
+        if not value:
+            return None
+        try:
+            return parse_time(value)
+        except ValueError:
+            raise malformed(self.place(key), "an ISO 8601 time", value) from None
+
+    def child(self, key: str) -> "Fields":
+        """Return an object, empty if it is missing."""
+        value = self.values.get(key)
+        return Fields({} if value is None else value, self.place(key))
+
+    def items(self, key: str) -> list[object]:
+        """Return a list, empty if it is missing."""
+        value = self.values.get(key)
+        if value is None:
+            return []
+        if isinstance(value, list):
+            return value
+        raise malformed(self.place(key), "a list", value)
+
+
+def parse_time(text: str) -> datetime:
+    """Return the time that ISO 8601 text means, always aware; digits beyond microseconds are cut.
+
+    Raises:
+        ValueError: the text is no such time.
+    """
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        message = f"not an ISO 8601 time: {text!r}"
+        raise ValueError(message)
+    fraction = (match["fraction"] or "")[:_MICROSECOND_DIGITS].ljust(_MICROSECOND_DIGITS, "0")
+    offset = match["offset"] or "Z"
+    if offset in "Zz":
+        offset = "+00:00"
+    digits = offset[1:].replace(":", "").ljust(4, "0")
+    return datetime.fromisoformat(
+        f"{match['day']}T{match['time']}.{fraction}{offset[0]}{digits[:2]}:{digits[2:]}"
+    )

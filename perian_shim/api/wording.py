@@ -1,0 +1,108 @@
+"""Turning what a server says into a short, safe piece of an error message.
+
+Redacted first, then cleaned (no control characters, one line), then cut: a secret must not survive
+as the piece before a cut. HTML pages shrink to their visible head. A validation error's list shows
+where and what, never the input that it echoes.
+"""
+
+import html
+import json
+import re
+import urllib.parse
+from collections.abc import Iterable, Mapping
+
+MAX_TEXT = 1000
+"""Longest text of a server in a message, in characters."""
+
+MAX_FOREIGN_TEXT = 300
+"""The same for pages and other text that the API itself would not send."""
+
+REDACTED = "[redacted]"
+
+_SHORTEST_HIDDEN = 4  # hiding every "1" or "ab" would garble the text and protect nothing
+_INVISIBLE_HTML = re.compile(
+    r"<(script|style)\b.*?(</\1\s*>|\Z)|<!--.*?(-->|\Z)", re.DOTALL | re.IGNORECASE
+)
+_TAG = re.compile(r"<[^>]*(>|\Z)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
+
+
+class Redactor:
+    """Takes confidential values out of text: as they are, and as URLs, JSON and HTML show them.
+
+    Args:
+        always: values that are hidden however short they are.
+        values: values that are hidden unless they are so short that nothing is gained.
+    """
+
+    def __init__(self, always: Iterable[str], values: Iterable[str] = ()) -> None:
+        hidden = {*always, *(value for value in values if len(value) >= _SHORTEST_HIDDEN)}
+        forms = {form for value in hidden if value for form in disguises(value)}
+        self._forms = sorted(forms, key=len, reverse=True)
+
+    def __repr__(self) -> str:
+        return f"Redactor({len(self._forms)} forms)"
+
+    def __call__(self, text: str) -> str:
+        """Return ``text`` without any of the values."""
+        for form in self._forms:
+            text = text.replace(form, REDACTED)
+        return text
+
+
+def disguises(value: str) -> set[str]:
+    """Return the forms in which a server may echo a value."""
+    return {
+        value,
+        urllib.parse.quote(value),
+        urllib.parse.quote_plus(value),
+        json.dumps(value)[1:-1],
+        html.escape(value),
+    }
+
+
+def tidy(text: str, limit: int = MAX_TEXT) -> str:
+    """Return text as one line without control characters, at most ``limit`` characters long."""
+    line = _CONTROL.sub(" ", text).strip()
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def foreign_text(body: bytes, redact: Redactor) -> str:
+    """Return the head of a body that is no JSON."""
+    text = body.decode("utf-8", "replace")
+    if text.lstrip()[:1] == "<":
+        text = html.unescape(_TAG.sub(" ", _INVISIBLE_HTML.sub(" ", text)))
+    return tidy(redact(text), MAX_FOREIGN_TEXT)
+
+
+def detail_text(detail: object) -> str:
+    """Return what a ``detail`` field says; of a list of validation errors the places and causes."""
+    if detail is None:
+        return ""
+    if isinstance(detail, str):
+        return detail
+    if isinstance(detail, list) and all(isinstance(entry, Mapping) for entry in detail):
+        return "; ".join(validation_text(entry) for entry in detail)
+    return json.dumps(detail, ensure_ascii=False)
+
+
+def validation_text(entry: Mapping[str, object]) -> str:
+    """Return ``body.timeout_seconds: Input should be …`` from one validation error."""
+    loc = entry.get("loc")
+    place = ".".join(str(part) for part in loc) if isinstance(loc, list) else ""
+    cause = str(entry.get("msg") or entry.get("type") or "invalid")
+    return f"{place}: {cause}" if place else cause
+
+
+def server_words(document: Mapping[str, object], redact: Redactor) -> tuple[str, str]:
+    """Return what an error body says: its detail alone (else its message), and both together."""
+    message = document.get("message")
+    general = tidy(redact(message), MAX_FOREIGN_TEXT) if isinstance(message, str) else ""
+    detail = tidy(redact(detail_text(document.get("detail"))), MAX_TEXT - MAX_FOREIGN_TEXT)
+    if not general and not detail:
+        foreign = tidy(redact(json.dumps(document, ensure_ascii=False)), MAX_FOREIGN_TEXT)
+        return foreign, foreign
+    parts = [part for part in (general, detail) if part]
+    if general in detail:
+        parts = [detail]
+    return detail or general, ": ".join(parts)
