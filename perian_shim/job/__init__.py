@@ -1,0 +1,22 @@
+"""What runs inside a container task's job, where the user's image holds nothing of ours.
+
+The files below are sent with the job request and put side by side in one directory together with
+`plan`, which says what to download, run and upload; run.sh's head describes it. They are data here:
+nothing in this package is imported by the rest of perian_shim, and run.sh, transports.sh and
+transfer.py need only a POSIX shell, the usual small tools, and one of python3, curl, GNU wget or
+busybox wget.
+"""
+
+import importlib.resources
+
+ASSETS = ("run.sh", "transports.sh", "transfer.py")
+"""Names of the files that a job needs, all of them, in the directory of its plan."""
+
+
+def read_asset(name: str) -> bytes:
+    """The content of one of `ASSETS`.
+
+    Raises:
+        FileNotFoundError: This installation of perian-shim lacks the file.
+    """
+    return importlib.resources.files(__name__).joinpath(name).read_bytes()

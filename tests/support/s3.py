@@ -1,0 +1,103 @@
+"""A real S3 server (moto's, in a thread of this process), one for the whole session.
+
+Every test takes a bucket of its own with `new_bucket`. URLs and POST policies are made by boto3
+with signature version 4, as the product does it; moto does not check signatures, so what a refusal
+looks like is tested against `support.faulty`.
+"""
+
+import atexit
+import functools
+import itertools
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import boto3
+import botocore.config
+from moto.server import ThreadedMotoServer
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+REGION = "us-east-1"
+ACCESS_KEY = "test-access-key"
+SECRET_KEY = "test-secret-key"
+GIB = 1024**3
+
+bucket_numbers = itertools.count(1)
+
+
+@functools.cache
+def s3_endpoint() -> str:
+    """The URL of the session's S3 server; the first call starts it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server.start()
+    atexit.register(server.stop)
+    host, port = server.get_host_and_port()
+    return f"http://{host}:{port}"
+
+
+@functools.cache
+def s3_client() -> "S3Client":
+    """A client of the session's S3 server."""
+    return boto3.client(
+        "s3",
+        endpoint_url=s3_endpoint(),
+        region_name=REGION,
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY,
+        config=botocore.config.Config(
+            signature_version="s3v4", s3={"addressing_style": "path"}, proxies={}
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """One test's bucket."""
+
+    name: str
+
+    def put(self, key: str, content: bytes) -> None:
+        s3_client().put_object(Bucket=self.name, Key=key, Body=content)
+
+    def get(self, key: str) -> bytes:
+        with s3_client().get_object(Bucket=self.name, Key=key)["Body"] as body:
+            return body.read()
+
+    def keys(self, prefix: str = "") -> set[str]:
+        pages = (
+            s3_client().get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+        )
+        return {item["Key"] for page in pages for item in page.get("Contents", [])}
+
+    def url(self, key: str) -> str:
+        """A presigned GET URL, good for an hour."""
+        return s3_client().generate_presigned_url(
+            "get_object", Params={"Bucket": self.name, "Key": key}, ExpiresIn=3600
+        )
+
+    def post(self, prefix: str) -> tuple[str, Mapping[str, str]]:
+        """URL and form fields of a presigned POST for any key below `prefix`, good for an hour."""
+        answer = s3_client().generate_presigned_post(
+            self.name,
+            prefix + "${filename}",
+            Conditions=[
+                ["starts-with", "$key", prefix],
+                ["content-length-range", 0, 5 * GIB],
+                {"success_action_status": "204"},
+            ],
+            Fields={"success_action_status": "204"},
+            ExpiresIn=3600,
+        )
+        fields = {name: str(value) for name, value in answer["fields"].items() if name != "key"}
+        return answer["url"], fields
+
+
+def new_bucket() -> Bucket:
+    """An empty bucket that nobody else uses."""
+    name = f"bucket-{next(bucket_numbers)}"
+    s3_client().create_bucket(Bucket=name)
+    return Bucket(name)

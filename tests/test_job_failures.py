@@ -1,0 +1,300 @@
+"""What is tried again, what is not, what a failure says, and what it never says."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.certificate import make_certificate
+from support.faulty import Answer, Behaviour, Seen, faulty_server, s3_error
+from support.s3 import Bucket, new_bucket
+from support.wrapper import TRANSPORTS, Ended, Job, make_image, result_of
+
+SECRET = "f00dfeedc0ffee"
+QUERY = f"?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature={SECRET}"
+FIELDS = {"policy": f"cG9saWN5{SECRET}", "x-amz-signature": SECRET}
+EXPIRED = s3_error(
+    "AccessDenied",
+    "Request has expired",
+    f"<SignatureProvided>{SECRET}</SignatureProvided><Resource>/x{QUERY}</Resource>",
+)
+RESULT = b"_perian/result.json"
+
+
+@pytest.fixture
+def bucket() -> Bucket:
+    return new_bucket()
+
+
+@pytest.fixture(params=TRANSPORTS)
+def job(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Job]:
+    """A job in each kind of image. Its signatures must not appear in its log, whatever happens."""
+    job = Job(tmp_path, make_image(tmp_path, request.param))
+    yield job
+    assert job.ends
+    for ended in job.ends:
+        assert SECRET not in ended.out + ended.err
+    assert job.left_behind() == []
+
+
+def in_turn(*answers: Answer) -> Callable[[Seen], Answer]:
+    """One answer after the other, the last one for ever."""
+    left = list(answers)
+    return lambda _: left.pop(0) if len(left) > 1 else left[0]
+
+
+def download_from(job: Job, behave: Behaviour) -> tuple[Ended, int]:
+    """Run a job that downloads one file; how it ended, and how many requests there were."""
+    with faulty_server(behave) as server:
+        job.add("get", job.work / "in", f"{server.url}/a/b{QUERY}")
+        ended = job.run("/bin/echo", "ran")
+    return ended, len(server.seen)
+
+
+def upload_to(job: Job, behave: Behaviour, script: str, *, unread: bool = False) -> Ended:
+    with faulty_server(behave, refuse_unread=unread) as server:
+        job.add("output", "x", job.work / "x")
+        job.post_with(f"{server.url}/bucket{QUERY}", FIELDS)
+        return job.shell(script)
+
+
+def test_a_server_error_is_tried_again(job: Job) -> None:
+    unwell = Answer(500, s3_error("InternalError", "We encountered an internal error."))
+
+    ended, requests = download_from(job, in_turn(unwell, unwell, Answer(body=b"content")))
+
+    assert (ended.code, ended.out, requests) == (0, "ran\n", 3)
+    assert (job.work / "in").read_bytes() == b"content"
+    assert "HTTP status 500" in ended.err
+    assert "attempt 2 of 4" in ended.err
+
+
+def test_after_four_attempts_a_download_has_failed(job: Job) -> None:
+    ended, requests = download_from(job, lambda _: Answer(503))
+
+    assert (ended.code, ended.out, requests) == (65, "", 4)
+    last = ended.err.splitlines()[-1]
+    assert f"could not download {job.work}/in from http://localhost:" in last
+    assert "/a/b: HTTP status 503" in last
+    assert last.endswith("exit code 65")
+
+
+def test_a_refused_download_is_not_tried_again(job: Job) -> None:
+    ended, requests = download_from(job, lambda _: Answer(403, EXPIRED))
+
+    assert (ended.code, ended.out, requests) == (65, "", 1)
+    assert "HTTP status 403" in ended.err
+    if job.image.transport != "busybox":  # its wget hides the body
+        assert "AccessDenied: Request has expired" in ended.err
+    assert list(job.work.iterdir()) == []
+
+
+def test_a_web_page_as_error_is_reduced_to_its_head(job: Job) -> None:
+    page = b"<html><h1>Proxy says no</h1>" + b"<p>bla</p>" * 10_000 + b"</html>"
+
+    ended, _ = download_from(job, lambda _: Answer(407, page))
+
+    assert "HTTP status 407" in ended.err
+    assert len(ended.err) < 1000
+    if job.image.transport != "busybox":
+        assert "Proxy says no" in ended.err
+
+
+def test_half_a_file_is_tried_again_and_never_seen(job: Job) -> None:
+    half = Answer(body=b"half", announced=1000)
+
+    ended, requests = download_from(job, lambda _: half)
+
+    assert (ended.code, requests) == (65, 4)
+    assert list(job.work.iterdir()) == []
+
+
+def test_a_redirect_of_a_download_is_followed(job: Job) -> None:
+    def behave(seen: Seen) -> Answer:
+        if seen.path.startswith("/a/b"):
+            return Answer(302, headers={"Location": "/elsewhere"})
+        return Answer(body=seen.path.encode())
+
+    ended, _ = download_from(job, behave)
+
+    assert ended.code == 0
+    assert (job.work / "in").read_bytes() == b"/elsewhere"
+
+
+def test_an_address_where_nobody_listens_is_named(job: Job) -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        job.add("get", job.work / "in", f"http://127.0.0.1:{port}/x{QUERY}")
+        ended = job.run("/bin/true")
+
+    assert ended.code == 65
+    assert f"http://127.0.0.1:{port}/x" in ended.err
+    assert "refused" in ended.err or "Failed to connect" in ended.err
+
+
+def test_a_target_that_is_a_directory_is_an_error(job: Job) -> None:
+    (job.work / "in").mkdir()
+
+    ended, _ = download_from(job, lambda _: Answer(body=b"content"))
+
+    assert ended.code == 65
+    assert "there is a directory of that name" in ended.err
+
+
+def test_a_failed_download_leaves_a_result(job: Job, bucket: Bucket) -> None:
+    job.post_to(bucket)
+
+    ended, _ = download_from(job, lambda _: Answer(404))
+
+    assert ended.code == 65
+    result = result_of(bucket)
+    assert result["exit_code"] == 65
+    assert "could not download" in str(result["problem"])
+    assert SECRET not in str(result)
+
+
+def test_an_upload_is_tried_again(job: Job) -> None:
+    ended = upload_to(job, in_turn(Answer(500), Answer(500), Answer(204)), 'echo 1 >"$1/x"')
+
+    assert ended.code == 0
+
+
+def test_a_refused_upload_is_66(job: Job) -> None:
+    with_policy = Answer(403, s3_error("AccessDenied", "Policy expired.", f"<A>{SECRET}</A>"))
+
+    ended = upload_to(job, lambda _: with_policy, 'echo 1 >"$1/x"')
+
+    assert ended.code == 66
+    assert "HTTP status 403 (AccessDenied: Policy expired.)" in ended.err
+    assert f"could not upload {job.work}/x to http://localhost:" in ended.err
+
+
+def test_after_a_failed_upload_the_result_says_so(job: Job) -> None:
+    results = []
+
+    def behave(seen: Seen) -> Answer:
+        if RESULT in seen.body:
+            results.append(seen.body)
+            return Answer(204)
+        return Answer(403, s3_error("AccessDenied", "Not this key."))
+
+    ended = upload_to(job, behave, 'echo 1 >"$1/x"')
+
+    assert ended.code == 66
+    (result,) = results
+    assert b'"exit_code": 66' in result
+    assert b"Not this key." in result
+
+
+# A broken pipe hides the answer from GNU wget and busybox nc.
+@pytest.mark.parametrize("transport", ["python3", "curl"])
+def test_a_large_upload_that_is_refused_at_once_says_why(tmp_path: Path, transport: str) -> None:
+    job = Job(tmp_path, make_image(tmp_path, transport))
+    no = Answer(403, s3_error("AccessDenied", "Policy expired."))
+
+    ended = upload_to(job, lambda _: no, 'head -c 30000000 /dev/zero >"$1/x"', unread=True)
+
+    assert ended.code == 66
+    assert "Policy expired." in ended.err
+
+
+def test_the_commands_exit_code_goes_before_a_failed_upload(job: Job) -> None:
+    ended = upload_to(job, lambda _: Answer(403), "exit 3")
+
+    assert ended.code == 3
+    assert "no result was left" in ended.err
+
+
+def test_a_name_with_a_control_character_is_an_error_that_names_it(
+    job: Job, bucket: Bucket
+) -> None:
+    job.add("output", "x", job.work / "x")
+    job.post_to(bucket)
+
+    ended = job.shell('mkdir "$1/x"; : >"$1/x/fine"; : >"$(printf "$1/x/new\\nline")"')
+
+    assert ended.code == 66
+    assert "output x: a name has a control character" in ended.err
+    assert "new line" in ended.err
+    assert bucket.keys() == {"run/_perian/result.json"}
+
+
+def test_a_file_above_the_policys_limit_is_an_error_that_names_it(job: Job, bucket: Bucket) -> None:
+    job.add("output", "x", job.work / "x")
+    job.post_to(bucket)
+    job.add("max_bytes", "10")
+
+    ended = job.shell('mkdir "$1/x"; echo 1 >"$1/x/small"; echo 12345678901 >"$1/x/large"')
+
+    assert ended.code == 66
+    assert f"{job.work}/x/large has 12 bytes, one upload takes at most 10" in ended.err
+    assert bucket.keys() == {"run/_perian/result.json"}
+
+
+def test_links_that_lead_nowhere_are_left_out_and_named(job: Job, bucket: Bucket) -> None:
+    job.add("output", "x", job.work / "x")
+    job.post_to(bucket)
+
+    ended = job.shell('mkdir "$1/x"; echo 1 >"$1/x/f"; ln -s nowhere "$1/x/dangling"')
+
+    assert ended.code == 0
+    assert f"{job.work}/x/dangling" in ended.err
+    assert bucket.keys("run/outputs/") == {"run/outputs/x/f"}
+
+
+@pytest.mark.parametrize("shell", ["dash", "busybox"])
+def test_links_in_a_circle_are_an_error(tmp_path: Path, bucket: Bucket, shell: str) -> None:
+    job = Job(tmp_path, make_image(tmp_path, "curl", shell))
+    job.add("output", "x", job.work / "x")
+    job.post_to(bucket)
+
+    ended = job.shell('mkdir "$1/x"; echo 1 >"$1/x/f"; ln -s . "$1/x/circle"')
+
+    assert ended.code == 66
+    assert f"output x: cannot read all of {job.work}/x" in ended.err
+
+
+@pytest.mark.parametrize("shell", ["dash", "busybox"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_https_carries_both_ways(tmp_path: Path, transport: str, shell: str) -> None:
+    certificate = make_certificate(tmp_path)
+    job = Job(tmp_path, make_image(tmp_path, transport, shell))
+    settings = tmp_path / "wgetrc"
+    settings.write_text(f"ca_certificate = {certificate.file}\n")
+    job.environment = {
+        "SSL_CERT_FILE": str(certificate.file),
+        "CURL_CA_BUNDLE": str(certificate.file),
+        "WGETRC": str(settings),
+    }
+    content = os.urandom(300_000)
+
+    def behave(seen: Seen) -> Answer:
+        return Answer(body=content) if seen.method == "GET" else Answer(204)
+
+    with faulty_server(behave, tls=certificate.context) as server:
+        job.add("get", job.work / "in", server.url + "/in")
+        job.add("output", "x", job.work / "in")
+        job.post_with(server.url + "/bucket", {"policy": "p"})
+        ended = job.run("/bin/true")
+
+    assert ended.code == 0, ended.err
+    assert (job.work / "in").read_bytes() == content
+    assert content in server.seen[1].body
+
+
+@pytest.mark.parametrize("transport", ["python3", "curl", "wget"])
+def test_a_certificate_that_is_not_trusted_is_refused_with_a_hint(
+    tmp_path: Path, transport: str
+) -> None:
+    certificate = make_certificate(tmp_path)
+    job = Job(tmp_path, make_image(tmp_path, transport))
+
+    with faulty_server(lambda _: Answer(), tls=certificate.context) as server:
+        job.add("get", job.work / "in", server.url + "/in")
+        ended = job.run("/bin/true")
+
+    assert ended.code == 65
+    assert server.seen == []
+    assert "does the image have ca-certificates?" in ended.err
