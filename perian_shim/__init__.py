@@ -1,1 +1,38 @@
-"""Run Flyte tasks on the Perian GPU platform, with nothing deployed in the Flyte backend."""
+"""Run Flyte tasks on the Perian GPU platform, with nothing deployed in the Flyte backend.
+
+Names are imported when they are first used: the resolver container needs the executor only, and
+starts for every waiting job.
+"""
+
+from typing import TYPE_CHECKING
+
+from perian_shim.version import __version__
+
+if TYPE_CHECKING:
+    from perian_shim.api.errors import PerianError
+    from perian_shim.config import PerianConfig
+    from perian_shim.executor import PerianExecutor
+    from perian_shim.task import PerianContainerTask
+
+__all__ = ["PerianConfig", "PerianContainerTask", "PerianError", "PerianExecutor", "__version__"]
+
+_HOMES = {
+    "PerianConfig": "perian_shim.config",
+    "PerianContainerTask": "perian_shim.task",
+    "PerianError": "perian_shim.api.errors",
+    "PerianExecutor": "perian_shim.executor",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    from importlib import import_module  # noqa: PLC0415 - only when a name is looked up
+
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

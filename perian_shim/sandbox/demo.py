@@ -16,11 +16,11 @@ from flytekit.core.workflow import PythonFunctionWorkflow
 from flytekit.models.literals import Literal
 from flytekit.types.file import FlyteFile
 
-from perian_shim.literals import literal_to_text
 from perian_shim.sandbox.cluster import Cluster, Store
 from perian_shim.sandbox.errors import SandboxError
 from perian_shim.sandbox.facade import Sandbox
 from perian_shim.sandbox.workflow import Step, run_workflow
+from perian_shim.values.literals import literal_to_text
 
 POLL_SECONDS = "0.5"
 """Jobs of the demo take about a second; the default pause would be most of what one sees."""

@@ -1,0 +1,222 @@
+"""What a user asks of Perian for one task: size, place, price and patience.
+
+Units: ``cores`` and ``accelerators`` are counts, ``memory`` and ``os_storage_size`` are gigabytes,
+``max_price_per_hour`` is in the currency of the offers, ``max_queued_time`` is in seconds or a
+timedelta. ``None`` leaves a point open: Perian then takes the cheapest machine that fits the rest.
+
+The first seven fields are those of flytekitplugins-perian-job, with their meaning and order.
+Everything is checked when a ``PerianConfig`` is constructed; a wrong value raises ``ConfigError``
+naming the field, what was expected and what was given.
+"""
+
+import datetime
+import math
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from decimal import Decimal
+
+from perian_shim.errors import ConfigError
+
+DEFAULT_SECRET_GROUP = "perian"  # noqa: S105 - the name of a group
+
+# Cloud machines are sold in binary gigabytes, whatever the unit is called: 64, "64G", "64GB",
+# "64Gi" and "64GiB" ask for the same machine.
+_MEMORY = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[MGT]?)(?:i?B|i)?", re.IGNORECASE)
+_GIGABYTES = {"M": Decimal(1) / 1024, "": Decimal(1), "G": Decimal(1), "T": Decimal(1024)}
+
+
+@dataclass(frozen=True)
+class PerianConfig:
+    """The requirements of a task's Perian job.
+
+    Attributes:
+        cores: number of CPU cores, at least.
+        memory: gigabytes of memory, at least: ``64``, ``"64"``, ``"64Gi"``, ``"512Mi"``.
+        accelerators: number of accelerators (GPUs).
+        accelerator_type: e.g. ``"A100"`` or ``"NVIDIA_A100_80"``; may be given without a number
+            and the other way round.
+        os_storage_size: gigabytes of disk. Perian's own default is 50.
+        country_code: two letters (ISO 3166), e.g. ``"DE"``.
+        provider: short name of the cloud provider, e.g. ``"OTC"``.
+        max_price_per_hour: the highest price per hour to accept.
+        instance_type_id: one exact instance type of Perian's catalogue (a UUID).
+        max_queued_time: how long the job may wait for a machine; a whole number is seconds.
+        secret_group: Flyte secret group that holds ``perian_organization`` and ``perian_token``.
+
+    Raises:
+        ConfigError: a field has a wrong type or value, or no requirement at all is given.
+    """
+
+    cores: int | None = None
+    memory: int | float | str | None = None
+    accelerators: int | None = None
+    accelerator_type: str | None = None
+    os_storage_size: int | None = None
+    country_code: str | None = None
+    provider: str | None = None
+    max_price_per_hour: int | float | str | Decimal | None = None
+    instance_type_id: str | None = None
+    max_queued_time: int | datetime.timedelta | None = None
+    secret_group: str = DEFAULT_SECRET_GROUP
+
+    def __post_init__(self) -> None:
+        for name in ("cores", "accelerators", "os_storage_size"):
+            check_count(name, getattr(self, name))
+        parse_memory(self.memory)
+        for name in ("accelerator_type", "provider", "secret_group"):
+            check_text(name, getattr(self, name))
+        self._set("country_code", parse_country(self.country_code))
+        self._set("max_price_per_hour", parse_price(self.max_price_per_hour))
+        self._set("instance_type_id", parse_instance_type(self.instance_type_id))
+        self._set("max_queued_time", parse_queued_time(self.max_queued_time))
+        if all(getattr(self, name) is None for name in REQUIREMENTS):
+            expected = ", ".join(REQUIREMENTS)
+            message = f"PerianConfig: expected at least one of {expected}, got none of them"
+            raise ConfigError(message)
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)  # frozen for others, not while being made
+
+    @property
+    def memory_gb(self) -> Decimal | None:
+        """``memory`` as a number of gigabytes."""
+        return parse_memory(self.memory)
+
+    @property
+    def price_limit(self) -> Decimal | None:
+        """``max_price_per_hour`` as a number."""
+        return parse_price(self.max_price_per_hour)
+
+    @property
+    def max_queued_seconds(self) -> int | None:
+        """``max_queued_time`` in whole seconds."""
+        value = self.max_queued_time
+        return math.ceil(value.total_seconds()) if isinstance(value, datetime.timedelta) else value
+
+    def to_json(self) -> dict[str, object]:
+        """Return the fields that are set, as JSON values; numbers with a fraction as text."""
+        values: dict[str, object] = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if getattr(self, field.name) is not None
+        }
+        if self.memory is not None:
+            values["memory"] = plain_number(self.memory_gb)
+        if self.max_price_per_hour is not None:
+            values["max_price_per_hour"] = plain_number(self.price_limit)
+        if self.max_queued_time is not None:
+            values["max_queued_time"] = self.max_queued_seconds
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, object]) -> "PerianConfig":
+        """Read what ``to_json`` wrote, also after a protobuf Struct made its integers floats.
+
+        Raises:
+            ConfigError: a value is wrong. Fields of newer versions are ignored.
+        """
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: whole(v) for name, v in values.items() if name in known})  # type: ignore[arg-type]  # checked by __post_init__
+
+
+REQUIREMENTS = (
+    "cores",
+    "memory",
+    "accelerators",
+    "accelerator_type",
+    "country_code",
+    "provider",
+    "max_price_per_hour",
+    "instance_type_id",
+)
+
+
+def wrong(name: str, expected: str, given: object) -> ConfigError:
+    """Return the error for one field: its name, what was expected and what was given."""
+    message = f"PerianConfig.{name}: expected {expected}, got {given!r} ({type(given).__name__})"
+    return ConfigError(message)
+
+
+def check_count(name: str, value: object) -> None:
+    """Accept ``None`` or a positive whole number."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise wrong(name, "a whole number of at least 1", value)
+
+
+def check_text(name: str, value: object) -> None:
+    """Accept ``None`` or text that is not blank."""
+    if value is None and name != "secret_group":
+        return
+    if not isinstance(value, str) or not value.strip():
+        raise wrong(name, "text that is not empty", value)
+
+
+def parse_memory(value: object) -> Decimal | None:
+    """Return gigabytes from a number or text like ``"64"``, ``"64Gi"``, ``"512Mi"``."""
+    if value is None:
+        return None
+    match = None if isinstance(value, bool) else _MEMORY.fullmatch(str(value).strip())
+    gigabytes = (
+        Decimal(match["number"]) * _GIGABYTES[match["unit"].upper()] if match else Decimal(0)
+    )
+    if gigabytes <= 0:
+        raise wrong("memory", 'gigabytes above 0, as a number or text like "64" or "64Gi"', value)
+    return gigabytes
+
+
+def parse_country(value: object) -> str | None:
+    """Return the code in capitals."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z]{2}", value):
+        raise wrong("country_code", 'two letters like "DE"', value)
+    return value.upper()
+
+
+def parse_price(value: object) -> Decimal | None:
+    """Return a positive price."""
+    if value is None:
+        return None
+    try:
+        price = Decimal(0) if isinstance(value, bool) else Decimal(str(value))
+    except ArithmeticError:
+        price = Decimal(0)
+    if not (price.is_finite() and price > 0):
+        raise wrong("max_price_per_hour", "a price above 0", value)
+    return price
+
+
+def parse_instance_type(value: object) -> str | None:
+    """Return the id in its usual spelling."""
+    if value is None:
+        return None
+    try:
+        return str(uuid.UUID(str(value)))
+    except ValueError:
+        expected = "the UUID of an instance type in Perian's catalogue"
+        raise wrong("instance_type_id", expected, value) from None
+
+
+def parse_queued_time(value: object) -> int | datetime.timedelta | None:
+    """Accept ``None``, whole seconds or a timedelta, above zero."""
+    if value is None:
+        return None
+    if isinstance(value, datetime.timedelta) and value > datetime.timedelta(0):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    raise wrong("max_queued_time", "whole seconds or a timedelta, above 0", value)
+
+
+def plain_number(value: Decimal | None) -> str | None:
+    """Write a decimal without exponent or superfluous zeros."""
+    return None if value is None else f"{value.normalize():f}"
+
+
+def whole(value: object) -> object:
+    """Undo what a protobuf Struct does to integers."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

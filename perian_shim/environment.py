@@ -1,0 +1,110 @@
+"""Every environment variable that perian-shim reads or sets: the only list of them.
+
+Three kinds. *Settings* are read in the resolver container, by ``pyflyte run`` and by the CLI; an
+empty value counts as not set. *Markers* are set by us in every job. *Flyte's* are set by Flyte's
+backend in the resolver container and handed on to container tasks, which would see them as well if
+Flyte ran their container itself.
+
+Proxies and certificate bundles are those of ``requests`` and boto3 (``HTTPS_PROXY``, ``NO_PROXY``,
+``REQUESTS_CA_BUNDLE``, ``AWS_CA_BUNDLE``); S3 endpoints and keys those of flytekit
+(``FLYTE_AWS_ENDPOINT``, ``FLYTE_AWS_ACCESS_KEY_ID``, ``FLYTE_AWS_SECRET_ACCESS_KEY``) and boto3.
+"""
+
+import math
+import os
+from collections.abc import Mapping
+
+from perian_shim.errors import ConfigError
+
+# --- settings ------------------------------------------------------------------------------------
+
+API_URL = "PERIAN_API_URL"
+"""Base URL of the Perian REST API. Default: ``https://api.perian.cloud``."""
+
+DEFAULT_API_URL = "https://api.perian.cloud"
+
+ORGANIZATION = "PERIAN_ORGANIZATION"
+"""The Perian organization, where no Flyte secret ``perian_organization`` can be had."""
+
+TOKEN = "PERIAN_TOKEN"  # noqa: S105 - the name of a variable
+"""The Perian API token, where no Flyte secret ``perian_token`` can be had."""
+
+POLL_MIN_SECONDS = "PERIAN_POLL_MIN_SECONDS"
+"""Shortest pause between two looks at a job, in seconds. Default 2."""
+
+POLL_MAX_SECONDS = "PERIAN_POLL_MAX_SECONDS"
+"""Longest pause between two looks at a job, in seconds. Default 20."""
+
+OUTAGE_SECONDS = "PERIAN_OUTAGE_SECONDS"
+"""How long the API may give no good answer while a job runs, in seconds. Default 1800."""
+
+EXECUTOR_IMAGE = "PERIAN_SHIM_IMAGE"
+"""Image of the resolver container, read when tasks are registered."""
+
+S3_PUBLIC_ENDPOINT = "PERIAN_S3_PUBLIC_ENDPOINT"
+"""S3 endpoint as rented machines reach it, when the cluster reaches it under another name."""
+
+SETTINGS = (
+    API_URL,
+    ORGANIZATION,
+    TOKEN,
+    POLL_MIN_SECONDS,
+    POLL_MAX_SECONDS,
+    OUTAGE_SECONDS,
+    EXECUTOR_IMAGE,
+    S3_PUBLIC_ENDPOINT,
+)
+
+# --- markers: set in every job -------------------------------------------------------------------
+
+JOB_KEY = "PERIAN_SHIM_KEY"
+"""The idempotency key: equal for all submissions that mean the same piece of work."""
+
+JOB_OUTPUT = "PERIAN_SHIM_OUTPUT"
+"""URI of the prefix below which this job leaves what it produced."""
+
+# --- Flyte's: set by the backend, handed on ------------------------------------------------------
+
+EXECUTION_PROJECT = "FLYTE_INTERNAL_EXECUTION_PROJECT"
+EXECUTION_DOMAIN = "FLYTE_INTERNAL_EXECUTION_DOMAIN"
+EXECUTION_ID = "FLYTE_INTERNAL_EXECUTION_ID"
+ATTEMPT_NUMBER = "FLYTE_ATTEMPT_NUMBER"
+
+HANDED_ON = (
+    EXECUTION_PROJECT,
+    EXECUTION_DOMAIN,
+    EXECUTION_ID,
+    "FLYTE_INTERNAL_EXECUTION_WORKFLOW",
+    "FLYTE_INTERNAL_TASK_PROJECT",
+    "FLYTE_INTERNAL_TASK_DOMAIN",
+    "FLYTE_INTERNAL_TASK_NAME",
+    "FLYTE_INTERNAL_TASK_VERSION",
+    ATTEMPT_NUMBER,
+)
+
+SERIALIZED_CONTEXT = "_F_SS_C"
+"""flytekit's own serialized settings: large, of use to dynamic tasks only, not for jobs."""
+
+
+def text(name: str, default: str = "", environ: Mapping[str, str] = os.environ) -> str:
+    """Return a setting's value, or ``default`` when it is unset or empty."""
+    return environ.get(name, "").strip() or default
+
+
+def seconds(name: str, default: float, environ: Mapping[str, str] = os.environ) -> float:
+    """Return a setting as a number of seconds.
+
+    Raises:
+        ConfigError: the value is no finite number above zero.
+    """
+    value = text(name, environ=environ)
+    if not value:
+        return default
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not (number > 0 and math.isfinite(number)):
+        message = f"{name}: expected a number of seconds above 0, got {value!r}"
+        raise ConfigError(message)
+    return number

@@ -1,0 +1,258 @@
+"""Every way a run can end badly: one tree, each leaf with a stable code and a Flyte outcome.
+
+::
+
+    PerianError                      anything that goes wrong in perian-shim
+    ├── ApiError ...                 one call of the REST API (perian_shim.api.errors)
+    ├── ConfigError                  PerianConfig or a setting is wrong; raised where it is written
+    ├── DefinitionError              a task is declared in a way that cannot work
+    └── TaskError                    a run ended; carries the job's id and its last log lines
+        ├── InvalidTemplate          the TaskTemplate is not one of ours, or is damaged
+        │   └── TemplateTooNew       it was made by a newer perian-shim than the executor's
+        ├── MissingSecret            a Flyte secret that is needed is not there
+        ├── InvalidInput             an input cannot be handed to a job
+        ├── InvalidCommand           the command cannot be rendered with these inputs
+        ├── StorageFailed            our own access to the object store failed
+        ├── JobRejected              Perian refused the request
+        ├── ApiUnavailable           Perian gave no good answer for too long
+        │   └── SubmissionUnclear    ... to the submission itself: a job may exist
+        ├── JobFailed                the container failed: exit code or an ``_ERROR`` file
+        ├── TransferFailed           the job could not fetch its inputs or leave its outputs
+        ├── OutputMissing            a declared output was not produced
+        ├── OutputInvalid            an output file does not hold what the task declares
+        ├── ResultMissing            the job ended well but left no result: silence is no success
+        ├── JobTimedOut              ``timeout_seconds`` passed
+        ├── QueuedTooLong            ``max_queued_time`` passed, the job was cancelled
+        ├── JobCancelled             somebody else cancelled the job
+        ├── PlatformFailed           Perian failed to run the job
+        └── StatusUnknown            the API kept naming a status that nobody knows
+
+An ``Outcome`` is what Flyte makes of an error: USER errors never retried, or retried on the task's
+``retries``; SYSTEM errors retried on the platform's own budget, or never. A user's failing program
+must not be paid for again on the platform's budget, so only faults that are not the user's are
+SYSTEM.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from perian_shim.api.errors import PerianError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an error means to Flyte.
+
+    Attributes:
+        origin: ``"USER"`` or ``"SYSTEM"``: whose fault, and so whose retry budget.
+        recoverable: whether another attempt may help.
+    """
+
+    origin: str
+    recoverable: bool
+
+
+USER_FATAL = Outcome("USER", recoverable=False)
+USER_RETRY = Outcome("USER", recoverable=True)
+SYSTEM_FATAL = Outcome("SYSTEM", recoverable=False)
+SYSTEM_RETRY = Outcome("SYSTEM", recoverable=True)
+
+
+class ConfigError(PerianError, ValueError):
+    """A ``PerianConfig`` field or an environment setting has a wrong value."""
+
+    code = "PERIAN:Config"
+    remedy = "Correct the value."
+
+
+class DefinitionError(PerianError, ValueError):
+    """A task is declared in a way that cannot work; raised while the workflow file is loaded."""
+
+    code = "PERIAN:Definition"
+    remedy = "Correct the task's definition."
+
+
+class TaskError(PerianError):
+    """A run ended badly.
+
+    Args:
+        message: what happened, and to what.
+        job_id: Perian's id of the job, once there is one.
+        log_tail: the job's last log lines.
+        remedy: what to do next; the class has a default.
+    """
+
+    code = "PERIAN:Task"
+    outcome: ClassVar[Outcome] = SYSTEM_RETRY
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        job_id: str | None = None,
+        log_tail: str = "",
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.job_id = job_id
+        self.log_tail = log_tail
+
+
+class InvalidTemplate(TaskError):
+    """The TaskTemplate's ``custom`` is not what perian-shim writes."""
+
+    code = "PERIAN:InvalidTemplate"
+    outcome = USER_FATAL
+    remedy = "Register the task again."
+
+
+class TemplateTooNew(InvalidTemplate):
+    """The TaskTemplate was written by a newer version."""
+
+    code = "PERIAN:TemplateTooNew"
+    remedy = (
+        "Use an executor image (executor_image= or PERIAN_SHIM_IMAGE) of at least the version that"
+        " registered the task."
+    )
+
+
+class MissingSecret(TaskError):
+    """A Flyte secret that is needed is not there."""
+
+    code = "PERIAN:MissingSecret"
+    outcome = USER_FATAL
+    remedy = "Create the secret in the project's namespace, or set the variable named above."
+
+
+class InvalidInput(TaskError):
+    """An input cannot be handed to a job."""
+
+    code = "PERIAN:InvalidInput"
+    outcome = USER_FATAL
+    remedy = "Pass another value."
+
+
+class InvalidCommand(TaskError):
+    """The command cannot be rendered with these inputs."""
+
+    code = "PERIAN:InvalidCommand"
+    outcome = USER_FATAL
+    remedy = "Correct the command's templates or the inputs."
+
+
+class StorageFailed(TaskError):
+    """The resolver container could not read from or write to the object store."""
+
+    code = "PERIAN:StorageFailed"
+    outcome = SYSTEM_RETRY
+    remedy = "Check the resolver container's permissions for the raw data prefix."
+
+
+class JobRejected(TaskError):
+    """Perian refused the request: another attempt would be refused as well."""
+
+    code = "PERIAN:JobRejected"
+    outcome = USER_FATAL
+    remedy = "Correct what Perian names."
+
+
+class ApiUnavailable(TaskError):
+    """Perian gave no good answer for too long."""
+
+    code = "PERIAN:ApiUnavailable"
+    outcome = SYSTEM_RETRY
+    remedy = "Check PERIAN_API_URL and the way there (proxy, egress rules), or Perian's state."
+
+
+class SubmissionUnclear(ApiUnavailable):
+    """The answer to a submission was lost: a job may or may not exist."""
+
+    code = "PERIAN:SubmissionUnclear"
+    outcome = SYSTEM_FATAL
+    remedy = (
+        "Look for a job with this PERIAN_SHIM_KEY in Perian's job list and cancel it before"
+        " launching again."
+    )
+
+
+class JobFailed(TaskError):
+    """The container failed. Flyte treats a raw container's failure the same: user, retries."""
+
+    code = "PERIAN:JobFailed"
+    outcome = USER_RETRY
+    remedy = "Read the log lines; more retries= runs it again."
+
+
+class TransferFailed(TaskError):
+    """The job could not fetch its inputs or leave its outputs."""
+
+    code = "PERIAN:TransferFailed"
+    outcome = USER_RETRY
+    remedy = "Read the [perian-shim] lines of the log."
+
+
+class OutputMissing(TaskError):
+    """A declared output was not produced."""
+
+    code = "PERIAN:OutputMissing"
+    outcome = USER_RETRY
+    remedy = "Let the program write the file, or declare the output Optional."
+
+
+class OutputInvalid(TaskError):
+    """An output file does not hold what the task declares."""
+
+    code = "PERIAN:OutputInvalid"
+    outcome = USER_RETRY
+    remedy = "Let the program write the declared type, or declare what it writes."
+
+
+class ResultMissing(TaskError):
+    """The job ended well but left no result: something swallowed the wrapper."""
+
+    code = "PERIAN:ResultMissing"
+    outcome = USER_FATAL
+    remedy = (
+        "Use an image whose ENTRYPOINT runs the command it is given, or none: the job's command"
+        " is /bin/sh and has to be started as it is."
+    )
+
+
+class JobTimedOut(TaskError):
+    """``timeout_seconds`` passed."""
+
+    code = "PERIAN:Timeout"
+    outcome = USER_RETRY
+    remedy = "Raise the task's timeout=, or ask for a bigger machine."
+
+
+class QueuedTooLong(TaskError):
+    """``max_queued_time`` passed before the job started; it was cancelled."""
+
+    code = "PERIAN:QueuedTooLong"
+    outcome = USER_RETRY
+    remedy = "Raise max_queued_time, or ask for less, elsewhere or at a higher price."
+
+
+class JobCancelled(TaskError):
+    """Somebody else cancelled the job."""
+
+    code = "PERIAN:Cancelled"
+    outcome = USER_FATAL
+    remedy = "Launch the execution again if that was a mistake."
+
+
+class PlatformFailed(TaskError):
+    """Perian failed to run the job."""
+
+    code = "PERIAN:ServerError"
+    outcome = SYSTEM_RETRY
+    remedy = "Flyte tries again by itself; if it keeps failing, ask Perian with the job's id."
+
+
+class StatusUnknown(TaskError):
+    """The API kept naming a status that nobody knows."""
+
+    code = "PERIAN:StatusUnknown"
+    outcome = SYSTEM_FATAL
+    remedy = "Look at the job in Perian's console; a newer perian-shim may know the status."

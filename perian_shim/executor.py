@@ -1,0 +1,74 @@
+"""Run time's entry: what ``pyflyte-execute`` reaches in the resolver container.
+
+``template_resolver`` turns a template's path into a shim task, ``PerianExecutor`` runs it. Nothing
+here knows how a job is made; it is the boundary to flytekit: literals in, a ``LiteralMap`` or a
+reported error out. Imports of what a run needs are delayed, because this module is also imported
+wherever a task is defined.
+"""
+
+import os
+from typing import Any
+
+from flytekit.core.context_manager import FlyteContextManager
+from flytekit.core.python_customized_container_task import TaskTemplateResolver
+from flytekit.core.shim_task import ShimTaskExecutor
+from flytekit.models.literals import Literal, LiteralMap
+from flytekit.models.task import TaskTemplate
+
+from perian_shim.api.errors import PerianError
+from perian_shim.errors import InvalidTemplate
+from perian_shim.shim import TemplateTask
+
+
+class TemplateResolver(TaskTemplateResolver):
+    """flytekit's template resolver, with a task that passes literals through."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # flytekit
+
+    def load_task(self, loader_args: list[str]) -> TemplateTask:  # type: ignore[override]  # flytekit's own does the same
+        """Load the template from ``loader_args[0]``, the executor from ``loader_args[1]``."""
+        task = super().load_task(loader_args)
+        return TemplateTask(task.task_template, task.executor_type)
+
+
+template_resolver = TemplateResolver()
+
+
+class PerianExecutor(ShimTaskExecutor[Any]):
+    """Runs one task on Perian."""
+
+    def execute_from_model(self, tt: TaskTemplate, **kwargs: object) -> LiteralMap:
+        """Submit the job, wait for it and return its outputs.
+
+        Args:
+            tt: the task's template.
+            **kwargs: the inputs as undecoded literals, as our resolver's task hands them over.
+
+        Raises:
+            PerianError: the run failed, and there is no backend to report it to.
+            FlyteUserRuntimeException: the run failed and ``error.pb`` has been written.
+        """
+        from perian_shim.report import report  # noqa: PLC0415
+        from perian_shim.run import run_task  # noqa: PLC0415
+
+        context = FlyteContextManager.current_context()
+        try:
+            return run_task(context, tt, as_literals(kwargs), os.environ)
+        except PerianError as error:
+            report(context, error)
+
+
+def as_literals(inputs: dict[str, object]) -> LiteralMap:
+    """Return the inputs as a map.
+
+    Raises:
+        InvalidTemplate: they are Python values: flytekit's own resolver was used, which guesses.
+    """
+    for name, value in inputs.items():
+        if not isinstance(value, Literal):
+            location = template_resolver.location
+            message = f"Input {name!r} arrived as a decoded {type(value).__name__}."
+            remedy = f"Use the resolver {location}, as perian-shim's tasks do by themselves."
+            raise InvalidTemplate(message, remedy=remedy)
+    return LiteralMap(literals=inputs)

@@ -1,0 +1,84 @@
+"""Telling Flyte how a run failed, exactly.
+
+``pyflyte-execute`` derives code, kind and origin from the class of an exception, and has no class
+for most of our outcomes; its message is a traceback of our own code. So ``error.pb`` is written
+here, and flytekit is then told to write nothing: that is what its ``IgnoreOutputs`` means inside a
+``FlyteUserRuntimeException``. If writing fails, that failure is raised instead, so that a missing
+``error.pb`` can never pass for success.
+"""
+
+import time
+from typing import NoReturn
+
+from flyteidl.core import errors_pb2, execution_pb2
+from flytekit.core.base_task import IgnoreOutputs
+from flytekit.core.context_manager import FlyteContext
+from flytekit.core.utils import write_proto_to_file
+from flytekit.exceptions.user import FlyteUserRuntimeException
+
+from perian_shim.api.errors import ApiError, PerianError
+from perian_shim.errors import SYSTEM_RETRY, USER_FATAL, Outcome, TaskError
+
+_ORIGINS = {
+    "USER": execution_pb2.ExecutionError.USER,
+    "SYSTEM": execution_pb2.ExecutionError.SYSTEM,
+}
+
+MAX_MESSAGE_BYTES = 100_000
+"""Flyte cuts an event's message at 102,400 bytes, in the middle; we cut before, at the end."""
+
+
+def outcome_of(error: PerianError) -> Outcome:
+    """Return what Flyte is to make of an error."""
+    if isinstance(error, TaskError):
+        return error.outcome
+    if isinstance(error, ApiError) and error.retryable:
+        return SYSTEM_RETRY
+    return USER_FATAL
+
+
+def message_of(error: PerianError) -> str:
+    """Return the text for people: what happened, to which job, what to do, the last log lines."""
+    parts = [f"[{error.code}] {error}"]
+    if isinstance(error, TaskError):
+        if error.job_id and error.job_id not in parts[0]:
+            parts.append(f"Perian job: {error.job_id}")
+        if error.log_tail:
+            parts.append(f"Last log lines:\n{error.log_tail}")
+    encoded = "\n".join(parts).encode()
+    return encoded[:MAX_MESSAGE_BYTES].decode(errors="ignore")
+
+
+def error_document(error: PerianError) -> errors_pb2.ErrorDocument:
+    """Return the ``ErrorDocument`` for an error."""
+    outcome = outcome_of(error)
+    document = errors_pb2.ErrorDocument()
+    document.error.code = error.code
+    document.error.message = message_of(error)
+    document.error.kind = (
+        errors_pb2.ContainerError.RECOVERABLE
+        if outcome.recoverable
+        else errors_pb2.ContainerError.NON_RECOVERABLE
+    )
+    document.error.origin = _ORIGINS[outcome.origin]
+    document.error.timestamp.FromNanoseconds(time.time_ns())
+    return document
+
+
+def report(context: FlyteContext, error: PerianError) -> NoReturn:
+    """Write ``error.pb`` for a failed run.
+
+    Raises:
+        FlyteUserRuntimeException: written; flytekit is to write nothing more.
+        PerianError: the error itself, when there is no backend that reads ``error.pb``.
+    """
+    state = context.execution_state
+    parameters = state.user_space_params if state else None
+    prefix = parameters.output_metadata_prefix if parameters else None
+    if not prefix:
+        raise error
+    print(f"[perian-shim] failed: {message_of(error)}", flush=True)
+    path = context.file_access.get_random_local_path("error.pb")
+    write_proto_to_file(error_document(error), path)
+    context.file_access.put_data(path, f"{str(prefix).rstrip('/')}/error.pb")
+    raise FlyteUserRuntimeException(IgnoreOutputs(f"error.pb says why: {error.code}")) from error

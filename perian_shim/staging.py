@@ -1,0 +1,230 @@
+"""What a job is given: its input files, leave to fetch and to upload, and the command to run.
+
+A job needs the wrapper when it must fetch something or leave something; the command is then
+``/bin/sh /perian-shim/run.sh`` and the user's argv, and a *plan* says what to fetch, where outputs
+are looked for and with which POST policy they are uploaded (its format is described in
+``job/run.sh``). Otherwise the command is the user's argv alone.
+
+Simple values are put into the container as files with the request. Files, directories and datasets
+are fetched by the job itself, by presigned URLs; so are values and plans too large for a request,
+which are first written below the attempt's own prefix. ``InvalidInput`` says which input cannot be
+handed over, and why.
+"""
+
+import json
+import posixpath
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from flytekit.models.literals import Literal
+
+from perian_shim.api import ContainerFile
+from perian_shim.errors import InvalidInput
+from perian_shim.job import ASSETS, read_asset
+from perian_shim.spec import JobSpec
+from perian_shim.storage import ObjectStore, is_remote, join_uri
+from perian_shim.values.decoding import UnreadableLiteral
+from perian_shim.values.literals import (
+    BlobLeaf,
+    blob_leaves,
+    literal_to_python,
+    literal_to_text,
+    to_json_value,
+)
+
+WRAPPER_DIR = "/perian-shim"
+
+OUTPUT_FOLDER = "outputs"
+RECORD_FOLDER = "_perian"
+RESULT_NAME = "result.json"
+ERROR_NAME = "error"
+ERROR_FILE = "_ERROR"
+"""In ``output_data_dir``: a program that leaves this file has failed, with its text as message."""
+
+INPUTS_FILE = "inputs.json"
+
+INLINE_BYTES = 64 * 1024
+"""Values that together are larger than this are fetched by the job, not sent with the request."""
+
+INLINE_PLAN_BYTES = 64 * 1024
+"""A plan that is larger than this is fetched by the job."""
+
+Record = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Staging:
+    """What goes into the request.
+
+    Attributes:
+        command: the container's argv.
+        files: files to put into the container.
+        wrapped: whether the command is the wrapper, so that a result record is to be expected.
+    """
+
+    command: tuple[str, ...]
+    files: tuple[ContainerFile, ...] = field(repr=False)
+    wrapped: bool
+
+
+@dataclass
+class Stager:
+    """Collects what one job is given.
+
+    Attributes:
+        spec: the task's job.
+        store: the object store of the raw data prefix.
+        prefix: URI below which this attempt's job may write.
+        expires_in: how long presigned URLs and the policy have to live, in seconds.
+        upload_local: copies a local path to a URI. Only for runs on somebody's own machine: in a
+            pod an input that names a local path would be a way to read the pod's files.
+    """
+
+    spec: JobSpec
+    store: ObjectStore
+    prefix: str
+    expires_in: int
+    upload_local: Callable[[str, str], None] | None = None
+    values: dict[str, bytes] = field(default_factory=dict)
+    records: list[Record] = field(default_factory=list)
+
+    def stage(
+        self, argv: Sequence[str], inputs: Mapping[str, Literal], outputs: Sequence[str]
+    ) -> Staging:
+        """Return what the job is given.
+
+        Args:
+            argv: the rendered command.
+            inputs: the input literals.
+            outputs: names of the declared outputs.
+
+        Raises:
+            InvalidInput: an input cannot be handed to a job.
+            StorageFailed: the object store refused us.
+        """
+        self.add_inputs(inputs)
+        self.move_large_values()
+        self.add_outputs(outputs)
+        files = [ContainerFile(path, content) for path, content in self.values.items()]
+        if not self.records:
+            return Staging(tuple(argv), tuple(files), wrapped=False)
+        files += [
+            ContainerFile(f"{WRAPPER_DIR}/{name}", read_asset(name), read_only=True)
+            for name in ASSETS
+        ]
+        files.append(ContainerFile(f"{WRAPPER_DIR}/plan", self.plan(), read_only=True))
+        command = ("/bin/sh", f"{WRAPPER_DIR}/run.sh", *argv)
+        return Staging(command, tuple(files), wrapped=True)
+
+    def add_inputs(self, inputs: Mapping[str, Literal]) -> None:
+        """Give the job each input as a file or a tree, and all of them as ``inputs.json``."""
+        if not inputs:
+            return
+        document = {}
+        for name, literal in inputs.items():
+            path = f"{self.spec.input_data_dir}/{name}"
+            try:
+                leaves = list(blob_leaves(literal))
+                text = None if leaves else literal_to_text(literal)
+                # literal_to_python meets the leaves in the order in which blob_leaves found them.
+                places = iter([posixpath.join(path, *leaf.path) for leaf in leaves])
+                value = literal_to_python(literal, lambda _, places=places: next(places))  # type: ignore[misc]  # mypy cannot infer a lambda's default
+                document[name] = to_json_value(value)
+            except UnreadableLiteral as error:
+                raise InvalidInput(f"Input {name!r}: {error}.") from error
+            for leaf in leaves:
+                self.add_leaf(name, posixpath.join(path, *leaf.path), leaf)
+            if text is not None:
+                self.values[path] = text.encode()
+        content = json.dumps(document, ensure_ascii=False, indent=1).encode()
+        self.values[f"{self.spec.input_data_dir}/{INPUTS_FILE}"] = content
+
+    def add_leaf(self, name: str, path: str, leaf: BlobLeaf) -> None:
+        """Let the job fetch one file, directory or dataset to ``path``."""
+        if any(part in {"", ".", ".."} or "/" in part for part in leaf.path):
+            raise InvalidInput(f"Input {name!r}: key {leaf.path[-1]!r} cannot be a file name.")
+        uri = leaf.uri
+        if urlsplit(uri).scheme in {"http", "https"} and not leaf.multipart:
+            self.records.append(record(name, "get", path, uri))
+            return
+        if self.upload_local is not None and Path(uri).exists():
+            local = Path(uri)
+            uri = join_uri(self.prefix, RECORD_FOLDER, "inputs", name, *leaf.path)
+            self.upload_local(str(local), uri)
+            leaf = replace(leaf, multipart=local.is_dir(), is_dataset=False)
+        if not is_remote(uri):
+            message = f"Input {name!r} is at {uri!r}, where no Perian job can fetch it."
+            remedy = "Use data in the object store."
+            raise InvalidInput(message, remedy=remedy)
+        if not leaf.multipart or (leaf.is_dataset and self.store.size(uri) is not None):
+            self.add_object(name, path, uri)
+        else:
+            self.add_tree(name, path, uri)
+
+    def add_object(self, name: str, path: str, uri: str) -> None:
+        """Let the job fetch one object."""
+        url = self.store.presign_get(uri, self.expires_in)
+        self.records.append(record(name, "get", path, url))
+
+    def add_tree(self, name: str, path: str, uri: str) -> None:
+        """Let the job fetch everything below a folder, nesting kept."""
+        folder = uri.rstrip("/") + "/"
+        self.records.append(record(name, "dir", path))
+        for found in self.store.iter_objects(folder):
+            inner = found.uri.removeprefix(folder)
+            if posixpath.normpath(inner) != inner or inner.startswith("../"):
+                message = f"Input {name!r}: object {found.uri!r} has no place in a directory."
+                raise InvalidInput(message)
+            self.add_object(name, f"{path}/{inner}", found.uri)
+
+    def move_large_values(self) -> None:
+        """Let the job fetch the largest values when all of them are too much for a request."""
+        total = sum(map(len, self.values.values()))
+        for path in sorted(self.values, key=lambda key: -len(self.values[key])):
+            if total <= INLINE_BYTES:
+                return
+            content = self.values.pop(path)
+            total -= len(content)
+            uri = join_uri(self.prefix, RECORD_FOLDER, "inputs", posixpath.basename(path))
+            self.store.write(uri, content)
+            self.add_object(posixpath.basename(path), path, uri)
+
+    def add_outputs(self, outputs: Sequence[str]) -> None:
+        """Let the job leave its outputs below the attempt's prefix."""
+        if not outputs and not self.records:
+            return
+        directory = self.spec.output_data_dir
+        self.records += [("output", name, f"{directory}/{name}") for name in outputs]
+        self.records.append(("error", f"{directory}/{ERROR_FILE}"))
+        policy = self.store.upload_policy(self.prefix, self.expires_in)
+        self.records += [
+            ("post", policy.url),
+            ("prefix", policy.key_prefix),
+            ("max_bytes", str(policy.max_bytes)),
+            *(("field", name, value) for name, value in policy.fields.items()),
+        ]
+
+    def plan(self) -> bytes:
+        """Return the plan, or one that refers to the plan in the object store."""
+        plan = plan_text(self.records)
+        if len(plan) <= INLINE_PLAN_BYTES:
+            return plan
+        uri = join_uri(self.prefix, RECORD_FOLDER, "plan")
+        self.store.write(uri, plan)
+        return plan_text([("include", self.store.presign_get(uri, self.expires_in))])
+
+
+def record(name: str, *fields: str) -> Record:
+    """Return a record of the plan, refusing what would break its lines."""
+    for value in fields:
+        if any(ord(character) < ord(" ") for character in value):
+            message = f"Input {name!r}: the name {value!r} holds control characters."
+            raise InvalidInput(message)
+    return fields
+
+
+def plan_text(records: Sequence[Record]) -> bytes:
+    """Write records as a plan."""
+    return "".join("\t".join(fields) + "\n" for fields in [("version", "1"), *records]).encode()

@@ -1,0 +1,48 @@
+"""What a Perian job's status means for the run: a table, no network, no clock.
+
+``phase_of`` is total: a status that nobody has seen is ``Phase.UNKNOWN``, which the loop treats as
+"go on" for a bounded time. Several statuses may mean the same phase; the loop knows phases only.
+"""
+
+from enum import Enum
+
+from perian_shim.api import JobStatus
+
+
+class Phase(Enum):
+    """What the loop does next."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    UNKNOWN = "unknown"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    PLATFORM_FAILED = "platform failed"
+    TIMED_OUT = "timed out"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the job has ended and will not change any more."""
+        return self not in {Phase.QUEUED, Phase.RUNNING, Phase.UNKNOWN}
+
+
+PHASES: dict[str, Phase] = {
+    JobStatus.QUEUED.value: Phase.QUEUED,
+    JobStatus.INITIALIZING.value: Phase.QUEUED,
+    JobStatus.MODEL_LOADING.value: Phase.RUNNING,
+    JobStatus.RUNNING.value: Phase.RUNNING,
+    JobStatus.PAUSED.value: Phase.RUNNING,
+    JobStatus.RESUMED.value: Phase.RUNNING,
+    JobStatus.DONE.value: Phase.SUCCEEDED,
+    JobStatus.USER_ERROR.value: Phase.FAILED,
+    JobStatus.SERVER_ERROR.value: Phase.PLATFORM_FAILED,
+    JobStatus.TIMEOUT.value: Phase.TIMED_OUT,
+    JobStatus.CANCELLED.value: Phase.CANCELLED,
+    JobStatus.UNDEFINED.value: Phase.UNKNOWN,
+}
+
+
+def phase_of(status: str) -> Phase:
+    """Return the phase of a status as the API spells it."""
+    return PHASES.get(status, Phase.UNKNOWN)

@@ -1,0 +1,78 @@
+"""The protocol of an object store. Times are in seconds, sizes in bytes, names are whole URIs."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+MAX_OBJECT_BYTES = 5 * 1024**3
+"""Largest object that one POST or PUT may create on S3 (and so of one output file)."""
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """One object.
+
+    Attributes:
+        uri: the object's URI.
+        size: its size in bytes.
+    """
+
+    uri: str
+    size: int
+
+
+@dataclass(frozen=True)
+class UploadPolicy:
+    """Leave to create objects below one prefix by HTML form POST.
+
+    Attributes:
+        url: where to POST to.
+        key_prefix: what every ``key`` must begin with; ends in ``/``.
+        fields: form fields that go with every POST, the signature among them.
+        max_bytes: largest object allowed.
+    """
+
+    url: str
+    key_prefix: str
+    fields: Mapping[str, str] = field(repr=False)
+    max_bytes: int = MAX_OBJECT_BYTES
+
+
+class ObjectStore(Protocol):
+    """What perian-shim asks of an object store.
+
+    Every method may raise ``StorageFailed``, naming the URI and the store's own error.
+    """
+
+    def presign_get(self, uri: str, expires_in: int) -> str:
+        """Return a URL that reads one object without credentials for ``expires_in`` seconds."""
+        ...
+
+    def upload_policy(self, prefix: str, expires_in: int) -> UploadPolicy:
+        """Return leave to create objects below ``prefix`` for ``expires_in`` seconds."""
+        ...
+
+    def access_expires_in(self) -> float | None:
+        """Return how long what we sign stays good, None if longer than its own expiry."""
+        ...
+
+    def iter_objects(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yield the objects below the folder ``prefix``, in the order of their names."""
+        ...
+
+    def size(self, uri: str) -> int | None:
+        """Return an object's size, or None if there is none."""
+        ...
+
+    def read(self, uri: str, limit: int) -> bytes | None:
+        """Return the first ``limit`` bytes of an object, or None if there is none."""
+        ...
+
+    def write(self, uri: str, content: bytes) -> None:
+        """Create or replace an object."""
+        ...
+
+
+def join_uri(base: str, *parts: str) -> str:
+    """Join a URI and path segments with single slashes."""
+    return "/".join([base.rstrip("/"), *(part.strip("/") for part in parts)])

@@ -1,0 +1,208 @@
+"""Task classes: definition time only. What is wrong with a task is said when it is defined.
+
+A task stores everything that a run needs in its template's ``custom`` (a ``JobSpec``) and names
+only flytekit's entry point and our resolver in its container; so the resolver container needs
+neither the user's code nor anything deployed in the backend. Constructors raise ``DefinitionError``
+(a ``ValueError``) naming the task, the argument, what was expected and what was given.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from flytekit import Cache, Documentation, ImageSpec, Resources, Secret
+from flytekit.configuration import SerializationSettings
+from flytekit.core.base_task import TaskMetadata
+from flytekit.core.interface import Interface
+from flytekit.core.python_auto_container import get_registerable_container_image
+from flytekit.core.python_customized_container_task import PythonCustomizedContainerTask
+from flytekit.core.utils import _get_container_definition
+from flytekit.models.task import Container
+
+from perian_shim import environment as env
+from perian_shim.caching import CacheSettings
+from perian_shim.checks import Checker
+from perian_shim.config import PerianConfig
+from perian_shim.executor import PerianExecutor, template_resolver
+from perian_shim.secrets import REQUIRED_KEYS
+from perian_shim.shim import LiteralDispatch
+from perian_shim.spec import DEFAULT_INPUT_DIR, DEFAULT_OUTPUT_DIR, JobSpec
+from perian_shim.version import __version__
+
+TASK_TYPE = "perian_shim"
+"""No plugin claims it, so Flyte hands it to the default one: the container plugin."""
+
+DEFAULT_EXECUTOR_IMAGE = f"perian-shim-executor:{__version__}"
+"""Without a registry, so that it can be loaded into a cluster's nodes; see the README."""
+
+RESOLVER_REQUESTS = Resources(cpu="100m", mem="200Mi")
+RESOLVER_LIMITS = Resources(cpu="1", mem="500Mi")
+
+
+class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own shim disagree
+    LiteralDispatch, PythonCustomizedContainerTask[PerianConfig]
+):
+    """A task that runs one container image on Perian.
+
+    Args:
+        name: unique name of the task.
+        task_config: what to ask of Perian.
+        image: the image to run; one that Perian can pull. An ``ImageSpec`` is built by flytekit.
+        command: argv of the container. Elements may hold ``{{.inputs.x}}`` and the other templates
+            that the README lists. The image's ENTRYPOINT, if any, must run what it is given.
+        inputs: names and Python types of the inputs.
+        arguments: more argv, after ``command``.
+        outputs: names and Python types of the outputs.
+        metadata: all of the task's metadata at once, instead of the single arguments below.
+        input_data_dir: absolute path; input ``x`` is at ``<input_data_dir>/x``.
+        output_data_dir: absolute path; output ``x`` is read from ``<output_data_dir>/x``.
+        environment: environment variables of the job.
+        secret_requests: Flyte secrets that the job gets.
+        executor_image: image of the resolver container; default ``PERIAN_SHIM_IMAGE``, else
+            ``DEFAULT_EXECUTOR_IMAGE``.
+        requests: resources of the resolver container (not of the job), by default small.
+        limits: the same.
+        cache: ``True``, or a ``Cache`` with a version. With ``True`` and no ``cache_version`` the
+            version is derived from image, command and environment, so that changing them is a
+            cache miss.
+        cache_version: version of the cached values.
+        cache_serialize: run identical tasks one after the other.
+        cache_ignore_input_vars: inputs that do not matter for the cache.
+        retries: how often a failed job is repeated.
+        timeout: how long the job may run; whole seconds or a timedelta. Perian enforces it.
+        interruptible: whether the resolver container may run on preemptible nodes.
+        deprecated: a warning for those who use the task.
+        pod_template_name: Kubernetes pod template for the resolver container.
+        docs: documentation of the task.
+
+    Raises:
+        DefinitionError: an argument is wrong.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        task_config: PerianConfig,
+        image: str | ImageSpec,
+        command: Sequence[str],
+        inputs: Mapping[str, object] | None = None,
+        *,
+        arguments: Sequence[str] | None = None,
+        outputs: Mapping[str, object] | None = None,
+        metadata: TaskMetadata | None = None,
+        input_data_dir: str = DEFAULT_INPUT_DIR,
+        output_data_dir: str = DEFAULT_OUTPUT_DIR,
+        environment: Mapping[str, str] | None = None,
+        secret_requests: Sequence[Secret] | None = None,
+        executor_image: str | None = None,
+        requests: Resources | None = None,
+        limits: Resources | None = None,
+        cache: bool | Cache = False,
+        cache_version: str | None = None,
+        cache_serialize: bool = False,
+        cache_ignore_input_vars: Sequence[str] = (),
+        retries: int = 0,
+        timeout: timedelta | int | None = None,
+        interruptible: bool | None = None,
+        deprecated: str = "",
+        pod_template_name: str | None = None,
+        docs: Documentation | None = None,
+    ) -> None:
+        check = Checker(name)
+        check.config(task_config)
+        check.image(image)
+        check.names("inputs", inputs or {})
+        check.names("outputs", outputs or {})
+        check.directories(input_data_dir, output_data_dir)
+        check.environment(environment or {})
+        argv = check.command(command, arguments or (), inputs or {})
+        forwarded = check.secrets(secret_requests or ())
+        self._job_image = image
+        self._job = JobSpec(
+            config=task_config,
+            image=image if isinstance(image, str) else "",
+            command=argv,
+            environment=dict(environment or {}),
+            input_data_dir=input_data_dir,
+            output_data_dir=output_data_dir,
+            secrets=forwarded,
+        )
+        if metadata is None:
+            caching = CacheSettings.from_arguments(
+                cache, cache_version, cache_serialize, cache_ignore_input_vars, self._job
+            )
+            metadata = TaskMetadata(
+                cache=caching.enabled,
+                cache_version=caching.version,
+                cache_serialize=caching.serialize,
+                cache_ignore_input_vars=caching.ignored,
+                retries=retries,
+                timeout=timeout,
+                interruptible=interruptible,
+                deprecated=deprecated,
+                pod_template_name=pod_template_name,
+            )
+        super().__init__(
+            name=name,
+            task_config=task_config,
+            container_image=executor_image
+            or env.text(env.EXECUTOR_IMAGE)
+            or DEFAULT_EXECUTOR_IMAGE,
+            executor_type=PerianExecutor,
+            task_resolver=template_resolver,
+            task_type=TASK_TYPE,
+            requests=requests or RESOLVER_REQUESTS,
+            limits=limits or RESOLVER_LIMITS,
+            environment=dict(environment or {}),
+            secret_requests=own_secrets(task_config, secret_requests or ()),
+            metadata=metadata,
+            interface=declared_interface(inputs or {}, outputs or {}),
+            docs=docs,
+        )
+        check.output_types(self.interface.outputs)
+
+    def get_custom(self, settings: SerializationSettings) -> dict[str, object]:
+        """Return the ``JobSpec`` as it goes into the template."""
+        return self.job_spec(settings).to_custom()
+
+    def job_spec(self, settings: SerializationSettings) -> JobSpec:
+        """Return the job's record with image and environment as these settings make them."""
+        image = self._job_image
+        if isinstance(image, ImageSpec) or "{{" in image:
+            image = get_registerable_container_image(image, settings.image_config)
+        hidden = {*env.SETTINGS, env.SERIALIZED_CONTEXT}
+        shared = {k: v for k, v in (settings.env or {}).items() if k not in hidden}
+        return replace(self._job, image=image, environment={**shared, **self._job.environment})
+
+    def get_command(self, settings: SerializationSettings) -> list[str]:
+        """Return flytekit's own arguments, and the checkpoint paths that it leaves out."""
+        command: list[str] = super().get_command(settings)
+        at = command.index("--resolver")
+        checkpoints = ["--checkpoint-path", "{{.checkpointOutputPrefix}}"]
+        checkpoints += ["--prev-checkpoint", "{{.prevCheckpointPrefix}}"]
+        return command[:at] + checkpoints + command[at:]
+
+    def get_container(self, settings: SerializationSettings) -> Container:
+        """Return the resolver container. ``environment`` is the job's and does not go here."""
+        return _get_container_definition(
+            image=self.get_image(settings),
+            resource_spec=self.resources,
+            command=[],
+            args=self.get_command(settings),
+            data_loading_config=None,
+            environment=settings.env or {},
+        )
+
+
+def declared_interface(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Interface:
+    """Return flytekit's interface; its types may be any that Python has, ``int | None`` too."""
+    return Interface(dict(inputs), dict(outputs))
+
+
+def own_secrets(config: PerianConfig, requested: Sequence[Secret]) -> list[Secret]:
+    """Return the user's secret requests and those that the executor needs."""
+    group = config.secret_group
+    asked = {(secret.group, secret.key) for secret in requested}
+    needed = [Secret(group=group, key=key) for key in REQUIRED_KEYS if (group, key) not in asked]
+    return [*requested, *needed]

@@ -1,0 +1,113 @@
+"""A sandbox with a cluster stand-in: tasks run as Flyte would run them."""
+
+import itertools
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flytekit.core.context_manager import FlyteContextManager
+from flytekit.core.data_persistence import FileAccessProvider
+from flytekit.core.type_engine import TypeEngine
+from flytekit.models.literals import Literal, LiteralMap
+from support.variables import variables_set
+
+from perian_shim.sandbox import Sandbox
+from perian_shim.sandbox.cluster import AnyTask, Attempt, Cluster, NodeError, RunningPod, Store
+
+_names = itertools.count(1)
+
+
+@dataclass
+class Harness:
+    """A sandbox and what a test does with it."""
+
+    sandbox: Sandbox
+    cluster: Cluster
+    folder: Path
+    store: Store = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.cluster.environment)
+
+    def execution(self) -> str:
+        """Return a fresh execution name."""
+        return f"x{os.getpid()}n{next(_names)}"
+
+    def literals(self, task: AnyTask, inputs: Mapping[str, object]) -> LiteralMap:
+        """Convert inputs; local files go to the sandbox's S3."""
+        prefix = f"s3://{self.sandbox.bucket}/uploads/{self.execution()}"
+        access = FileAccessProvider(str(self.folder), raw_output_prefix=prefix)
+        context = FlyteContextManager.current_context().with_file_access(access)
+        with FlyteContextManager.with_context(context):
+            return self.cluster.literals(task, inputs)
+
+    def start(
+        self,
+        task: AnyTask,
+        inputs: Mapping[str, object] | None = None,
+        *,
+        execution: str | None = None,
+        attempt: int = 0,
+    ) -> RunningPod:
+        """Start one attempt of a task."""
+        literals = self.literals(task, inputs or {})
+        template = self.cluster.serialize(task)
+        name = execution or self.execution()
+        return self.cluster.start(template, literals, name, attempt=attempt)
+
+    def run(self, task: AnyTask, inputs: Mapping[str, object] | None = None) -> Attempt:
+        """Run one attempt of a task to its end."""
+        return self.start(task, inputs).wait()
+
+    def outputs(
+        self, task: AnyTask, inputs: Mapping[str, object] | None = None
+    ) -> dict[str, Literal]:
+        """Run a task that is expected to succeed and return its output literals."""
+        attempt = self.run(task, inputs)
+        assert attempt.outputs is not None, f"{attempt.error}\n{attempt.log}"
+        return dict(attempt.outputs.literals)
+
+    def error(self, task: AnyTask, inputs: Mapping[str, object] | None = None) -> NodeError:
+        """Run a task that is expected to fail and return its error."""
+        attempt = self.run(task, inputs)
+        assert attempt.error is not None, attempt.log
+        return attempt.error
+
+    def value(self, literal: Literal, python_type: Any) -> object:
+        """Convert an output literal into a Python value, as the next task would."""
+        return TypeEngine.to_python_value(
+            FlyteContextManager.current_context(), literal, python_type
+        )
+
+
+def pod_environment(sandbox: Sandbox) -> dict[str, str]:
+    """Return what a platform team would set for every container of the cluster."""
+    variables = sandbox.environment()
+    storage = {name: value for name, value in variables.items() if "AWS" in name}
+    return {
+        **storage,
+        "PERIAN_API_URL": variables["PERIAN_API_URL"],
+        "PERIAN_POLL_MIN_SECONDS": "0.2",
+        "PERIAN_POLL_MAX_SECONDS": "1",
+    }
+
+
+@contextmanager
+def running_harness(folder: Path) -> Iterator[Harness]:
+    """Start a sandbox and a cluster stand-in on it."""
+    with Sandbox(folder / "state") as sandbox:
+        variables = sandbox.environment()
+        storage = {name: value for name, value in variables.items() if "AWS" in name}
+        with variables_set(storage):  # flytekit in this process uploads and downloads there too
+            cluster = Cluster(
+                bucket=sandbox.bucket,
+                environment=pod_environment(sandbox),
+                secrets={
+                    ("perian", "perian_organization"): variables["PERIAN_ORGANIZATION"],
+                    ("perian", "perian_token"): variables["PERIAN_TOKEN"],
+                },
+            )
+            yield Harness(sandbox, cluster, folder)

@@ -1,0 +1,190 @@
+"""Bad input ends in a clear error of the right kind; read from the error.pb of a real process."""
+
+import json
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from flytekit.types.file import FlyteFile
+from support.declared import Point
+from support.flyte import Harness
+
+from perian_shim import PerianConfig, PerianContainerTask
+from perian_shim.sandbox.cluster import NodeError
+
+
+def task(command: str = "true", **arguments: Any) -> PerianContainerTask:
+    given: dict[str, Any] = {
+        "name": "test.bad",
+        "task_config": PerianConfig(cores=1),
+        "image": "debian:12",
+        "command": ["/bin/sh", "-c", command],
+    }
+    return PerianContainerTask(**{**given, **arguments})
+
+
+def kind(error: NodeError) -> tuple[str, str, bool]:
+    return error.code, error.kind, error.recoverable
+
+
+def test_a_wrong_token_is_a_users_error_that_names_the_secret(harness: Harness) -> None:
+    secrets = {**harness.cluster.secrets, ("perian", "perian_token"): "wrong-token-value"}
+    other = replace(harness, cluster=replace(harness.cluster, secrets=secrets))
+    error = other.error(task())
+    assert kind(error) == ("PERIAN:JobRejected", "USER", False)
+    assert "perian_token" in error.message
+    assert "wrong-token-value" not in error.message
+
+
+def test_a_missing_secret_is_named(harness: Harness) -> None:
+    other = replace(harness, cluster=replace(harness.cluster, secrets={}))
+    error = other.error(task())
+    assert kind(error) == ("PERIAN:MissingSecret", "USER", False)
+    assert "Flyte secret 'perian_organization' of group 'perian'" in error.message
+
+
+def test_an_unknown_image_is_reported_with_perians_words(harness: Harness) -> None:
+    error = harness.error(task(image="example.org/no/such:1"))
+    assert kind(error) == ("PERIAN:JobFailed", "USER", True)
+    assert "example.org/no/such" in error.message
+
+
+def with_api(harness: Harness, url: str) -> Harness:
+    variables = {**harness.cluster.environment, "PERIAN_API_URL": url}
+    return replace(harness, cluster=replace(harness.cluster, environment=variables))
+
+
+def test_an_unreachable_api_is_a_system_error_that_names_the_way_there(harness: Harness) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    error = with_api(harness, f"http://127.0.0.1:{port}").error(task())
+    assert kind(error) == ("PERIAN:ApiUnavailable", "SYSTEM", True)
+    assert str(port) in error.message
+
+
+@contextmanager
+def answering(body: bytes) -> Iterator[str]:
+    """Serve the same 200 answer to everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_malformed_json_after_a_submission_is_never_retried_blindly(harness: Harness) -> None:
+    with answering(b'{"id": "4f0') as url:
+        error = with_api(harness, url).error(task())
+    assert kind(error) == ("PERIAN:SubmissionUnclear", "SYSTEM", False)
+    assert "PERIAN_SHIM_KEY" in error.message
+
+
+def test_a_template_of_a_newer_version_is_refused(harness: Harness) -> None:
+    template = harness.cluster.serialize(task())
+    template.custom["version"] = 99
+    pod = harness.cluster.start(template, harness.literals(task(), {}), harness.execution())
+    error = pod.wait().error
+    assert error is not None
+    assert kind(error) == ("PERIAN:TemplateTooNew", "USER", False)
+    assert "PERIAN_SHIM_IMAGE" in error.message
+
+
+def test_no_machine_that_fits_is_a_users_error(harness: Harness) -> None:
+    error = harness.error(task(task_config=PerianConfig(cores=4096)))
+    assert kind(error) == ("PERIAN:JobRejected", "USER", False)
+
+
+@pytest.mark.parametrize(
+    ("python_type", "content", "expected"),
+    [
+        (int, "many", ("int", "many")),
+        (float, "", ("float",)),
+        (bool, "perhaps", ("bool", "perhaps")),
+        (list[int], '[1, "x"]', ("list[int]", "x")),
+        (Point, '{"y": 1.0}', ("Point", "x")),
+        (Point, "not json at all", ("Point", "not json at all")),
+    ],
+    ids=["int", "float", "bool", "list", "missing field", "no json"],
+)
+def test_a_wrong_output_names_file_type_and_content(
+    harness: Harness, python_type: Any, content: str, expected: tuple[str, ...]
+) -> None:
+    error = harness.error(
+        task(f"printf %s '{content}' > /var/outputs/result", outputs={"result": python_type})
+    )
+    assert kind(error) == ("PERIAN:OutputInvalid", "USER", True)
+    for part in ("/var/outputs/result", *expected):
+        assert part in error.message
+
+
+def test_a_missing_output_names_the_file(harness: Harness) -> None:
+    error = harness.error(task("echo busy", outputs={"result": int}))
+    assert kind(error) == ("PERIAN:OutputMissing", "USER", True)
+    assert "/var/outputs/result" in error.message
+    assert "busy" in error.message
+
+
+def test_a_directory_where_a_file_was_declared_is_refused(harness: Harness) -> None:
+    error = harness.error(
+        task("mkdir /var/outputs/f && touch /var/outputs/f/x", outputs={"f": FlyteFile})
+    )
+    assert kind(error) == ("PERIAN:OutputInvalid", "USER", True)
+    assert "expected a file" in error.message
+
+
+def test_a_failing_program_is_reported_with_code_and_last_lines(harness: Harness) -> None:
+    error = harness.error(task("echo first; echo 'the reason' >&2; exit 3", outputs={"x": int}))
+    assert kind(error) == ("PERIAN:JobFailed", "USER", True)
+    assert "exited with code 3" in error.message
+    assert "the reason" in error.message
+
+
+def test_an_error_file_fails_the_task_with_its_text(harness: Harness) -> None:
+    error = harness.error(task("echo 'no convergence' > /var/outputs/_ERROR", outputs={"x": int}))
+    assert kind(error) == ("PERIAN:JobFailed", "USER", True)
+    assert "no convergence" in error.message
+
+
+def test_a_failing_program_without_outputs_is_reported_too(harness: Harness) -> None:
+    error = harness.error(task("echo oops; exit 4"))
+    assert kind(error) == ("PERIAN:JobFailed", "USER", True)
+    assert "oops" in error.message
+
+
+def test_a_timeout_names_the_limit(harness: Harness) -> None:
+    error = harness.error(task("sleep 60", timeout=1))
+    assert kind(error) == ("PERIAN:Timeout", "USER", True)
+    assert "limit of 1 s" in error.message
+
+
+def test_no_secret_reaches_template_log_or_error(harness: Harness) -> None:
+    token = harness.cluster.secrets[("perian", "perian_token")]
+    template = harness.cluster.serialize(task())
+    attempt = harness.run(task(f"echo {token}; exit 1"))
+    assert attempt.error is not None
+    assert token not in json.dumps(template.custom)
+    assert token not in attempt.error.message
+    assert not re.search(f"^{re.escape(token)}$", attempt.log, re.MULTILINE)

@@ -1,0 +1,49 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perian_shim.errors import ConfigError
+from perian_shim.polling import PollPolicy
+
+POLICY = PollPolicy(shortest=2, longest=20, share=0.05, jitter=0.2)
+
+
+@given(age=st.floats(0, 1e7), chance=st.floats(0, 1, exclude_max=True))
+def test_a_pause_stays_within_its_bounds(age: float, chance: float) -> None:
+    assert 2 * 0.8 <= POLICY.pause(age, chance) <= 20 * 1.2
+
+
+@given(younger=st.floats(0, 1e5), older=st.floats(0, 1e5))
+def test_a_pause_grows_with_the_phases_age(younger: float, older: float) -> None:
+    assert (POLICY.pause(younger, 0.5) <= POLICY.pause(older, 0.5)) or younger > older
+
+
+def test_a_pause_is_a_share_of_the_age_between_the_bounds() -> None:
+    assert POLICY.pause(200, 0.5) == pytest.approx(10)
+
+
+def test_bounds_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERIAN_POLL_MIN_SECONDS", "0.5")
+    monkeypatch.setenv("PERIAN_POLL_MAX_SECONDS", "7")
+    monkeypatch.setenv("PERIAN_OUTAGE_SECONDS", "60")
+    policy = PollPolicy.from_environment()
+    assert (policy.shortest, policy.longest, policy.outage) == (0.5, 7, 60)
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERIAN_POLL_MIN_SECONDS", "")
+    assert PollPolicy.from_environment() == PollPolicy()
+
+
+@pytest.mark.parametrize("value", ["soon", "0", "-1", "nan", "inf"])
+def test_a_bound_that_is_no_time_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("PERIAN_POLL_MAX_SECONDS", value)
+    with pytest.raises(ConfigError, match="PERIAN_POLL_MAX_SECONDS: expected a number of seconds"):
+        PollPolicy.from_environment()
+
+
+def test_bounds_the_wrong_way_round_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERIAN_POLL_MIN_SECONDS", "30")
+    monkeypatch.setenv("PERIAN_POLL_MAX_SECONDS", "10")
+    with pytest.raises(ConfigError, match="PERIAN_POLL_MAX_SECONDS: expected at least 30"):
+        PollPolicy.from_environment()

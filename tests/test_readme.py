@@ -1,0 +1,112 @@
+"""What the README shows works as shown."""
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from flytekit.types.file import FlyteFile
+from support.flyte import Harness
+
+from perian_shim import PerianConfig, PerianContainerTask, environment, errors
+from perian_shim.cli import parser
+from perian_shim.sandbox.demo import load_workflow
+from perian_shim.sandbox.workflow import run_workflow
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BIN = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_example_runs(harness: Harness, tmp_path: Path) -> None:
+    (example,) = blocks("python")
+    (tmp_path / "readme_example.py").write_text(example)
+    workflow = load_workflow(tmp_path / "readme_example.py", "main")
+    uploaded = f"s3://{harness.sandbox.bucket}/readme/text"
+    harness.store.write(uploaded, b"four words in here")
+    outputs = run_workflow(
+        harness.cluster,
+        workflow,
+        {"text": FlyteFile(uploaded)},
+        harness.execution(),
+        lambda _step: None,
+    )
+    assert harness.value(outputs["o0"], int) == 4
+
+
+def test_the_two_commands_are_targets_of_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for command in blocks("bash")[0].split("\n"):
+        target = command.removeprefix("make ")
+        assert not target or f"\n{target}:" in makefile
+
+
+def test_the_commands_shown_exist() -> None:
+    shown = {
+        command for block in blocks("bash") for command in re.findall(r"perian-shim (\w+)", block)
+    }
+    assert shown == {"sandbox"}
+    for command in shown:
+        assert parser().parse_args([command]).command == command
+
+
+def test_every_setting_is_listed() -> None:
+    assert set(environment.SETTINGS) <= set(re.findall(r"`([A-Z0-9_]+)`", README))
+
+
+def test_every_field_of_the_config_is_listed() -> None:
+    documented = set(re.findall(r"`(\w+)`", README))
+    assert set(PerianConfig.__dataclass_fields__) <= documented
+
+
+def test_every_code_listed_is_one_of_ours() -> None:
+    codes = {
+        leaf.code
+        for leaf in vars(errors).values()
+        if isinstance(leaf, type) and issubclass(leaf, errors.TaskError)
+    }
+    listed = set(re.findall(r"`(PERIAN:\w+)`", README))
+    assert listed <= codes
+    described = listed | {code for code in codes if code.startswith("PERIAN:Invalid")}
+    assert codes - described == {"PERIAN:Task"}
+
+
+def test_every_argument_listed_is_one_of_the_tasks() -> None:
+    known = set(inspect.signature(PerianContainerTask.__init__).parameters)
+    section = README.split("### What to rent")[0].split("## Container tasks")[1]
+    rows = re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE)
+    listed = {name for row in rows for name in re.findall(r"`(\w+)", row)}
+    assert listed <= known
+    assert len(listed) > 8
+
+
+@pytest.mark.slow
+def test_pyflyte_run_works_on_a_started_sandbox(tmp_path: Path) -> None:
+    """Start the sandbox by its command, export what it prints, and run what the README says."""
+    command = [str(BIN / "perian-shim"), "sandbox", "--state-dir", str(tmp_path / "state")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            exports = "".join(iter(server.stdout.readline, "\n"))
+            (block,) = [block for block in blocks("bash") if block.startswith("pyflyte run")]
+            script = f"{exports}\nexport PERIAN_POLL_MIN_SECONDS=0.2\n{block}"
+            done = subprocess.run(
+                ["/bin/sh", "-ec", script],
+                cwd=ROOT,
+                env={"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(tmp_path)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        finally:
+            server.terminate()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "333 of 344 penguins are complete" in done.stdout
+    assert "error_g=392.16" in done.stdout.replace("\n", "")
+    assert server.returncode == 0

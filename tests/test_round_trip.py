@@ -1,0 +1,240 @@
+"""Every type goes in as Flyte has it, through files of a job, and comes out the same."""
+
+import datetime
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from flytekit import StructuredDataset
+from flytekit.models.literals import Literal
+from flytekit.types.directory import FlyteDirectory
+from flytekit.types.file import FlyteFile
+from support.declared import Colour, Point, Record
+from support.flyte import Harness
+
+from perian_shim import PerianConfig, PerianContainerTask
+
+UTC = datetime.timezone.utc
+
+COPY_ALL = """
+cd /var/inputs
+for name in *; do
+    [ "$name" = inputs.json ] || cp -R "$name" /var/outputs/
+done
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A value and the type that it is declared as."""
+
+    name: str
+    python_type: Any
+    value: Any
+
+
+def plain_cases() -> list[Case]:
+    when = datetime.datetime(2026, 11, 21, 9, 30, 15, 123456, tzinfo=UTC)
+    record = Record(
+        name="ünïcode 'quoted' \"twice\"",
+        origin=Point(1, 2.5),
+        path=[Point(3), Point(4, 1e-9)],
+        weights={"a": 0.1, "b b": 3.0},
+        when=when,
+        tags=["x", ""],
+        limit=2**40,
+    )
+    return [
+        Case("int", int, -7),
+        Case("big_int", int, 2**62 + 1),
+        Case("float", float, 0.1),
+        Case("whole_float", float, 3.0),
+        Case("infinity", float, math.inf),
+        Case("true", bool, True),
+        Case("false", bool, False),
+        Case("text", str, "two lines\nand 'quotes' $(id) `id` {{.inputs.int}} {% x %} ünï\t\\ \n"),
+        Case("empty_text", str, ""),
+        Case("datetime", datetime.datetime, when),
+        Case("timedelta", datetime.timedelta, datetime.timedelta(days=2, microseconds=5)),
+        Case("negative_timedelta", datetime.timedelta, datetime.timedelta(seconds=-1.5)),
+        Case("enum", Colour, Colour.DEEP_BLUE),
+        Case("optional_int", int | None, 5),
+        Case("optional_int_none", int | None, None),
+        Case("optional_text", str | None, ""),
+        Case("optional_text_none", str | None, None),
+        Case("optional_record_none", Record | None, None),
+        Case("optional_record", Point | None, Point(9)),
+        Case("union_int", int | str, 12),
+        Case("union_text", int | str, "twelve"),
+        Case("ints", list[int], [3, 1, 2]),
+        Case("no_ints", list[int], []),
+        Case("optional_ints", list[int | None], [1, None]),
+        Case("nested", list[list[str]], [["a", ""], [], ["\n"]]),
+        Case("floats_by_name", dict[str, float], {"a": 1.0, "b": 2.5}),
+        Case("nested_dict", dict[str, list[int]], {"x": [1], "y": []}),
+        Case("untyped_dict", dict, {"a": [1, {"b": None}], "c": "d"}),
+        Case("point", Point, Point(1)),
+        Case("record", Record, record),
+        Case("records", list[Point], [Point(1), Point(2, 2.0)]),
+        Case("datetimes", list[datetime.datetime], [when]),
+        Case("times_by_name", dict[str, datetime.timedelta], {"a": datetime.timedelta(hours=1)}),
+        Case("enums", list[Colour], [Colour.RED, Colour.DEEP_BLUE]),
+    ]
+
+
+PLAIN = plain_cases()
+
+
+@pytest.fixture(scope="module")
+def copied(harness: Harness) -> dict[str, Literal]:
+    """All plain values, copied by one job."""
+    types = {case.name: case.python_type for case in PLAIN}
+    task = PerianContainerTask(
+        name="test.copy_plain",
+        task_config=PerianConfig(cores=1),
+        image="debian:12",
+        command=["/bin/sh", "-ec", COPY_ALL],
+        inputs=types,
+        outputs=types,
+    )
+    return harness.outputs(task, {case.name: case.value for case in PLAIN})
+
+
+@pytest.mark.parametrize("case", PLAIN, ids=lambda case: case.name)
+def test_a_value_comes_out_as_it_went_in(
+    case: Case, copied: dict[str, Literal], harness: Harness
+) -> None:
+    assert harness.value(copied[case.name], case.python_type) == case.value
+
+
+@dataclass(frozen=True)
+class Files:
+    """Local files to send, and the literals of what came back."""
+
+    outputs: dict[str, Literal]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tree")
+    (folder / "deep" / "er").mkdir(parents=True)
+    (folder / "top level.txt").write_text("top")
+    (folder / "deep" / "same.txt").write_text("deep")
+    (folder / "deep" / "er" / "same.txt").write_text("deeper")
+    (folder / "deep" / "er" / "empty").write_bytes(b"")
+    return folder
+
+
+CSV_FILE: Any = FlyteFile.__class_getitem__("csv")
+
+FILE_TYPES: dict[str, Any] = {
+    "file": FlyteFile,
+    "typed_file": CSV_FILE,
+    "directory": FlyteDirectory,
+    "dataset": StructuredDataset,
+    "files": list[FlyteFile],
+    "files_by_name": dict[str, FlyteFile],
+    "directories": list[FlyteDirectory],
+    "maybe_file": FlyteFile | None,
+    "no_file": FlyteFile | None,
+}
+
+FRAME = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
+
+
+@pytest.fixture(scope="module")
+def returned(harness: Harness, tree: Path) -> dict[str, Literal]:
+    """Files, directories and a dataset, copied by one job."""
+    task = PerianContainerTask(
+        name="test.copy_files",
+        task_config=PerianConfig(cores=1),
+        image="debian:12",
+        command=["/bin/sh", "-ec", COPY_ALL],
+        inputs=FILE_TYPES,
+        outputs=FILE_TYPES,
+    )
+    top = str(tree / "top level.txt")
+    deep = str(tree / "deep" / "same.txt")
+    values = {
+        "file": FlyteFile(top),
+        "typed_file": CSV_FILE(deep),
+        "directory": FlyteDirectory(str(tree)),
+        "dataset": StructuredDataset(dataframe=FRAME),
+        "files": [FlyteFile(top) for _ in range(10)] + [FlyteFile(deep)],
+        "files_by_name": {"one": FlyteFile(top), "two": FlyteFile(deep)},
+        "directories": [FlyteDirectory(str(tree)), FlyteDirectory(str(tree / "deep"))],
+        "maybe_file": FlyteFile(deep),
+        "no_file": None,
+    }
+    return harness.outputs(task, values)
+
+
+def contents(folder: str) -> dict[str, bytes]:
+    root = Path(folder)
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def read(file: object) -> str:
+    assert isinstance(file, FlyteFile)
+    return Path(file.download()).read_text()
+
+
+def test_a_file_comes_out_as_it_went_in(harness: Harness, returned: dict[str, Literal]) -> None:
+    assert read(harness.value(returned["file"], FlyteFile)) == "top"
+
+
+def test_a_files_format_is_kept(returned: dict[str, Literal]) -> None:
+    assert returned["typed_file"].scalar.blob.metadata.type.format == "csv"
+
+
+def test_a_directory_keeps_its_nesting(
+    harness: Harness, returned: dict[str, Literal], tree: Path
+) -> None:
+    directory = harness.value(returned["directory"], FlyteDirectory)
+    assert isinstance(directory, FlyteDirectory)
+    assert contents(directory.download()) == contents(str(tree))
+
+
+def test_a_dataset_comes_out_as_it_went_in(harness: Harness, returned: dict[str, Literal]) -> None:
+    dataset = harness.value(returned["dataset"], StructuredDataset)
+    assert isinstance(dataset, StructuredDataset)
+    pd.testing.assert_frame_equal(dataset.open(pd.DataFrame).all(), FRAME)
+
+
+def test_a_list_of_files_keeps_its_order(harness: Harness, returned: dict[str, Literal]) -> None:
+    files = harness.value(returned["files"], list[FlyteFile])
+    assert isinstance(files, list)
+    assert [read(file) for file in files] == ["top"] * 10 + ["deep"]
+
+
+def test_a_map_of_files_keeps_its_keys(harness: Harness, returned: dict[str, Literal]) -> None:
+    files = harness.value(returned["files_by_name"], dict[str, FlyteFile])
+    assert isinstance(files, dict)
+    assert {name: read(file) for name, file in files.items()} == {"one": "top", "two": "deep"}
+
+
+def test_a_list_of_directories_is_kept(
+    harness: Harness, returned: dict[str, Literal], tree: Path
+) -> None:
+    directories = harness.value(returned["directories"], list[FlyteDirectory])
+    assert isinstance(directories, list)
+    found = [contents(directory.download()) for directory in directories]
+    assert found == [contents(str(tree)), contents(str(tree / "deep"))]
+
+
+def test_an_optional_file_is_there_or_none(harness: Harness, returned: dict[str, Literal]) -> None:
+    assert read(harness.value(returned["maybe_file"], FlyteFile | None)) == "deep"
+    assert harness.value(returned["no_file"], FlyteFile | None) is None
+
+
+def test_a_file_lies_in_the_raw_data_prefix_of_its_attempt(returned: dict[str, Literal]) -> None:
+    uri = returned["file"].scalar.blob.uri
+    assert uri.split("/")[4].endswith("-n0-0")
+    assert uri.endswith("/outputs/file")

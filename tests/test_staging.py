@@ -1,0 +1,259 @@
+"""What a job is given: checked on the request and on the objects in a real S3."""
+
+import base64
+import json
+import shlex
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+import boto3
+import pytest
+from flytekit.core.context_manager import FlyteContextManager
+from flytekit.core.type_engine import TypeEngine
+from flytekit.models.literals import Literal
+from flytekit.types.directory import FlyteDirectory
+from flytekit.types.file import FlyteFile
+from hypothesis import given
+from hypothesis import strategies as st
+from perian.models.create_job_request import CreateJobRequest as OfficialRequest
+from support.s3 import ACCESS_KEY, REGION, SECRET_KEY, Bucket, new_bucket, s3_endpoint
+
+from perian_shim import PerianConfig
+from perian_shim.errors import InvalidInput
+from perian_shim.request import Labels, build_request
+from perian_shim.spec import ForwardedSecret, JobSpec
+from perian_shim.staging import Stager, Staging
+from perian_shim.storage.s3 import S3Store
+from perian_shim.template import render_command
+
+SPEC = JobSpec(PerianConfig(cores=1), "debian:12", ("true",))
+
+
+@pytest.fixture
+def bucket() -> Bucket:
+    return new_bucket()
+
+
+@pytest.fixture
+def store() -> S3Store:
+    session = boto3.session.Session(ACCESS_KEY, SECRET_KEY, region_name=REGION)
+    return S3Store(session, s3_endpoint())
+
+
+def literal(value: object, python_type: type) -> Literal:
+    context = FlyteContextManager.current_context()
+    expected = TypeEngine.to_literal_type(python_type)
+    return TypeEngine.to_literal(context, value, python_type, expected)
+
+
+def staged(
+    store: S3Store,
+    bucket: Bucket,
+    inputs: Mapping[str, Literal] | None = None,
+    outputs: tuple[str, ...] = (),
+    spec: JobSpec = SPEC,
+) -> Staging:
+    stager = Stager(spec, store, f"s3://{bucket.name}/q7/x-n0-0", 3600)
+    return stager.stage(spec.command, inputs or {}, outputs)
+
+
+def files(staging: Staging) -> dict[str, bytes]:
+    return {file.path: file.content for file in staging.files}
+
+
+def plan(staging: Staging) -> list[list[str]]:
+    text = files(staging)["/perian-shim/plan"].decode()
+    return [line.split("\t") for line in text.splitlines()]
+
+
+def test_without_files_and_outputs_the_command_is_the_users_own(
+    store: S3Store, bucket: Bucket
+) -> None:
+    staging = staged(store, bucket, {"n": literal(3, int)})
+    assert (staging.command, staging.wrapped) == (("true",), False)
+    assert files(staging)["/var/inputs/n"] == b"3"
+    assert json.loads(files(staging)["/var/inputs/inputs.json"]) == {"n": 3}
+
+
+def test_with_outputs_the_wrapper_runs_the_command(store: S3Store, bucket: Bucket) -> None:
+    staging = staged(store, bucket, outputs=("x",))
+    assert staging.command == ("/bin/sh", "/perian-shim/run.sh", "true")
+    assert ["output", "x", "/var/outputs/x"] in plan(staging)
+    assert ["error", "/var/outputs/_ERROR"] in plan(staging)
+
+
+def test_a_file_is_fetched_by_a_presigned_url(store: S3Store, bucket: Bucket) -> None:
+    bucket.put("data/a b?#%.txt", b"content")
+    uri = f"s3://{bucket.name}/data/a b?#%.txt"
+    staging = staged(store, bucket, {"f": literal(FlyteFile(uri), FlyteFile)})
+    (get,) = [fields for fields in plan(staging) if fields[0] == "get"]
+    assert get[1] == "/var/inputs/f"
+    with urllib.request.urlopen(get[2]) as answer:
+        assert answer.read() == b"content"
+    assert json.loads(files(staging)["/var/inputs/inputs.json"]) == {"f": "/var/inputs/f"}
+
+
+def test_a_directory_is_fetched_object_by_object_with_its_nesting(
+    store: S3Store, bucket: Bucket
+) -> None:
+    for name in ("d/x", "d/deep/x", "d/deep/er/y", "dd/other"):
+        bucket.put(name, b"1")
+    directory: FlyteDirectory = FlyteDirectory(f"s3://{bucket.name}/d")
+    staging = staged(store, bucket, {"d": literal(directory, FlyteDirectory)})
+    paths = [fields[1] for fields in plan(staging) if fields[0] == "get"]
+    assert sorted(paths) == ["/var/inputs/d/deep/er/y", "/var/inputs/d/deep/x", "/var/inputs/d/x"]
+
+
+def test_an_object_that_would_leave_the_directory_is_refused(
+    store: S3Store, bucket: Bucket
+) -> None:
+    bucket.put("d/../../etc/passwd", b"1")
+    directory: FlyteDirectory = FlyteDirectory(f"s3://{bucket.name}/d")
+    with pytest.raises(InvalidInput, match="has no place in a directory"):
+        staged(store, bucket, {"d": literal(directory, FlyteDirectory)})
+
+
+@pytest.mark.parametrize("uri", ["/tmp/local.txt", "gs://bucket/x", "file:///tmp/x"])
+def test_a_file_that_no_job_can_reach_is_refused_naming_input_and_place(
+    store: S3Store, bucket: Bucket, uri: str
+) -> None:
+    template = literal(FlyteFile(f"s3://{bucket.name}/x"), FlyteFile)
+    template.scalar.blob._uri = uri
+    with pytest.raises(InvalidInput) as caught:
+        staged(store, bucket, {"model": template})
+    assert f"Input 'model' is at {uri!r}" in str(caught.value)
+
+
+def test_a_map_key_that_is_no_file_name_is_refused(store: S3Store, bucket: Bucket) -> None:
+    file: FlyteFile = FlyteFile(f"s3://{bucket.name}/x")
+    with pytest.raises(InvalidInput, match="cannot be a file name"):
+        staged(store, bucket, {"m": literal({"../a": file}, dict[str, FlyteFile])})
+
+
+def test_large_values_are_fetched_and_small_ones_sent(store: S3Store, bucket: Bucket) -> None:
+    large = "ü" * 100_000
+    staging = staged(store, bucket, {"small": literal("s", str), "large": literal(large, str)})
+    gets = {fields[1]: fields[2] for fields in plan(staging) if fields[0] == "get"}
+    assert set(gets) == {"/var/inputs/large", "/var/inputs/inputs.json"}
+    assert files(staging)["/var/inputs/small"] == b"s"
+    with urllib.request.urlopen(gets["/var/inputs/large"]) as answer:
+        assert answer.read().decode() == large
+
+
+def test_a_large_plan_is_fetched(store: S3Store, bucket: Bucket) -> None:
+    for number in range(300):
+        bucket.put(f"d/{number}", b"")
+    directory: FlyteDirectory = FlyteDirectory(f"s3://{bucket.name}/d")
+    staging = staged(store, bucket, {"d": literal(directory, FlyteDirectory)})
+    (version, include) = plan(staging)
+    assert (version, include[0]) == (["version", "1"], "include")
+    with urllib.request.urlopen(include[1]) as answer:
+        assert answer.read().decode().count("\nget\t") == 300
+
+
+def test_the_upload_policy_is_limited_to_the_attempts_prefix(
+    store: S3Store, bucket: Bucket
+) -> None:
+    staging = staged(store, bucket, outputs=("x",))
+    fields = {f[1]: f[2] for f in plan(staging) if f[0] == "field"}
+    policy = json.loads(base64.b64decode(fields["policy"]))
+    assert ["starts-with", "$key", "q7/x-n0-0/"] in policy["conditions"]
+    assert {"bucket": bucket.name} in policy["conditions"]
+    assert ["content-length-range", 0, 5 * 1024**3] in policy["conditions"]
+    assert ["prefix", "q7/x-n0-0/"] in plan(staging)
+
+
+def test_no_key_of_the_bucket_is_in_what_a_job_is_given(store: S3Store, bucket: Bucket) -> None:
+    bucket.put("f", b"1")
+    file = literal(FlyteFile(f"s3://{bucket.name}/f"), FlyteFile)
+    staging = staged(store, bucket, {"f": file}, ("x",))
+    request = build_request(SPEC, staging, Labels("k", "s3://b/q7"), {}, None)
+    for content in (*files(staging).values(), json.dumps(request.to_json()).encode()):
+        assert SECRET_KEY.encode() not in content
+
+
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+
+
+@given(values=st.lists(texts, min_size=1, max_size=4))
+def test_the_command_sent_splits_into_exactly_the_rendered_list(values: list[str]) -> None:
+    names = [f"v{number}" for number in range(len(values))]
+    command = ["run", *(f"--{name}={{{{.inputs.{name}}}}}" for name in names)]
+    command += [f"{{{{ inputs.{name} }}}}" for name in names]
+    inputs = {name: literal(value, str) for name, value in zip(names, values, strict=True)}
+    rendered = render_command(command, inputs, raw_output_data_prefix="", per_retry_unique_key="")
+    expected = ["run", *(f"--{n}={v}" for n, v in zip(names, values, strict=True)), *values]
+    staging = Staging(("/bin/sh", "/perian-shim/run.sh", *rendered), (), wrapped=True)
+    request = build_request(SPEC, staging, Labels("k", "s3://b/q7"), {}, None)
+    sent = OfficialRequest.from_dict(request.to_json())
+    assert sent is not None
+    assert sent.docker_run_parameters is not None
+    assert shlex.split(str(sent.docker_run_parameters.command))[2:] == expected
+
+
+def meant(value: object) -> object:
+    """Return what an official model says, without what it fills in."""
+    if isinstance(value, dict):
+        return {k: meant(v) for k, v in value.items() if v is not None and v is not False}
+    return value
+
+
+def test_the_request_is_what_the_official_client_would_send() -> None:
+    spec = replace(
+        SPEC,
+        config=PerianConfig(
+            cores=4,
+            memory="64Gi",
+            accelerators=2,
+            accelerator_type="A100",
+            os_storage_size=80,
+            country_code="de",
+            provider="OTC",
+        ),
+        image="registry:5000/team/job:v1",
+        environment={"MODE": "fast"},
+    )
+    staging = Staging(("true",), (), wrapped=False)
+    request = build_request(spec, staging, Labels("key", "s3://b/q7"), {}, 600)
+    sent = OfficialRequest.from_dict(request.to_json())
+    assert sent is not None
+    assert sent.requirements is not None
+    assert meant(sent.to_dict()) == {
+        "auto_failover_instance_type": True,
+        "timeout_seconds": 600,
+        "os_storage_config": {"size": 80},
+        "requirements": {
+            "cpu": {"cores": 4},
+            "ram": {"size": "64"},
+            "accelerator": {"no": 2, "name": "A100"},
+            "region": {"location": "DE"},
+            "provider": {"name_short": "OTC"},
+        },
+        "docker_run_parameters": {
+            "image_name": "registry:5000/team/job",
+            "image_tag": "v1",
+            "command": "true",
+            "env_variables": {
+                "MODE": "fast",
+                "PERIAN_SHIM_KEY": "key",
+                "PERIAN_SHIM_OUTPUT": "s3://b/q7",
+            },
+        },
+    }
+
+
+def test_forwarded_secrets_go_where_a_flyte_pod_has_them() -> None:
+    secrets = {
+        ForwardedSecret("G", "key"): "one",
+        ForwardedSecret("g", "named", "MY_TOKEN"): "two",
+        ForwardedSecret("G", "File", "MY_FILE", as_file=True): "three",
+    }
+    staging = Staging(("true",), (), wrapped=False)
+    docker = build_request(SPEC, staging, Labels("k", "o"), secrets, None).docker
+    path = "/etc/flyte/secrets/g/file"
+    assert docker.secrets == {"_FSEC_G_KEY": "one", "MY_TOKEN": "two", "MY_FILE": path}
+    assert {file.path: file.content for file in docker.container_files} == {path: b"three"}
+    assert not {"one", "two", "three"} & set(docker.env_variables.values())
+    assert PurePosixPath(path).is_absolute()
