@@ -11,16 +11,26 @@ from perian_shim.version import __version__
 if TYPE_CHECKING:
     from perian_shim.api.errors import PerianError
     from perian_shim.config import PerianConfig
+    from perian_shim.container_task import PerianContainerTask
     from perian_shim.executor import PerianExecutor
-    from perian_shim.task import PerianContainerTask
+    from perian_shim.function_task import PerianTask
 
-__all__ = ["PerianConfig", "PerianContainerTask", "PerianError", "PerianExecutor", "__version__"]
+__all__ = [
+    "PerianConfig",
+    "PerianContainerTask",
+    "PerianError",
+    "PerianExecutor",
+    "PerianTask",
+    "__version__",
+]
 
 _HOMES = {
-    "PerianConfig": "perian_shim.config",
-    "PerianContainerTask": "perian_shim.task",
+    # Not its home: with the config comes the task class that flytekit is to make of it.
+    "PerianConfig": "perian_shim.function_task",
+    "PerianContainerTask": "perian_shim.container_task",
     "PerianError": "perian_shim.api.errors",
     "PerianExecutor": "perian_shim.executor",
+    "PerianTask": "perian_shim.function_task",
 }
 
 

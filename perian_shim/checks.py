@@ -13,7 +13,7 @@ from flytekit import ImageSpec, Secret
 from flytekit.models.interface import Variable
 
 from perian_shim import environment as env
-from perian_shim.config import PerianConfig
+from perian_shim.config import REQUIREMENTS, PerianConfig
 from perian_shim.errors import DefinitionError
 from perian_shim.image_reference import ImageReference
 from perian_shim.spec import ForwardedSecret
@@ -26,12 +26,19 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 class Checker:
     """Checks the arguments of one task; every method raises ``DefinitionError``."""
 
-    def __init__(self, task: str) -> None:
+    def __init__(self, task: str, kind: str = "PerianContainerTask") -> None:
         self._task = task
+        self._kind = kind
 
     def wrong(self, what: str) -> DefinitionError:
         """Return the error that names the task."""
-        return DefinitionError(f"PerianContainerTask {self._task!r}: {what}")
+        return DefinitionError(f"{self._kind} {self._task!r}: {what}")
+
+    def refused(self, **reasons: str | bool) -> None:
+        """Refuse arguments for which a reason is given."""
+        for argument, reason in reasons.items():
+            if reason:
+                raise self.wrong(f"{argument}: cannot be honoured: {reason}")
 
     def config(self, config: object) -> None:
         """Expect a ``PerianConfig`` of ours."""
@@ -39,6 +46,12 @@ class Checker:
             kind = f"{type(config).__module__}.{type(config).__qualname__}"
             message = f"task_config: expected a perian_shim.PerianConfig, got {kind}"
             raise self.wrong(message)
+
+    def requirements(self, config: PerianConfig) -> None:
+        """Expect at least one requirement, as Perian does."""
+        if config.asks_for_nothing:
+            expected = ", ".join(REQUIREMENTS)
+            raise self.wrong(f"task_config: expected at least one of {expected}, got none")
 
     def image(self, image: object) -> None:
         """Expect an image reference or an ``ImageSpec``."""

@@ -46,7 +46,7 @@ class PerianConfig:
         secret_group: Flyte secret group that holds ``perian_organization`` and ``perian_token``.
 
     Raises:
-        ConfigError: a field has a wrong type or value, or no requirement at all is given.
+        ConfigError: a field has a wrong type or value.
     """
 
     cores: int | None = None
@@ -71,13 +71,14 @@ class PerianConfig:
         self._set("max_price_per_hour", parse_price(self.max_price_per_hour))
         self._set("instance_type_id", parse_instance_type(self.instance_type_id))
         self._set("max_queued_time", parse_queued_time(self.max_queued_time))
-        if all(getattr(self, name) is None for name in REQUIREMENTS):
-            expected = ", ".join(REQUIREMENTS)
-            message = f"PerianConfig: expected at least one of {expected}, got none of them"
-            raise ConfigError(message)
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)  # frozen for others, not while being made
+
+    @property
+    def asks_for_nothing(self) -> bool:
+        """Whether no requirement at all is given; Perian wants at least one."""
+        return all(getattr(self, name) is None for name in REQUIREMENTS)
 
     @property
     def memory_gb(self) -> Decimal | None:

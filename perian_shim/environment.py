@@ -82,6 +82,12 @@ HANDED_ON = (
     ATTEMPT_NUMBER,
 )
 
+OFFLOADING = ("_F_L_MIN_SIZE_MB", "_F_L_MAX_SIZE_MB")
+"""From which size on flytekit stores an output literal apart, in mebibytes."""
+
+ARRAY_INDEX_NAME = "BATCH_JOB_ARRAY_INDEX_VAR_NAME"
+"""Name of the variable that holds an array item's index."""
+
 SERIALIZED_CONTEXT = "_F_SS_C"
 """flytekit's own serialized settings: large, of use to dynamic tasks only, not for jobs."""
 

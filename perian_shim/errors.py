@@ -17,6 +17,8 @@
         ├── ApiUnavailable           Perian gave no good answer for too long
         │   └── SubmissionUnclear    ... to the submission itself: a job may exist
         ├── JobFailed                the container failed: exit code or an ``_ERROR`` file
+        │   ├── JobKilled            ... with exit code 137
+        │   └── FunctionFailed       the function raised; carries its own error document
         ├── TransferFailed           the job could not fetch its inputs or leave its outputs
         ├── OutputMissing            a declared output was not produced
         ├── OutputInvalid            an output file does not hold what the task declares
@@ -33,8 +35,11 @@ must not be paid for again on the platform's budget, so only faults that are not
 SYSTEM.
 """
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
+
+from flyteidl.core import errors_pb2
 
 from perian_shim.api.errors import PerianError
 
@@ -183,6 +188,36 @@ class JobFailed(TaskError):
     remedy = "Read the log lines; more retries= runs it again."
 
 
+class JobKilled(JobFailed):
+    """The container was killed: exit code 137, most often for want of memory."""
+
+    code = "PERIAN:JobKilled"
+    remedy = "Most often the machine's memory was too small: ask for more with memory=."
+
+
+class FunctionFailed(JobFailed):
+    """The function raised. What is reported is the document that flytekit wrote in the job.
+
+    Args:
+        message: the document's own message.
+        document: the serialized ``ErrorDocument``.
+        job_id: Perian's id of the job.
+    """
+
+    code = "PERIAN:FunctionFailed"
+    remedy = "Read the traceback."
+
+    def __init__(self, message: str, *, document: bytes, job_id: str | None = None) -> None:
+        super().__init__(message, job_id=job_id)
+        self.document = document
+
+    @classmethod
+    def from_document(cls, document: bytes, job_id: str) -> "FunctionFailed":
+        """Return the error for a document that a job wrote."""
+        error = errors_pb2.ErrorDocument.FromString(document).error
+        return cls(f"{error.code}: {error.message}", document=document, job_id=job_id)
+
+
 class TransferFailed(TaskError):
     """The job could not fetch its inputs or leave its outputs."""
 
@@ -256,3 +291,26 @@ class StatusUnknown(TaskError):
     code = "PERIAN:StatusUnknown"
     outcome = SYSTEM_FATAL
     remedy = "Look at the job in Perian's console; a newer perian-shim may know the status."
+
+
+KILLED = 128 + 9
+"""Exit code of a process that got SIGKILL."""
+
+
+def job_failure(job_id: str, reason: str | None, exit_code: int | None = None) -> JobFailed:
+    """Return the error for a container that failed.
+
+    Args:
+        job_id: Perian's id of the job.
+        reason: the platform's words.
+        exit_code: of the container; None to look for it in the reason.
+    """
+    if exit_code is None:
+        match = re.search(r"exit\w*\D{0,20}?(\d+)", reason or "", re.IGNORECASE)
+        exit_code = int(match[1]) if match else None
+    said = f": {reason}" if reason else "."
+    if exit_code == KILLED:
+        return JobKilled(f"The container of job {job_id} was killed{said}", job_id=job_id)
+    if exit_code is not None and not reason:
+        said = f": it exited with code {exit_code}."
+    return JobFailed(f"The container of job {job_id} failed{said}", job_id=job_id)

@@ -27,16 +27,29 @@ class TemplateResolver(TaskTemplateResolver):
         super().__init__()  # type: ignore[no-untyped-call]  # flytekit
 
     def load_task(self, loader_args: list[str]) -> TemplateTask:  # type: ignore[override]  # flytekit's own does the same
-        """Load the template from ``loader_args[0]``, the executor from ``loader_args[1]``."""
-        task = super().load_task(loader_args)
-        return TemplateTask(task.task_template, task.executor_type)
+        """Load the template from ``loader_args[0]``, the executor from ``loader_args[1]``.
+
+        What follows are options for the executor, see ``perian_shim.launch``.
+        """
+        template, executor, *options = loader_args
+        task = super().load_task([template, executor])
+        loaded = TemplateTask(task.task_template, task.executor_type)
+        if isinstance(loaded.executor, PerianExecutor):
+            loaded.executor.options = tuple(options)
+        return loaded
 
 
 template_resolver = TemplateResolver()
 
 
 class PerianExecutor(ShimTaskExecutor[Any]):
-    """Runs one task on Perian."""
+    """Runs one task on Perian.
+
+    Attributes:
+        options: the container's further arguments, see ``perian_shim.launch``.
+    """
+
+    options: tuple[str, ...] = ()
 
     def execute_from_model(self, tt: TaskTemplate, **kwargs: object) -> LiteralMap:
         """Submit the job, wait for it and return its outputs.
@@ -49,12 +62,14 @@ class PerianExecutor(ShimTaskExecutor[Any]):
             PerianError: the run failed, and there is no backend to report it to.
             FlyteUserRuntimeException: the run failed and ``error.pb`` has been written.
         """
+        from perian_shim.launch import LaunchOptions  # noqa: PLC0415
         from perian_shim.report import report  # noqa: PLC0415
         from perian_shim.run import run_task  # noqa: PLC0415
 
         context = FlyteContextManager.current_context()
         try:
-            return run_task(context, tt, as_literals(kwargs), os.environ)
+            options = LaunchOptions.from_arguments(self.options)
+            return run_task(context, tt, as_literals(kwargs), os.environ, options)
         except PerianError as error:
             report(context, error)
 

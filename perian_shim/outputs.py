@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 from flytekit.models.interface import Variable
 from flytekit.models.literals import Literal, LiteralMap
 
-from perian_shim.errors import JobFailed, OutputInvalid, OutputMissing, TransferFailed
+from perian_shim.errors import (
+    JobFailed,
+    OutputInvalid,
+    OutputMissing,
+    TransferFailed,
+    job_failure,
+)
 from perian_shim.staging import ERROR_NAME, OUTPUT_FOLDER, RECORD_FOLDER, RESULT_NAME
 from perian_shim.storage import ObjectStore, join_uri
 from perian_shim.values.parsing import parse_output
@@ -117,8 +123,8 @@ class Harvest:
             message = f"Job {self.job_id} could not transfer its data: {result.problem}."
             raise TransferFailed(message, job_id=self.job_id)
         if result.exit_code != 0:
-            message = f"The container of job {self.job_id} exited with code {result.exit_code}."
-            raise JobFailed(message, job_id=self.job_id)
+            reason = f"it exited with code {result.exit_code}."
+            raise job_failure(self.job_id, reason, result.exit_code)
 
     def collect(self, result: Result, interface: Mapping[str, Variable]) -> LiteralMap:
         """Return the declared outputs.

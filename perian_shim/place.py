@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from flytekit.core.context_manager import FlyteContext
+from flytekit.core.context_manager import ExecutionParameters, FlyteContext
 
 from perian_shim import environment
 from perian_shim.identity import NodeIdentity
@@ -25,13 +25,22 @@ class Place:
         node: whose piece of work it is.
         raw_prefix: ``{{.rawOutputDataPrefix}}``: a URI prefix that only this attempt writes to.
         output_prefix: ``{{.outputPrefix}}``, None when run without a backend.
-        handed_on: Flyte's variables for the job.
+        checkpoint: ``{{.checkpointOutputPrefix}}``, None when run without a backend.
+        previous_checkpoint: the one of the attempt before, if there is one.
+        environ: the resolver container's environment.
     """
 
     node: NodeIdentity
     raw_prefix: str
     output_prefix: str | None
-    handed_on: Mapping[str, str] = field(default_factory=dict)
+    checkpoint: str | None = None
+    previous_checkpoint: str | None = None
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def handed_on(self) -> dict[str, str]:
+        """Flyte's variables for the job."""
+        return {name: self.environ[name] for name in environment.HANDED_ON if name in self.environ}
 
     @property
     def per_retry_unique_key(self) -> str:
@@ -46,15 +55,27 @@ class Place:
         parameters = state.user_space_params if state else None
         output_prefix = parameters.output_metadata_prefix if parameters else None
         raw_prefix = str(context.file_access.raw_output_prefix).rstrip("/")
-        handed_on = {name: environ[name] for name in environment.HANDED_ON if name in environ}
         if output_prefix is None:
             name = "local-" + uuid.uuid4().hex[:12]
             prefix = join_uri(raw_prefix, name)
-            return cls(NodeIdentity("", "", name, prefix), prefix, None, handed_on)
+            return cls(NodeIdentity("", "", name, prefix), prefix, None, environ=environ)
         node = NodeIdentity.from_output_prefix(
             environ.get(environment.EXECUTION_PROJECT, ""),
             environ.get(environment.EXECUTION_DOMAIN, ""),
             environ.get(environment.EXECUTION_ID, ""),
             output_prefix,
         )
-        return cls(node, raw_prefix, output_prefix, handed_on)
+        saved, previous = checkpoint_paths(parameters)
+        return cls(node, raw_prefix, output_prefix, saved, previous, environ)
+
+
+def checkpoint_paths(parameters: ExecutionParameters | None) -> tuple[str | None, str | None]:
+    """Return where this attempt saves checkpoints and where the one before did."""
+    try:
+        checkpoint = parameters.checkpoint if parameters else None
+    except NotImplementedError:  # flytekit's way to say that it got no checkpoint path
+        checkpoint = None
+    # flytekit has no public names for what it was given on the command line.
+    saved = getattr(checkpoint, "_checkpoint_dest", None)
+    previous = getattr(checkpoint, "_checkpoint_src", None)
+    return saved or None, previous or None

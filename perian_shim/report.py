@@ -17,7 +17,7 @@ from flytekit.core.utils import write_proto_to_file
 from flytekit.exceptions.user import FlyteUserRuntimeException
 
 from perian_shim.api.errors import ApiError, PerianError
-from perian_shim.errors import SYSTEM_RETRY, USER_FATAL, Outcome, TaskError
+from perian_shim.errors import SYSTEM_RETRY, USER_FATAL, FunctionFailed, Outcome, TaskError
 
 _ORIGINS = {
     "USER": execution_pb2.ExecutionError.USER,
@@ -49,8 +49,17 @@ def message_of(error: PerianError) -> str:
     return encoded[:MAX_MESSAGE_BYTES].decode(errors="ignore")
 
 
+def headline(error: PerianError) -> str:
+    """Return what the pod's log is to say; the job's own log stands above it already."""
+    if isinstance(error, FunctionFailed):
+        return "the function raised; its error goes to Flyte as the job wrote it"
+    return f"[{error.code}] {error}"
+
+
 def error_document(error: PerianError) -> errors_pb2.ErrorDocument:
-    """Return the ``ErrorDocument`` for an error."""
+    """Return the ``ErrorDocument`` for an error; a function's own is passed on as it is."""
+    if isinstance(error, FunctionFailed):
+        return errors_pb2.ErrorDocument.FromString(error.document)
     outcome = outcome_of(error)
     document = errors_pb2.ErrorDocument()
     document.error.code = error.code
@@ -77,8 +86,9 @@ def report(context: FlyteContext, error: PerianError) -> NoReturn:
     prefix = parameters.output_metadata_prefix if parameters else None
     if not prefix:
         raise error
-    print(f"[perian-shim] failed: {message_of(error)}", flush=True)
+    print(f"[perian-shim] failed: {headline(error)}", flush=True)
     path = context.file_access.get_random_local_path("error.pb")
     write_proto_to_file(error_document(error), path)
     context.file_access.put_data(path, f"{str(prefix).rstrip('/')}/error.pb")
-    raise FlyteUserRuntimeException(IgnoreOutputs(f"error.pb says why: {error.code}")) from error
+    # Without a cause: flytekit would print that as well, a third time.
+    raise FlyteUserRuntimeException(IgnoreOutputs("error.pb says why the task failed")) from None

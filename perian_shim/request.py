@@ -9,10 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from perian_shim import environment
-from perian_shim.api import ContainerFile, CreateJobRequest, DockerRun, Requirements
+from perian_shim.api import (
+    ContainerFile,
+    CreateJobRequest,
+    DockerRun,
+    RegistryCredentials,
+    Requirements,
+)
 from perian_shim.config import PerianConfig
 from perian_shim.image_reference import ImageReference
-from perian_shim.secrets import forwarded_path, forwarded_variable
+from perian_shim.secrets import FLYTE_FILE_DIR, flytekit_variable, forwarded_path
 from perian_shim.spec import ForwardedSecret, JobSpec
 from perian_shim.staging import Staging
 
@@ -32,11 +38,29 @@ class Labels:
     handed_on: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Private:
+    """What the request carries and nobody may see.
+
+    Attributes:
+        secrets: the user's secrets and their values.
+        registry: how Perian may pull the image.
+    """
+
+    secrets: Mapping[ForwardedSecret, str] = field(default_factory=dict, repr=False)
+    registry: RegistryCredentials | None = None
+
+    def confidential(self) -> list[str]:
+        """Return the values."""
+        password = [] if self.registry is None else [self.registry.password]
+        return [*self.secrets.values(), *password]
+
+
 def build_request(
     spec: JobSpec,
     staging: Staging,
     labels: Labels,
-    secrets: Mapping[ForwardedSecret, str],
+    private: Private,
     timeout_seconds: int | None,
 ) -> CreateJobRequest:
     """Return the request for one submission.
@@ -45,11 +69,11 @@ def build_request(
         spec: the task's job.
         staging: command and files.
         labels: this submission's names.
-        secrets: the user's secrets and their values.
+        private: what must not be seen.
         timeout_seconds: limit of the run, None for no limit.
     """
     image_name, image_tag = ImageReference.parse(spec.image).perian_name_and_tag()
-    variables, files = place_secrets(secrets)
+    variables, files = place_secrets(private.secrets)
     return CreateJobRequest(
         docker=DockerRun(
             image_name=image_name,
@@ -57,11 +81,12 @@ def build_request(
             command=shlex.join(staging.command),
             env_variables={
                 **labels.handed_on,
+                **staging.variables,
                 **spec.environment,
                 environment.JOB_KEY: labels.key,
                 environment.JOB_OUTPUT: labels.output,
             },
-            secrets=variables,
+            secrets={**staging.secrets, **variables},
             container_files=(*staging.files, *files),
         ),
         requirements=requirements_of(spec.config),
@@ -70,6 +95,7 @@ def build_request(
         auto_failover_instance_type=spec.config.instance_type_id is None,
         timeout_seconds=timeout_seconds,
         os_storage_gb=spec.config.os_storage_size,
+        registry=private.registry,
     )
 
 
@@ -91,17 +117,21 @@ def place_secrets(
 ) -> tuple[dict[str, str], list[ContainerFile]]:
     """Return the variables and files in which a program of the user's finds its secrets.
 
-    As in a Flyte pod: a secret asked for as a file is one, and its variable, if it was given one,
-    holds the path; any other is a variable that holds the value.
+    As in a Flyte pod, flytekit's secret manager finds them under group and key. A secret asked for
+    as a file is one, and the variable named for it, if any, holds the path; any other is a
+    variable, and the one named for it holds the value too.
     """
     variables: dict[str, str] = {}
     files: list[ContainerFile] = []
     for secret, value in secrets.items():
-        if not secret.as_file:
-            variables[forwarded_variable(secret)] = value
-            continue
-        path = forwarded_path(secret)
-        files.append(ContainerFile(path, value.encode(), read_only=True))
+        shown = value
+        if secret.as_file:
+            shown = forwarded_path(secret)
+            files.append(ContainerFile(shown, value.encode(), read_only=True))
+            variables |= {"FLYTE_SECRETS_DEFAULT_DIR": FLYTE_FILE_DIR}
+            variables |= {"FLYTE_SECRETS_FILE_PREFIX": ""}
+        else:
+            variables[flytekit_variable(secret)] = value
         if secret.env_var:
-            variables[secret.env_var] = path
+            variables[secret.env_var] = shown
     return variables, files

@@ -9,12 +9,14 @@ import os
 from flytekit import current_context
 
 from perian_shim import environment
+from perian_shim.api import RegistryCredentials
 from perian_shim.errors import MissingSecret
 from perian_shim.spec import ForwardedSecret
 
 ORGANIZATION_KEY = "perian_organization"
 TOKEN_KEY = "perian_token"  # noqa: S105 - the name of a key
 REQUIRED_KEYS = (ORGANIZATION_KEY, TOKEN_KEY)
+REGISTRY_KEYS = ("docker_registry_url", "docker_registry_username", "docker_registry_password")
 
 FLYTE_FILE_DIR = "/etc/flyte/secrets"
 """Where Flyte's webhook mounts secrets as files, and so where users' programs look for them."""
@@ -48,12 +50,15 @@ def require_secret(group: str, key: str) -> str:
     return value
 
 
-def forwarded_variable(secret: ForwardedSecret) -> str:
-    """Return the variable under which a user's program finds a forwarded secret.
+def registry_credentials(group: str) -> RegistryCredentials | None:
+    """Return how Perian may pull the image, None if the group has no such secrets."""
+    found = {key: read_secret(group, key) or "" for key in REGISTRY_KEYS}
+    return RegistryCredentials(*found.values()) if any(found.values()) else None
 
-    It is the one that the user named, else the one that flytekit looks for.
-    """
-    return secret.env_var or f"_FSEC_{secret.group}_{secret.key}".upper()
+
+def flytekit_variable(secret: ForwardedSecret) -> str:
+    """Return the variable in which flytekit's secret manager looks for a secret."""
+    return f"_FSEC_{secret.group}_{secret.key}".upper()
 
 
 def forwarded_path(secret: ForwardedSecret) -> str:

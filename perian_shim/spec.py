@@ -46,38 +46,98 @@ class ForwardedSecret:
 
 
 @dataclass(frozen=True)
+class ContainerWork:
+    """A container task: a command in an image that has nothing of ours.
+
+    Attributes:
+        command: argv, templates not yet rendered.
+        input_data_dir: absolute path below which the job finds its inputs.
+        output_data_dir: absolute path below which the job leaves its outputs.
+    """
+
+    command: tuple[str, ...]
+    input_data_dir: str = DEFAULT_INPUT_DIR
+    output_data_dir: str = DEFAULT_OUTPUT_DIR
+
+    KIND = "container"
+
+    def to_json(self) -> dict[str, object]:
+        """Return the fields as JSON values."""
+        return {
+            "command": list(self.command),
+            "input_data_dir": self.input_data_dir,
+            "output_data_dir": self.output_data_dir,
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, object]) -> "ContainerWork":
+        """Read what ``to_json`` wrote."""
+        return cls(
+            command=_texts(record, "command"),
+            input_data_dir=_text(record, "input_data_dir"),
+            output_data_dir=_text(record, "output_data_dir"),
+        )
+
+
+@dataclass(frozen=True)
+class FunctionWork:
+    """A function task: flytekit's own entry point in an image that has the user's code.
+
+    Attributes:
+        resolver: location of the flytekit resolver that loads the function's task in the job.
+        loader_args: what that resolver is to load.
+    """
+
+    resolver: str
+    loader_args: tuple[str, ...]
+
+    KIND = "function"
+
+    def to_json(self) -> dict[str, object]:
+        """Return the fields as JSON values."""
+        return {"resolver": self.resolver, "loader_args": list(self.loader_args)}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, object]) -> "FunctionWork":
+        """Read what ``to_json`` wrote."""
+        return cls(_text(record, "resolver"), _texts(record, "loader_args"))
+
+
+Work = ContainerWork | FunctionWork
+
+_KINDS: dict[str, type[ContainerWork] | type[FunctionWork]] = {
+    ContainerWork.KIND: ContainerWork,
+    FunctionWork.KIND: FunctionWork,
+}
+
+
+@dataclass(frozen=True)
 class JobSpec:
     """One task's job, before any execution.
 
     Attributes:
         config: what to ask of Perian.
         image: image reference of the job's container.
-        command: argv, templates not yet rendered.
+        work: what runs in it.
         environment: variables of the job.
-        input_data_dir: absolute path below which the job finds its inputs.
-        output_data_dir: absolute path below which the job leaves its outputs.
         secrets: the user's secrets that the job gets.
     """
 
     config: PerianConfig
     image: str
-    command: tuple[str, ...]
+    work: Work
     environment: Mapping[str, str] = field(default_factory=dict)
-    input_data_dir: str = DEFAULT_INPUT_DIR
-    output_data_dir: str = DEFAULT_OUTPUT_DIR
     secrets: tuple[ForwardedSecret, ...] = ()
 
     def to_custom(self) -> dict[str, object]:
         """Return the record as JSON values, the same for the same spec."""
         return {
             "version": VERSION,
-            "kind": "container",
+            "kind": self.work.KIND,
             "config": self.config.to_json(),
             "image": self.image,
-            "command": list(self.command),
+            **self.work.to_json(),
             "environment": dict(sorted(self.environment.items())),
-            "input_data_dir": self.input_data_dir,
-            "output_data_dir": self.output_data_dir,
             "secrets": [secret.to_json() for secret in self.secrets],
         }
 
@@ -100,8 +160,10 @@ class JobSpec:
                 f" {version:g}, this executor reads up to version {VERSION}."
             )
             raise TemplateTooNew(message)
-        if (kind := record.get("kind")) != "container":
-            message = f"custom.kind: expected 'container', got {kind!r}."
+        kind = record.get("kind")
+        work = _KINDS.get(str(kind))
+        if work is None:
+            message = f"custom.kind: expected one of {sorted(_KINDS)}, got {kind!r}."
             raise InvalidTemplate(message)
         try:
             config = PerianConfig.from_json(_object(record, "config"))
@@ -110,10 +172,8 @@ class JobSpec:
         return cls(
             config=config,
             image=_text(record, "image"),
-            command=_texts(record, "command"),
+            work=work.from_json(record),
             environment={k: str(v) for k, v in _object(record, "environment").items()},
-            input_data_dir=_text(record, "input_data_dir"),
-            output_data_dir=_text(record, "output_data_dir"),
             secrets=tuple(_secret(value) for value in _array(record, "secrets")),
         )
 

@@ -13,9 +13,8 @@ handed over, and why.
 
 import json
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from flytekit.models.literals import Literal
@@ -23,8 +22,8 @@ from flytekit.models.literals import Literal
 from perian_shim.api import ContainerFile
 from perian_shim.errors import InvalidInput
 from perian_shim.job import ASSETS, read_asset
-from perian_shim.spec import JobSpec
-from perian_shim.storage import ObjectStore, is_remote, join_uri
+from perian_shim.spec import ContainerWork
+from perian_shim.storage import ObjectStore, can_presign, join_uri
 from perian_shim.values.decoding import UnreadableLiteral
 from perian_shim.values.literals import (
     BlobLeaf,
@@ -62,11 +61,15 @@ class Staging:
         command: the container's argv.
         files: files to put into the container.
         wrapped: whether the command is the wrapper, so that a result record is to be expected.
+        variables: variables of the job, beside those of its ``JobSpec``.
+        secrets: the same for values that must not be seen.
     """
 
     command: tuple[str, ...]
-    files: tuple[ContainerFile, ...] = field(repr=False)
-    wrapped: bool
+    files: tuple[ContainerFile, ...] = field(default=(), repr=False)
+    wrapped: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass
@@ -74,19 +77,16 @@ class Stager:
     """Collects what one job is given.
 
     Attributes:
-        spec: the task's job.
+        work: what the task does.
         store: the object store of the raw data prefix.
         prefix: URI below which this attempt's job may write.
         expires_in: how long presigned URLs and the policy have to live, in seconds.
-        upload_local: copies a local path to a URI. Only for runs on somebody's own machine: in a
-            pod an input that names a local path would be a way to read the pod's files.
     """
 
-    spec: JobSpec
+    work: ContainerWork
     store: ObjectStore
     prefix: str
     expires_in: int
-    upload_local: Callable[[str, str], None] | None = None
     values: dict[str, bytes] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
 
@@ -124,7 +124,7 @@ class Stager:
             return
         document = {}
         for name, literal in inputs.items():
-            path = f"{self.spec.input_data_dir}/{name}"
+            path = f"{self.work.input_data_dir}/{name}"
             try:
                 leaves = list(blob_leaves(literal))
                 text = None if leaves else literal_to_text(literal)
@@ -139,7 +139,7 @@ class Stager:
             if text is not None:
                 self.values[path] = text.encode()
         content = json.dumps(document, ensure_ascii=False, indent=1).encode()
-        self.values[f"{self.spec.input_data_dir}/{INPUTS_FILE}"] = content
+        self.values[f"{self.work.input_data_dir}/{INPUTS_FILE}"] = content
 
     def add_leaf(self, name: str, path: str, leaf: BlobLeaf) -> None:
         """Let the job fetch one file, directory or dataset to ``path``."""
@@ -149,12 +149,7 @@ class Stager:
         if urlsplit(uri).scheme in {"http", "https"} and not leaf.multipart:
             self.records.append(record(name, "get", path, uri))
             return
-        if self.upload_local is not None and Path(uri).exists():
-            local = Path(uri)
-            uri = join_uri(self.prefix, RECORD_FOLDER, "inputs", name, *leaf.path)
-            self.upload_local(str(local), uri)
-            leaf = replace(leaf, multipart=local.is_dir(), is_dataset=False)
-        if not is_remote(uri):
+        if not can_presign(uri):
             message = f"Input {name!r} is at {uri!r}, where no Perian job can fetch it."
             remedy = "Use data in the object store."
             raise InvalidInput(message, remedy=remedy)
@@ -195,7 +190,7 @@ class Stager:
         """Let the job leave its outputs below the attempt's prefix."""
         if not outputs and not self.records:
             return
-        directory = self.spec.output_data_dir
+        directory = self.work.output_data_dir
         self.records += [("output", name, f"{directory}/{name}") for name in outputs]
         self.records.append(("error", f"{directory}/{ERROR_FILE}"))
         policy = self.store.upload_policy(self.prefix, self.expires_in)

@@ -48,7 +48,6 @@ def test_memory_is_read_as_gigabytes(memory: Any, gigabytes: str) -> None:
         ({"instance_type_id": "big"}, "instance_type_id: expected the UUID"),
         ({"cores": 1, "max_queued_time": 0}, "max_queued_time: expected whole seconds"),
         ({"cores": 1, "secret_group": ""}, "secret_group: expected text"),
-        ({}, "expected at least one of cores, memory"),
     ],
 )
 def test_a_wrong_value_is_refused_with_field_expectation_and_value(

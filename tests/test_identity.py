@@ -5,10 +5,10 @@ from flytekit.models.literals import Literal, LiteralMap, Primitive, Scalar
 
 from perian_shim import PerianConfig
 from perian_shim.identity import NodeIdentity, work_key
-from perian_shim.spec import JobSpec
+from perian_shim.spec import ContainerWork, JobSpec
 
 PREFIX = "s3://b/metadata/propeller/p-d-fab12/n0/data"
-SPEC = JobSpec(PerianConfig(cores=1), "python:3.12", ("true",))
+SPEC = JobSpec(PerianConfig(cores=1), "python:3.12", ContainerWork(("true",)))
 
 
 def literal(value: int) -> Literal:
@@ -40,7 +40,7 @@ def test_the_order_of_inputs_does_not_matter() -> None:
         (node(execution="fab13"), SPEC, INPUTS),
         (node("s3://b/metadata/propeller/p-d-fab12/n1/data/0"), SPEC, INPUTS),
         (node(f"{PREFIX}/0/7/0"), SPEC, INPUTS),
-        (node(), replace(SPEC, command=("false",)), INPUTS),
+        (node(), replace(SPEC, work=ContainerWork(("false",))), INPUTS),
         (node(), replace(SPEC, config=PerianConfig(cores=2)), INPUTS),
         (node(), SPEC, LiteralMap({"a": literal(1), "b": literal(3)})),
         (node(), SPEC, LiteralMap({"a": literal(1)})),

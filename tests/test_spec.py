@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -6,12 +7,12 @@ from google.protobuf.struct_pb2 import Struct
 
 from perian_shim import PerianConfig
 from perian_shim.errors import InvalidTemplate, TemplateTooNew
-from perian_shim.spec import ForwardedSecret, JobSpec
+from perian_shim.spec import ContainerWork, ForwardedSecret, FunctionWork, JobSpec
 
 SPEC = JobSpec(
     config=PerianConfig(cores=2, memory="64Gi", max_price_per_hour="1.20"),
     image="python:3.12",
-    command=("python", "-c", "print('{{.inputs.x}}')"),
+    work=ContainerWork(("python", "-c", "print('{{.inputs.x}}')")),
     environment={"B": "2", "A": "1"},
     secrets=(ForwardedSecret("g", "k", "TOKEN"), ForwardedSecret("g", "f", as_file=True)),
 )
@@ -23,10 +24,14 @@ def through_struct(custom: Any) -> dict[str, Any]:
     return json_format.MessageToDict(struct)
 
 
-def test_a_spec_survives_a_protobuf_struct() -> None:
-    read = JobSpec.from_custom(through_struct(SPEC.to_custom()))
-    assert read.to_custom() == SPEC.to_custom()
-    assert read.secrets == SPEC.secrets
+FUNCTION = replace(SPEC, work=FunctionWork("a.resolver", ("task-module", "m", "task-name", "t")))
+
+
+@pytest.mark.parametrize("spec", [SPEC, FUNCTION], ids=["container", "function"])
+def test_a_spec_survives_a_protobuf_struct(spec: JobSpec) -> None:
+    read = JobSpec.from_custom(through_struct(spec.to_custom()))
+    assert read.to_custom() == spec.to_custom()
+    assert (read.work, read.secrets) == (spec.work, spec.secrets)
 
 
 def test_unknown_fields_are_ignored() -> None:
@@ -47,7 +52,10 @@ def test_a_newer_version_is_refused_with_what_to_do() -> None:
         (None, "custom.version is missing"),
         ({}, "custom.version is missing"),
         ({"version": "1"}, "custom.version is missing"),
-        ({**SPEC.to_custom(), "kind": "sql"}, "custom.kind: expected 'container', got 'sql'"),
+        (
+            {**SPEC.to_custom(), "kind": "sql"},
+            "custom.kind: expected one of ['container', 'function'], got 'sql'",
+        ),
         ({**SPEC.to_custom(), "image": 3.0}, "custom.image: expected text, got float"),
         ({**SPEC.to_custom(), "command": "x"}, "custom.command: expected an array, got str"),
         ({**SPEC.to_custom(), "command": [1.0]}, "custom.command: expected an array of texts"),

@@ -22,13 +22,14 @@ from support.s3 import ACCESS_KEY, REGION, SECRET_KEY, Bucket, new_bucket, s3_en
 
 from perian_shim import PerianConfig
 from perian_shim.errors import InvalidInput
-from perian_shim.request import Labels, build_request
-from perian_shim.spec import ForwardedSecret, JobSpec
+from perian_shim.request import Labels, Private, build_request
+from perian_shim.spec import ContainerWork, ForwardedSecret, JobSpec
 from perian_shim.staging import Stager, Staging
 from perian_shim.storage.s3 import S3Store
 from perian_shim.template import render_command
 
-SPEC = JobSpec(PerianConfig(cores=1), "debian:12", ("true",))
+WORK = ContainerWork(("true",))
+SPEC = JobSpec(PerianConfig(cores=1), "debian:12", WORK)
 
 
 @pytest.fixture
@@ -53,10 +54,9 @@ def staged(
     bucket: Bucket,
     inputs: Mapping[str, Literal] | None = None,
     outputs: tuple[str, ...] = (),
-    spec: JobSpec = SPEC,
 ) -> Staging:
-    stager = Stager(spec, store, f"s3://{bucket.name}/q7/x-n0-0", 3600)
-    return stager.stage(spec.command, inputs or {}, outputs)
+    stager = Stager(WORK, store, f"s3://{bucket.name}/q7/x-n0-0", 3600)
+    return stager.stage(WORK.command, inputs or {}, outputs)
 
 
 def files(staging: Staging) -> dict[str, bytes]:
@@ -169,7 +169,7 @@ def test_no_key_of_the_bucket_is_in_what_a_job_is_given(store: S3Store, bucket: 
     bucket.put("f", b"1")
     file = literal(FlyteFile(f"s3://{bucket.name}/f"), FlyteFile)
     staging = staged(store, bucket, {"f": file}, ("x",))
-    request = build_request(SPEC, staging, Labels("k", "s3://b/q7"), {}, None)
+    request = build_request(SPEC, staging, Labels("k", "s3://b/q7"), Private(), None)
     for content in (*files(staging).values(), json.dumps(request.to_json()).encode()):
         assert SECRET_KEY.encode() not in content
 
@@ -186,7 +186,7 @@ def test_the_command_sent_splits_into_exactly_the_rendered_list(values: list[str
     rendered = render_command(command, inputs, raw_output_data_prefix="", per_retry_unique_key="")
     expected = ["run", *(f"--{n}={v}" for n, v in zip(names, values, strict=True)), *values]
     staging = Staging(("/bin/sh", "/perian-shim/run.sh", *rendered), (), wrapped=True)
-    request = build_request(SPEC, staging, Labels("k", "s3://b/q7"), {}, None)
+    request = build_request(SPEC, staging, Labels("k", "s3://b/q7"), Private(), None)
     sent = OfficialRequest.from_dict(request.to_json())
     assert sent is not None
     assert sent.docker_run_parameters is not None
@@ -216,7 +216,7 @@ def test_the_request_is_what_the_official_client_would_send() -> None:
         environment={"MODE": "fast"},
     )
     staging = Staging(("true",), (), wrapped=False)
-    request = build_request(spec, staging, Labels("key", "s3://b/q7"), {}, 600)
+    request = build_request(spec, staging, Labels("key", "s3://b/q7"), Private(), 600)
     sent = OfficialRequest.from_dict(request.to_json())
     assert sent is not None
     assert sent.requirements is not None
@@ -251,9 +251,16 @@ def test_forwarded_secrets_go_where_a_flyte_pod_has_them() -> None:
         ForwardedSecret("G", "File", "MY_FILE", as_file=True): "three",
     }
     staging = Staging(("true",), (), wrapped=False)
-    docker = build_request(SPEC, staging, Labels("k", "o"), secrets, None).docker
+    docker = build_request(SPEC, staging, Labels("k", "o"), Private(secrets), None).docker
     path = "/etc/flyte/secrets/g/file"
-    assert docker.secrets == {"_FSEC_G_KEY": "one", "MY_TOKEN": "two", "MY_FILE": path}
+    assert docker.secrets == {
+        "_FSEC_G_KEY": "one",
+        "_FSEC_G_NAMED": "two",
+        "MY_TOKEN": "two",
+        "MY_FILE": path,
+        "FLYTE_SECRETS_DEFAULT_DIR": "/etc/flyte/secrets",
+        "FLYTE_SECRETS_FILE_PREFIX": "",
+    }
     assert {file.path: file.content for file in docker.container_files} == {path: b"three"}
     assert not {"one", "two", "three"} & set(docker.env_variables.values())
     assert PurePosixPath(path).is_absolute()

@@ -1,6 +1,6 @@
-"""Task classes: definition time only. What is wrong with a task is said when it is defined.
+"""``PerianContainerTask``: definition time only. What is wrong is said when it is defined.
 
-A task stores everything that a run needs in its template's ``custom`` (a ``JobSpec``) and names
+The task stores everything that a run needs in its template's ``custom`` (a ``JobSpec``) and names
 only flytekit's entry point and our resolver in its container; so the resolver container needs
 neither the user's code nor anything deployed in the backend. Constructors raise ``DefinitionError``
 (a ``ValueError``) naming the task, the argument, what was expected and what was given.
@@ -17,27 +17,15 @@ from flytekit.core.base_task import TaskMetadata
 from flytekit.core.interface import Interface
 from flytekit.core.python_auto_container import get_registerable_container_image
 from flytekit.core.python_customized_container_task import PythonCustomizedContainerTask
-from flytekit.core.utils import _get_container_definition
 from flytekit.models.task import Container
 
-from perian_shim import environment as env
+from perian_shim import pod
 from perian_shim.caching import CacheSettings
 from perian_shim.checks import Checker
 from perian_shim.config import PerianConfig
 from perian_shim.executor import PerianExecutor, template_resolver
-from perian_shim.secrets import REQUIRED_KEYS
 from perian_shim.shim import LiteralDispatch
-from perian_shim.spec import DEFAULT_INPUT_DIR, DEFAULT_OUTPUT_DIR, JobSpec
-from perian_shim.version import __version__
-
-TASK_TYPE = "perian_shim"
-"""No plugin claims it, so Flyte hands it to the default one: the container plugin."""
-
-DEFAULT_EXECUTOR_IMAGE = f"perian-shim-executor:{__version__}"
-"""Without a registry, so that it can be loaded into a cluster's nodes; see the README."""
-
-RESOLVER_REQUESTS = Resources(cpu="100m", mem="200Mi")
-RESOLVER_LIMITS = Resources(cpu="1", mem="500Mi")
+from perian_shim.spec import DEFAULT_INPUT_DIR, DEFAULT_OUTPUT_DIR, ContainerWork, JobSpec
 
 
 class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own shim disagree
@@ -60,7 +48,7 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         environment: environment variables of the job.
         secret_requests: Flyte secrets that the job gets.
         executor_image: image of the resolver container; default ``PERIAN_SHIM_IMAGE``, else
-            ``DEFAULT_EXECUTOR_IMAGE``.
+            ``perian-shim-executor:<version>``.
         requests: resources of the resolver container (not of the job), by default small.
         limits: the same.
         cache: ``True``, or a ``Cache`` with a version. With ``True`` and no ``cache_version`` the
@@ -111,6 +99,7 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
     ) -> None:
         check = Checker(name)
         check.config(task_config)
+        check.requirements(task_config)
         check.image(image)
         check.names("inputs", inputs or {})
         check.names("outputs", outputs or {})
@@ -122,10 +111,8 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         self._job = JobSpec(
             config=task_config,
             image=image if isinstance(image, str) else "",
-            command=argv,
+            work=ContainerWork(argv, input_data_dir, output_data_dir),
             environment=dict(environment or {}),
-            input_data_dir=input_data_dir,
-            output_data_dir=output_data_dir,
             secrets=forwarded,
         )
         if metadata is None:
@@ -146,16 +133,14 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         super().__init__(
             name=name,
             task_config=task_config,
-            container_image=executor_image
-            or env.text(env.EXECUTOR_IMAGE)
-            or DEFAULT_EXECUTOR_IMAGE,
+            container_image=pod.executor_image(executor_image),
             executor_type=PerianExecutor,
             task_resolver=template_resolver,
-            task_type=TASK_TYPE,
-            requests=requests or RESOLVER_REQUESTS,
-            limits=limits or RESOLVER_LIMITS,
+            task_type=pod.TASK_TYPE,
+            requests=requests or pod.RESOLVER_REQUESTS,
+            limits=limits or pod.RESOLVER_LIMITS,
             environment=dict(environment or {}),
-            secret_requests=own_secrets(task_config, secret_requests or ()),
+            secret_requests=pod.with_own_secrets(task_config, secret_requests or ()),
             metadata=metadata,
             interface=declared_interface(inputs or {}, outputs or {}),
             docs=docs,
@@ -171,38 +156,18 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         image = self._job_image
         if isinstance(image, ImageSpec) or "{{" in image:
             image = get_registerable_container_image(image, settings.image_config)
-        hidden = {*env.SETTINGS, env.SERIALIZED_CONTEXT}
-        shared = {k: v for k, v in (settings.env or {}).items() if k not in hidden}
-        return replace(self._job, image=image, environment={**shared, **self._job.environment})
+        environment = pod.job_environment(settings, self._job.environment)
+        return replace(self._job, image=image, environment=environment)
 
-    def get_command(self, settings: SerializationSettings) -> list[str]:
-        """Return flytekit's own arguments, and the checkpoint paths that it leaves out."""
-        command: list[str] = super().get_command(settings)
-        at = command.index("--resolver")
-        checkpoints = ["--checkpoint-path", "{{.checkpointOutputPrefix}}"]
-        checkpoints += ["--prev-checkpoint", "{{.prevCheckpointPrefix}}"]
-        return command[:at] + checkpoints + command[at:]
+    def get_command(self, settings: SerializationSettings) -> list[str]:  # noqa: ARG002 - flytekit's
+        """Return the arguments of the resolver container."""
+        return pod.resolver_arguments({})
 
     def get_container(self, settings: SerializationSettings) -> Container:
         """Return the resolver container. ``environment`` is the job's and does not go here."""
-        return _get_container_definition(
-            image=self.get_image(settings),
-            resource_spec=self.resources,
-            command=[],
-            args=self.get_command(settings),
-            data_loading_config=None,
-            environment=settings.env or {},
-        )
+        return pod.resolver_container(settings, self.get_image(settings), self.resources)
 
 
 def declared_interface(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Interface:
     """Return flytekit's interface; its types may be any that Python has, ``int | None`` too."""
     return Interface(dict(inputs), dict(outputs))
-
-
-def own_secrets(config: PerianConfig, requested: Sequence[Secret]) -> list[Secret]:
-    """Return the user's secret requests and those that the executor needs."""
-    group = config.secret_group
-    asked = {(secret.group, secret.key) for secret in requested}
-    needed = [Secret(group=group, key=key) for key in REQUIRED_KEYS if (group, key) not in asked]
-    return [*requested, *needed]

@@ -1,0 +1,71 @@
+"""Container tasks at run time: render the command, stage its files, read what it left."""
+
+from dataclasses import dataclass
+
+from flytekit.models.literals import LiteralMap
+
+from perian_shim.api import Job
+from perian_shim.context import Run
+from perian_shim.errors import InvalidCommand, ResultMissing, job_failure
+from perian_shim.lifecycle import ResourceMeta
+from perian_shim.outputs import Harvest
+from perian_shim.spec import ContainerWork
+from perian_shim.staging import Stager, Staging
+from perian_shim.status import Phase, phase_of
+from perian_shim.template import TemplateError, render_command
+
+
+@dataclass(frozen=True)
+class ContainerJob:
+    """The job of a container task.
+
+    Attributes:
+        run: the attempt.
+        work: what its task does.
+    """
+
+    run: Run
+    work: ContainerWork
+
+    def stage(self) -> Staging:
+        """Render the command and put together what the job is given.
+
+        Raises:
+            InvalidCommand: the command cannot be rendered with these inputs.
+            InvalidInput: an input cannot be handed to a job.
+        """
+        place = self.run.place
+        try:
+            argv = render_command(
+                self.work.command,
+                self.run.inputs,
+                raw_output_data_prefix=place.raw_prefix,
+                per_retry_unique_key=place.per_retry_unique_key,
+            )
+        except TemplateError as error:
+            message = f"The command cannot be rendered: {error}"
+            raise InvalidCommand(message) from error
+        stager = Stager(self.work, self.run.store, place.raw_prefix, self.run.access_seconds)
+        return stager.stage(argv, self.run.inputs, list(self.run.template.interface.outputs))
+
+    def harvest(self, staging: Staging, meta: ResourceMeta, job: Job) -> LiteralMap:
+        """Return the outputs.
+
+        Raises:
+            JobFailed: the program failed.
+            ResultMissing: the job ended well, but something swallowed the wrapper.
+            OutputMissing: an output was not produced.
+            OutputInvalid: an output does not hold what the task declares.
+        """
+        left = Harvest(self.run.store, meta.output, self.work.output_data_dir, meta.job_id)
+        result = left.result() if staging.wrapped else None
+        if result is not None:
+            left.check(result)
+        if phase_of(job.status) is Phase.FAILED:
+            raise job_failure(meta.job_id, job.errors)
+        if not staging.wrapped:
+            return LiteralMap({})
+        if result is None:
+            message = f"Job {meta.job_id} is Done, but left no result below {meta.output}."
+            raise ResultMissing(message, job_id=meta.job_id)
+        return left.collect(result, self.run.template.interface.outputs)

@@ -1,0 +1,81 @@
+"""What one run works with, and what it asks of a kind of job.
+
+A ``Run`` is everything known about one attempt before a job exists. A ``JobKind`` turns it into
+what the job is given, and turns what the job left into outputs; there is one for each kind of task.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from flytekit.models.literals import Literal, LiteralMap
+from flytekit.models.task import TaskTemplate
+
+from perian_shim.api import Job
+from perian_shim.lifecycle import Emit, ResourceMeta
+from perian_shim.place import Place
+from perian_shim.spec import JobSpec
+from perian_shim.staging import Staging
+from perian_shim.storage import ObjectStore
+
+LONGEST_ACCESS_SECONDS = 7 * 24 * 3600
+"""How long a job may use its presigned URLs when nothing bounds it: the longest S3 allows."""
+
+SPARE_ACCESS_SECONDS = 3600
+"""Added to a bounded job's time: for starting, for pulling the image, for uploading."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One attempt, before a job exists.
+
+    Attributes:
+        template: the task's template.
+        spec: its job.
+        inputs: the input literals.
+        place: where in Flyte it happens.
+        store: the object store of the raw data prefix.
+        emit: prints a line.
+    """
+
+    template: TaskTemplate
+    spec: JobSpec
+    inputs: Mapping[str, Literal]
+    place: Place
+    store: ObjectStore
+    emit: Emit
+
+    @property
+    def timeout_seconds(self) -> int | None:
+        """The task's timeout, which Perian enforces."""
+        timeout = self.template.metadata.timeout
+        return math.ceil(timeout.total_seconds()) if timeout else None
+
+    @property
+    def access_seconds(self) -> int:
+        """How long the job needs access to the object store."""
+        if self.timeout_seconds is None or self.spec.config.max_queued_seconds is None:
+            return LONGEST_ACCESS_SECONDS
+        bounded = self.timeout_seconds + self.spec.config.max_queued_seconds
+        return min(bounded + SPARE_ACCESS_SECONDS, LONGEST_ACCESS_SECONDS)
+
+
+class JobKind(Protocol):
+    """What differs between kinds of tasks."""
+
+    def stage(self) -> Staging:
+        """Put together what the job is given.
+
+        Raises:
+            TaskError: it cannot be put together.
+        """
+        ...
+
+    def harvest(self, staging: Staging, meta: ResourceMeta, job: Job) -> LiteralMap:
+        """Return the outputs of a job whose container has ended, well or badly.
+
+        Raises:
+            TaskError: what it ended with.
+        """
+        ...

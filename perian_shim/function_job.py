@@ -1,0 +1,152 @@
+"""Function tasks at run time: flytekit's entry point runs in the job as it would in a pod.
+
+The job gets its inputs, and leaves its literals, its deck and its error document, below the
+attempt's own raw data prefix; the resolver container hands them on as they are. Literals are never
+decoded here, and an error document that the job wrote is reported byte for byte, so kind, code and
+traceback are those of the user's own exception.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from flyteidl.core import literals_pb2
+from flytekit.models.literals import LiteralMap
+
+from perian_shim import environment
+from perian_shim.api import ContainerFile, Job
+from perian_shim.context import Run
+from perian_shim.errors import (
+    FunctionFailed,
+    OutputMissing,
+    ResultMissing,
+    job_failure,
+)
+from perian_shim.launch import Distribution
+from perian_shim.lifecycle import ResourceMeta
+from perian_shim.spec import FunctionWork
+from perian_shim.staging import RECORD_FOLDER, Staging
+from perian_shim.status import Phase, phase_of
+from perian_shim.storage import join_uri
+from perian_shim.storage_access import StorageAccess
+
+JOB_FOLDER = "function"
+"""Below ``_perian`` in the raw data prefix: the job's own output prefix."""
+
+INPUTS_NAME = "inputs.pb"
+OUTPUTS_NAME = "outputs.pb"
+ERROR_NAME = "error.pb"
+DECK_NAME = "deck.html"
+
+MAX_DOCUMENT_BYTES = 1024**3
+"""Bound on what is read of a job's documents; Flyte's own limits are far below."""
+
+
+@dataclass(frozen=True)
+class FunctionJob:
+    """The job of a function task.
+
+    Attributes:
+        run: the attempt.
+        work: what its task does.
+        access: how the job reaches the object store.
+        distribution: the user's code, None when the image has it.
+    """
+
+    run: Run
+    work: FunctionWork
+    access: StorageAccess = field(repr=False)
+    distribution: Distribution | None = None
+
+    @property
+    def folder(self) -> str:
+        """URI below which this attempt's job finds its inputs and leaves its documents."""
+        return join_uri(self.run.place.raw_prefix, RECORD_FOLDER, JOB_FOLDER)
+
+    def stage(self) -> Staging:
+        """Write the inputs and put together what the job is given.
+
+        Raises:
+            StorageFailed: the inputs could not be written.
+        """
+        inputs = LiteralMap(dict(self.run.inputs)).to_flyte_idl().SerializeToString()
+        self.run.store.write(join_uri(self.folder, INPUTS_NAME), inputs)
+        return Staging(
+            command=tuple(self.command()),
+            files=tuple(
+                ContainerFile(path, content, read_only=True)
+                for path, content in self.access.files.items()
+            ),
+            variables={**self.offloading(), **self.access.variables},
+            secrets=self.access.secrets,
+        )
+
+    def command(self) -> list[str]:
+        """Return flytekit's entry point with the paths that are this attempt's."""
+        place = self.run.place
+        command = ["pyflyte-execute"]
+        command += ["--inputs", join_uri(self.folder, INPUTS_NAME)]
+        command += ["--output-prefix", self.folder]
+        command += ["--raw-output-data-prefix", place.raw_prefix]
+        if place.checkpoint:
+            command += ["--checkpoint-path", place.checkpoint]
+        if place.previous_checkpoint:
+            command += ["--prev-checkpoint", place.previous_checkpoint]
+        command += ["--resolver", self.work.resolver, "--", *self.work.loader_args]
+        if self.distribution is None:
+            return command
+        fast = ["pyflyte-fast-execute"]
+        fast += ["--additional-distribution", self.distribution.location]
+        fast += ["--dest-dir", self.distribution.destination]
+        return [*fast, "--", *command]
+
+    def offloading(self) -> dict[str, str]:
+        """Return Flyte's settings for large literals: the job then stores them itself."""
+        return {
+            name: self.run.place.environ[name]
+            for name in environment.OFFLOADING
+            if name in self.run.place.environ
+        }
+
+    def harvest(self, staging: Staging, meta: ResourceMeta, job: Job) -> LiteralMap:  # noqa: ARG002 - as a JobKind
+        """Return the outputs as the job left them.
+
+        Raises:
+            FunctionFailed: the function raised; the error carries its document.
+            JobFailed: the process died without a word.
+            ResultMissing: the job ended well, but left neither outputs nor an error.
+            OutputMissing: the outputs are not those that the task declares.
+        """
+        folder = join_uri(meta.output, RECORD_FOLDER, JOB_FOLDER)
+        self.hand_on_deck(folder)
+        document = self.run.store.read(join_uri(folder, ERROR_NAME), MAX_DOCUMENT_BYTES)
+        if document is not None:
+            raise FunctionFailed.from_document(document, meta.job_id)
+        if phase_of(job.status) is Phase.FAILED:
+            raise job_failure(meta.job_id, job.errors)
+        content = self.run.store.read(join_uri(folder, OUTPUTS_NAME), MAX_DOCUMENT_BYTES)
+        if content is None:
+            message = f"Job {meta.job_id} is Done, but left neither outputs nor an error."
+            raise ResultMissing(message, job_id=meta.job_id)
+        outputs: LiteralMap = LiteralMap.from_flyte_idl(literals_pb2.LiteralMap.FromString(content))
+        self.check(outputs.literals, meta.job_id)
+        return outputs
+
+    def check(self, produced: Mapping[str, object], job_id: str) -> None:
+        """Compare the outputs' names with those that the task declares."""
+        declared: Sequence[str] = list(self.run.template.interface.outputs)
+        if set(produced) != set(declared):
+            message = (
+                f"Job {job_id} returned outputs {sorted(produced)}, the task declares"
+                f" {sorted(declared)}."
+            )
+            remedy = "Register the task again, or use an image with the registered code."
+            raise OutputMissing(message, job_id=job_id, remedy=remedy)
+
+    def hand_on_deck(self, folder: str) -> None:
+        """Copy the job's deck to where Flyte looks for the task's."""
+        prefix = self.run.place.output_prefix
+        if prefix is None:
+            return
+        deck = self.run.store.read(join_uri(folder, DECK_NAME), MAX_DOCUMENT_BYTES)
+        if deck is not None:
+            self.run.store.write(join_uri(prefix, DECK_NAME), deck)

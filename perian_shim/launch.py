@@ -1,0 +1,110 @@
+"""What the container's arguments tell the executor beside the template.
+
+They are pairs of a name and a value after the executor's own name: where the user's code is
+(``distribution``, ``destination``), and what a map task binds for all its items (``mapped``). A
+name that this version does not know is refused: a newer version would not send it for nothing.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from flytekit.models.literals import Literal
+
+from perian_shim import environment
+from perian_shim.errors import InvalidInput, InvalidTemplate, TemplateTooNew
+
+DISTRIBUTION = "distribution"
+DESTINATION = "destination"
+MAPPED = "mapped"
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """The user's code, when it was registered apart from the image.
+
+    Attributes:
+        location: URI of the archive.
+        destination: folder in the container to unpack it into.
+    """
+
+    location: str
+    destination: str
+
+    def __post_init__(self) -> None:
+        if "{{" in self.location:
+            message = (
+                "The task was packaged without its code's location: the archive's address was to be"
+                f" filled in for {self.location!r} when the package was registered."
+            )
+            remedy = "Register the package with `flytectl register files`, or use pyflyte register."
+            raise InvalidTemplate(message, remedy=remedy)
+
+
+@dataclass(frozen=True)
+class LaunchOptions:
+    """The arguments, read.
+
+    Attributes:
+        distribution: the user's code, None when the image has it.
+        bound: inputs that all items of a map task share, None when this is no item of one.
+    """
+
+    distribution: Distribution | None = None
+    bound: frozenset[str] | None = None
+
+    @classmethod
+    def from_arguments(cls, arguments: Sequence[str]) -> "LaunchOptions":
+        """Read pairs of name and value.
+
+        Raises:
+            TemplateTooNew: a name is unknown.
+            InvalidTemplate: the code's location was never filled in.
+        """
+        options = dict(zip(arguments[::2], arguments[1::2], strict=False))
+        unknown = set(options) - {DISTRIBUTION, DESTINATION, MAPPED}
+        if unknown:
+            message = f"The container's arguments have options that are unknown: {sorted(unknown)}."
+            raise TemplateTooNew(message)
+        distribution = None
+        if DISTRIBUTION in options:
+            distribution = Distribution(options[DISTRIBUTION], options.get(DESTINATION, "."))
+        bound = None
+        if MAPPED in options:
+            bound = frozenset(filter(None, options[MAPPED].split(",")))
+        return cls(distribution, bound)
+
+
+def map_item(
+    inputs: Mapping[str, Literal],
+    bound: frozenset[str],
+    environ: Mapping[str, str] = os.environ,
+) -> dict[str, Literal]:
+    """Return the inputs of one item of a map task; Flyte hands every item the whole lists.
+
+    Args:
+        inputs: the map task's inputs.
+        bound: names of those that are not lists of items.
+        environ: the container's environment, which says which item it is.
+
+    Raises:
+        InvalidInput: the environment names no item, or a list is too short.
+    """
+    index = environ.get(environ.get(environment.ARRAY_INDEX_NAME, ""), "")
+    if not index.isdecimal():
+        message = f"This is an item of a map task, but {environment.ARRAY_INDEX_NAME} names none."
+        raise InvalidInput(message)
+    return {
+        name: literal if name in bound else item_of(name, literal, int(index))
+        for name, literal in inputs.items()
+    }
+
+
+def item_of(name: str, literal: Literal, index: int) -> Literal:
+    """Return one item of a list."""
+    items = literal.collection.literals if literal.collection is not None else []
+    if index >= len(items):
+        message = f"Input {name!r} of a map task has {len(items)} items, item {index} is wanted."
+        raise InvalidInput(message)
+    item: Literal = items[index]
+    return item

@@ -1,0 +1,76 @@
+"""Any object store that flytekit can reach, through flytekit's own file access (fsspec).
+
+It reads and writes, but signs nothing: a container task's job cannot be given access there.
+Failures of the store are ``StorageFailed``, as with S3.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from flytekit.core.data_persistence import FileAccessProvider
+from fsspec import AbstractFileSystem
+
+from perian_shim.errors import InvalidInput, StorageFailed
+from perian_shim.storage.base import ObjectInfo, UploadPolicy
+
+T = TypeVar("T")
+
+
+class FlyteStore:
+    """An ``ObjectStore`` without presigned access.
+
+    Args:
+        access: flytekit's file access.
+    """
+
+    def __init__(self, access: FileAccessProvider) -> None:
+        self._access = access
+
+    def presign_get(self, uri: str, expires_in: int) -> str:  # noqa: ARG002 - as an ObjectStore
+        """Refuse."""
+        raise unsigned(uri)
+
+    def upload_policy(self, prefix: str, expires_in: int) -> UploadPolicy:  # noqa: ARG002
+        """Refuse."""
+        raise unsigned(prefix)
+
+    def access_expires_in(self) -> float | None:
+        """Return None: nothing is signed."""
+        return None
+
+    def iter_objects(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yield the objects below a folder."""
+        scheme = prefix.partition("://")[0]
+        folder = prefix.rstrip("/") + "/"
+        found = self._attempt(prefix, lambda fs: fs.find(folder, detail=True))
+        for name, info in sorted((found or {}).items()):
+            yield ObjectInfo(f"{scheme}://{name.partition('://')[2] or name}", int(info["size"]))
+
+    def size(self, uri: str) -> int | None:
+        """Return an object's size, or None if there is none."""
+        info = self._attempt(uri, lambda fs: fs.info(uri))
+        return None if info is None or info.get("type") != "file" else int(info["size"])
+
+    def read(self, uri: str, limit: int) -> bytes | None:
+        """Return the first ``limit`` bytes of an object, or None if there is none."""
+        content = self._attempt(uri, lambda fs: fs.cat_file(uri, 0, limit))
+        return None if content is None else bytes(content)
+
+    def write(self, uri: str, content: bytes) -> None:
+        """Create or replace an object."""
+        self._attempt(uri, lambda fs: fs.pipe_file(uri, content))
+
+    def _attempt(self, uri: str, call: Callable[[AbstractFileSystem], T]) -> T | None:
+        """Return what a call returns, None if there is no such object."""
+        try:
+            return call(self._access.get_filesystem_for_path(uri))
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # each file system of fsspec has errors of its own
+            raise StorageFailed(f"Access to {uri} failed: {error}") from error
+
+
+def unsigned(uri: str) -> InvalidInput:
+    """Return the error for a store that cannot sign."""
+    message = f"A container task's job cannot be given access to {uri!r}: only s3:// can be signed."
+    return InvalidInput(message, remedy="Use a raw data prefix on S3, or a function task.")
