@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from flytekit import ImageSpec, Secret
 from flytekit.models.interface import Variable
+from flytekit.models.types import LiteralType
 
 from perian_shim import environment as env
 from perian_shim.config import REQUIREMENTS, PerianConfig
@@ -18,17 +19,29 @@ from perian_shim.errors import DefinitionError
 from perian_shim.image_reference import ImageReference
 from perian_shim.spec import ForwardedSecret
 from perian_shim.template import TemplateError, check_command
+from perian_shim.values.embedded import embedded_files
 from perian_shim.values.shapes import UnsupportedTypeError, output_shape
+from perian_shim.values.types import parts_of
+
+RESERVED_DIRECTORIES = ("/perian-shim", "/proc", "/sys", "/dev")
+"""What is there is the wrapper's or the kernel's."""
+
+PICKLE_FORMAT = "PythonPickle"
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 class Checker:
-    """Checks the arguments of one task; every method raises ``DefinitionError``."""
+    """Checks the arguments of one task; every method raises ``DefinitionError``.
+
+    It remembers the names of the job's variables: ``secrets`` are checked against the
+    ``environment`` that was checked before.
+    """
 
     def __init__(self, task: str, kind: str = "PerianContainerTask") -> None:
         self._task = task
         self._kind = kind
+        self._variables: frozenset[str] = frozenset()
 
     def wrong(self, what: str) -> DefinitionError:
         """Return the error that names the task."""
@@ -80,20 +93,28 @@ class Checker:
             if not plain or path != posixpath.normpath(str(path)):
                 message = f'{argument}: expected an absolute path like "/var/data", got {path!r}'
                 raise self.wrong(message)
-        if f"{input_dir}/".startswith(f"{output_dir}/") or f"{output_dir}/".startswith(
-            f"{input_dir}/"
-        ):
+            for reserved in RESERVED_DIRECTORIES:
+                if is_within(str(path), reserved):
+                    raise self.wrong(f"{argument}: {path!r} is within {reserved}, choose another")
+        if is_within(str(input_dir), str(output_dir)) or is_within(str(output_dir), str(input_dir)):
             message = f"input_data_dir {input_dir!r} and output_data_dir {output_dir!r} overlap"
             raise self.wrong(message)
 
     def environment(self, variables: Mapping[str, object]) -> None:
-        """Expect texts, and no name that is ours."""
+        """Expect names and values that an environment can hold, and no name that is ours."""
         for name, value in variables.items():
+            if not isinstance(name, str) or not name or "=" in name or not is_sendable(name):
+                message = f"environment: expected a name without '=' and NUL, got {name!r}"
+                raise self.wrong(message)
             if not isinstance(value, str):
                 message = f"environment: expected texts, got {type(value).__name__} for {name!r}"
                 raise self.wrong(message)
+            if not is_sendable(value):
+                message = f"environment: {name} has a NUL or half a surrogate pair in its value"
+                raise self.wrong(message)
             if name in {env.JOB_KEY, env.JOB_OUTPUT}:
                 raise self.wrong(f"environment: {name} is set by perian-shim itself")
+        self._variables = frozenset(variables)
 
     def command(
         self, command: object, arguments: object, inputs: Mapping[str, object]
@@ -118,8 +139,24 @@ class Checker:
         raise self.wrong(message)
 
     def secrets(self, requested: Sequence[object]) -> tuple[ForwardedSecret, ...]:
-        """Expect secrets with group and key."""
-        return tuple(self.secret(secret) for secret in requested)
+        """Expect secrets with group and key, and variables for them that nothing else sets."""
+        secrets = tuple(self.secret(secret) for secret in requested)
+        owners: dict[str, ForwardedSecret] = {}
+        for secret in secrets:
+            name = secret.env_var
+            if not name:
+                continue
+            where = f"secret_requests: env_var {name!r} of {secret.group}/{secret.key}"
+            if "=" in name or not is_sendable(name):
+                raise self.wrong(f"{where}: expected a name without '=' and NUL")
+            if name.startswith(env.OWN_PREFIX):
+                raise self.wrong(f"{where}: names with {env.OWN_PREFIX} are perian-shim's own")
+            if name in self._variables:
+                raise self.wrong(f"{where}: environment= sets the same variable")
+            other = owners.setdefault(name, secret)
+            if other != secret:
+                raise self.wrong(f"{where}: {other.group}/{other.key} has the same variable")
+        return secrets
 
     def secret(self, secret: object) -> ForwardedSecret:
         """Expect one secret with group and key."""
@@ -129,6 +166,21 @@ class Checker:
         as_file = secret.mount_requirement == Secret.MountType.FILE
         return ForwardedSecret(secret.group, secret.key, secret.env_var, as_file)
 
+    def input_types(self, inputs: Mapping[str, Variable]) -> None:
+        """Refuse inputs that would not reach the program."""
+        for name, variable in inputs.items():
+            self.no_embedded_files(f"inputs: {name!r}", variable.type)
+
+    def no_embedded_files(self, where: str, literal_type: LiteralType) -> None:
+        """Refuse a dataclass with a file inside: nobody would carry that file."""
+        for place, kind in embedded_files(literal_type):
+            message = (
+                f"{where} has a {kind} inside a dataclass, at {place}; a container gets and leaves"
+                " files only by inputs and outputs of their own: take the file out of the"
+                f" dataclass and declare it, or a list or dict of {kind}, beside it"
+            )
+            raise self.wrong(message)
+
     def output_types(self, outputs: Mapping[str, Variable]) -> None:
         """Refuse outputs that no file can hold, or only a pickle."""
         for name, variable in outputs.items():
@@ -136,11 +188,33 @@ class Checker:
                 output_shape(variable.type)
             except UnsupportedTypeError as error:
                 raise self.wrong(f"outputs: {name!r}: {error}") from error
-            blob = variable.type.blob
-            if blob is not None and blob.format == "PythonPickle":
+            self.no_embedded_files(f"outputs: {name!r}", variable.type)
+            if holds_pickle(variable.type):
                 message = (
                     f"outputs: {name!r} has a type that Flyte would pickle; a container leaves"
                     " files: use int, float, bool, str, datetime, timedelta, Enum, Optional,"
                     " list, dict, dataclass, FlyteFile, FlyteDirectory or StructuredDataset"
                 )
                 raise self.wrong(message)
+
+
+def holds_pickle(literal_type: LiteralType) -> bool:
+    """Whether a type is, or contains, one that flytekit pickles."""
+    parts = parts_of(literal_type)
+    if parts.blob is not None:
+        return bool(parts.blob.format == PICKLE_FORMAT)
+    inner = (parts.element, parts.map_value, *(parts.variants or ()))
+    return any(holds_pickle(part) for part in inner if part is not None)
+
+
+def is_within(path: str, directory: str) -> bool:
+    """Whether a normal path is a directory or below it."""
+    return f"{path}/".startswith(f"{directory}/")
+
+
+def is_sendable(text: str) -> bool:
+    """Whether a text can be in an environment: no NUL, nothing that UTF-8 cannot say."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False

@@ -17,14 +17,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
 
+from perian_shim.api.job_request import plain_number
 from perian_shim.errors import ConfigError
+
+CANCEL = "cancel"
+DETACH = "detach"
 
 DEFAULT_SECRET_GROUP = "perian"  # noqa: S105 - the name of a group
 
+MAX_TEXT = 255
+PRODUCT = re.compile(r"(?=.{1,255}\Z)[A-Za-z0-9](?:[\w .+/()-]*[\w+)])?", re.ASCII)
+"""Names of things for rent: ``OTC``, ``RTX A6000``, ``NVIDIA_A100_80``."""
+
+GROUP = re.compile(r"(?=.{1,255}\Z)(?!.*\.\.)[\w./:+=@-]+", re.ASCII)
+"""Secret groups of every kind that Flyte has: Kubernetes names, ARNs, paths in Vault."""
+
+MAX_PRICE = 1_000_000
+
 # Cloud machines are sold in binary gigabytes, whatever the unit is called: 64, "64G", "64GB",
 # "64Gi" and "64GiB" ask for the same machine.
-_MEMORY = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[MGT]?)(?:i?B|i)?", re.IGNORECASE)
-_GIGABYTES = {"M": Decimal(1) / 1024, "": Decimal(1), "G": Decimal(1), "T": Decimal(1024)}
+_MEMORY = re.compile(
+    r"(?P<number>\d+(?:\.\d+)?)\s*(?:(?P<unit>[MGT])i?B?)?", re.IGNORECASE | re.ASCII
+)
+_GIGABYTES = {"M": Decimal(1) / 1024, "G": Decimal(1), "T": Decimal(1024)}
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,9 @@ class PerianConfig:
         max_price_per_hour: the highest price per hour to accept.
         instance_type_id: one exact instance type of Perian's catalogue (a UUID).
         max_queued_time: how long the job may wait for a machine; a whole number is seconds.
+        on_terminate: what becomes of the job when the task's own pod is ended: ``"cancel"`` it, or
+            ``"detach"``: it goes on and the next attempt rejoins it, which suits pods on
+            preemptible nodes; bound it with the task's ``timeout``.
         secret_group: Flyte secret group that holds ``perian_organization`` and ``perian_token``.
 
     Raises:
@@ -59,14 +77,18 @@ class PerianConfig:
     max_price_per_hour: int | float | str | Decimal | None = None
     instance_type_id: str | None = None
     max_queued_time: int | datetime.timedelta | None = None
+    on_terminate: str = CANCEL
     secret_group: str = DEFAULT_SECRET_GROUP
 
     def __post_init__(self) -> None:
         for name in ("cores", "accelerators", "os_storage_size"):
             check_count(name, getattr(self, name))
         parse_memory(self.memory)
-        for name in ("accelerator_type", "provider", "secret_group"):
-            check_text(name, getattr(self, name))
+        if self.on_terminate not in {CANCEL, DETACH}:
+            raise wrong("on_terminate", f"{CANCEL!r} or {DETACH!r}", self.on_terminate)
+        for name in ("accelerator_type", "provider"):
+            check_text(name, getattr(self, name), PRODUCT, "letters, digits and any of ' ._+/()-'")
+        check_text("secret_group", self.secret_group, GROUP, "letters, digits and any of '._/:+=@-'")
         self._set("country_code", parse_country(self.country_code))
         self._set("max_price_per_hour", parse_price(self.max_price_per_hour))
         self._set("instance_type_id", parse_instance_type(self.instance_type_id))
@@ -103,9 +125,9 @@ class PerianConfig:
             for field in fields(self)
             if getattr(self, field.name) is not None
         }
-        if self.memory is not None:
+        if self.memory_gb is not None:
             values["memory"] = plain_number(self.memory_gb)
-        if self.max_price_per_hour is not None:
+        if self.price_limit is not None:
             values["max_price_per_hour"] = plain_number(self.price_limit)
         if self.max_queued_time is not None:
             values["max_queued_time"] = self.max_queued_seconds
@@ -148,12 +170,14 @@ def check_count(name: str, value: object) -> None:
         raise wrong(name, "a whole number of at least 1", value)
 
 
-def check_text(name: str, value: object) -> None:
-    """Accept ``None`` or text that is not blank."""
+def check_text(name: str, value: object, pattern: re.Pattern[str], characters: str) -> None:
+    """Accept ``None``, but not as the secret group, or text of some characters."""
     if value is None and name != "secret_group":
         return
     if not isinstance(value, str) or not value.strip():
         raise wrong(name, "text that is not empty", value)
+    if not pattern.fullmatch(value):
+        raise wrong(name, f"at most {MAX_TEXT} of {characters}, no blanks around them", value)
 
 
 def parse_memory(value: object) -> Decimal | None:
@@ -161,9 +185,8 @@ def parse_memory(value: object) -> Decimal | None:
     if value is None:
         return None
     match = None if isinstance(value, bool) else _MEMORY.fullmatch(str(value).strip())
-    gigabytes = (
-        Decimal(match["number"]) * _GIGABYTES[match["unit"].upper()] if match else Decimal(0)
-    )
+    unit = _GIGABYTES[(match["unit"] or "G").upper()] if match else Decimal(0)
+    gigabytes = Decimal(match["number"]) * unit if match else Decimal(0)
     if gigabytes <= 0:
         raise wrong("memory", 'gigabytes above 0, as a number or text like "64" or "64Gi"', value)
     return gigabytes
@@ -179,15 +202,15 @@ def parse_country(value: object) -> str | None:
 
 
 def parse_price(value: object) -> Decimal | None:
-    """Return a positive price."""
+    """Return a positive price of at most ``MAX_PRICE``."""
     if value is None:
         return None
     try:
         price = Decimal(0) if isinstance(value, bool) else Decimal(str(value))
     except ArithmeticError:
         price = Decimal(0)
-    if not (price.is_finite() and price > 0):
-        raise wrong("max_price_per_hour", "a price above 0", value)
+    if not (price.is_finite() and 0 < price <= MAX_PRICE):
+        raise wrong("max_price_per_hour", f"a price above 0 and up to {MAX_PRICE}", value)
     return price
 
 
@@ -211,11 +234,6 @@ def parse_queued_time(value: object) -> int | datetime.timedelta | None:
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
     raise wrong("max_queued_time", "whole seconds or a timedelta, above 0", value)
-
-
-def plain_number(value: Decimal | None) -> str | None:
-    """Write a decimal without exponent or superfluous zeros."""
-    return None if value is None else f"{value.normalize():f}"
 
 
 def whole(value: object) -> object:

@@ -10,7 +10,7 @@ from perian_shim.errors import InvalidCommand, ResultMissing, job_failure
 from perian_shim.lifecycle import ResourceMeta
 from perian_shim.outputs import Harvest
 from perian_shim.spec import ContainerWork
-from perian_shim.staging import Stager, Staging
+from perian_shim.staging import Stager, Staging, is_wrapped
 from perian_shim.status import Phase, phase_of
 from perian_shim.template import TemplateError, render_command
 
@@ -48,7 +48,7 @@ class ContainerJob:
         stager = Stager(self.work, self.run.store, place.raw_prefix, self.run.access_seconds)
         return stager.stage(argv, self.run.inputs, list(self.run.template.interface.outputs))
 
-    def harvest(self, staging: Staging, meta: ResourceMeta, job: Job) -> LiteralMap:
+    def harvest(self, meta: ResourceMeta, job: Job) -> LiteralMap:
         """Return the outputs.
 
         Raises:
@@ -58,12 +58,14 @@ class ContainerJob:
             OutputInvalid: an output does not hold what the task declares.
         """
         left = Harvest(self.run.store, meta.output, self.work.output_data_dir, meta.job_id)
-        result = left.result() if staging.wrapped else None
+        # The job may be an earlier attempt's: what it ran says whether it left a record.
+        wrapped = is_wrapped(job.command or "")
+        result = left.result() if wrapped else None
         if result is not None:
             left.check(result)
         if phase_of(job.status) is Phase.FAILED:
             raise job_failure(meta.job_id, job.errors)
-        if not staging.wrapped:
+        if not wrapped:
             return LiteralMap({})
         if result is None:
             message = f"Job {meta.job_id} is Done, but left no result below {meta.output}."

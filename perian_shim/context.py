@@ -13,7 +13,7 @@ from flytekit.models.literals import Literal, LiteralMap
 from flytekit.models.task import TaskTemplate
 
 from perian_shim.api import Job
-from perian_shim.lifecycle import Emit, ResourceMeta
+from perian_shim.lifecycle import ResourceMeta
 from perian_shim.place import Place
 from perian_shim.spec import JobSpec
 from perian_shim.staging import Staging
@@ -36,7 +36,6 @@ class Run:
         inputs: the input literals.
         place: where in Flyte it happens.
         store: the object store of the raw data prefix.
-        emit: prints a line.
     """
 
     template: TaskTemplate
@@ -44,7 +43,6 @@ class Run:
     inputs: Mapping[str, Literal]
     place: Place
     store: ObjectStore
-    emit: Emit
 
     @property
     def timeout_seconds(self) -> int | None:
@@ -72,7 +70,7 @@ class JobKind(Protocol):
         """
         ...
 
-    def harvest(self, staging: Staging, meta: ResourceMeta, job: Job) -> LiteralMap:
+    def harvest(self, meta: ResourceMeta, job: Job) -> LiteralMap:
         """Return the outputs of a job whose container has ended, well or badly.
 
         Raises:

@@ -26,6 +26,9 @@
         ├── JobTimedOut              ``timeout_seconds`` passed
         ├── QueuedTooLong            ``max_queued_time`` passed, the job was cancelled
         ├── JobCancelled             somebody else cancelled the job
+        ├── JobVanished              Perian no longer knows the job
+        ├── Terminating              a signal ended this run
+        ├── InternalError            a fault of perian-shim's own
         ├── PlatformFailed           Perian failed to run the job
         └── StatusUnknown            the API kept naming a status that nobody knows
 
@@ -36,6 +39,7 @@ SYSTEM.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -85,10 +89,15 @@ class TaskError(PerianError):
         job_id: Perian's id of the job, once there is one.
         log_tail: the job's last log lines.
         remedy: what to do next; the class has a default.
+
+    Attributes:
+        after_report: to be called once Flyte has been told.
     """
 
     code = "PERIAN:Task"
     outcome: ClassVar[Outcome] = SYSTEM_RETRY
+    spends_job: ClassVar[bool] = False
+    """Whether it is how the job ended: the next attempt then needs another job."""
 
     def __init__(
         self,
@@ -101,6 +110,7 @@ class TaskError(PerianError):
         super().__init__(message, remedy=remedy)
         self.job_id = job_id
         self.log_tail = log_tail
+        self.after_report: Callable[[], None] = lambda: None
 
 
 class InvalidTemplate(TaskError):
@@ -170,13 +180,13 @@ class ApiUnavailable(TaskError):
 
 
 class SubmissionUnclear(ApiUnavailable):
-    """The answer to a submission was lost: a job may or may not exist."""
+    """The answer to a submission was lost: a job may or may not exist. The next attempt looks."""
 
     code = "PERIAN:SubmissionUnclear"
-    outcome = SYSTEM_FATAL
+    outcome = SYSTEM_RETRY
     remedy = (
-        "Look for a job with this PERIAN_SHIM_KEY in Perian's job list and cancel it before"
-        " launching again."
+        "Flyte tries again by itself and looks for the job first. If you give up, look for a job"
+        " with this PERIAN_SHIM_KEY in Perian's job list and cancel it."
     )
 
 
@@ -185,6 +195,7 @@ class JobFailed(TaskError):
 
     code = "PERIAN:JobFailed"
     outcome = USER_RETRY
+    spends_job = True
     remedy = "Read the log lines; more retries= runs it again."
 
 
@@ -223,6 +234,7 @@ class TransferFailed(TaskError):
 
     code = "PERIAN:TransferFailed"
     outcome = USER_RETRY
+    spends_job = True
     remedy = "Read the [perian-shim] lines of the log."
 
 
@@ -231,6 +243,7 @@ class OutputMissing(TaskError):
 
     code = "PERIAN:OutputMissing"
     outcome = USER_RETRY
+    spends_job = True
     remedy = "Let the program write the file, or declare the output Optional."
 
 
@@ -239,6 +252,7 @@ class OutputInvalid(TaskError):
 
     code = "PERIAN:OutputInvalid"
     outcome = USER_RETRY
+    spends_job = True
     remedy = "Let the program write the declared type, or declare what it writes."
 
 
@@ -247,6 +261,7 @@ class ResultMissing(TaskError):
 
     code = "PERIAN:ResultMissing"
     outcome = USER_FATAL
+    spends_job = True
     remedy = (
         "Use an image whose ENTRYPOINT runs the command it is given, or none: the job's command"
         " is /bin/sh and has to be started as it is."
@@ -258,6 +273,7 @@ class JobTimedOut(TaskError):
 
     code = "PERIAN:Timeout"
     outcome = USER_RETRY
+    spends_job = True
     remedy = "Raise the task's timeout=, or ask for a bigger machine."
 
 
@@ -266,6 +282,7 @@ class QueuedTooLong(TaskError):
 
     code = "PERIAN:QueuedTooLong"
     outcome = USER_RETRY
+    spends_job = True
     remedy = "Raise max_queued_time, or ask for less, elsewhere or at a higher price."
 
 
@@ -274,7 +291,33 @@ class JobCancelled(TaskError):
 
     code = "PERIAN:Cancelled"
     outcome = USER_FATAL
+    spends_job = True
     remedy = "Launch the execution again if that was a mistake."
+
+
+class JobVanished(TaskError):
+    """Perian no longer knows the job."""
+
+    code = "PERIAN:JobVanished"
+    outcome = SYSTEM_RETRY
+    spends_job = True
+    remedy = "Flyte tries again by itself; ask Perian with the job's id what became of it."
+
+
+class Terminating(TaskError):
+    """A signal ended this run: an abort, a timeout of Flyte's, or the loss of the node."""
+
+    code = "PERIAN:Terminated"
+    outcome = SYSTEM_RETRY
+    remedy = "Nothing, if you aborted it; otherwise Flyte tries again by itself."
+
+
+class InternalError(TaskError):
+    """A fault of perian-shim's own. Not tried again once a job exists: that would double it."""
+
+    code = "PERIAN:Internal"
+    outcome = SYSTEM_FATAL
+    remedy = "Report it as a bug of perian-shim, with the traceback."
 
 
 class PlatformFailed(TaskError):
@@ -282,6 +325,7 @@ class PlatformFailed(TaskError):
 
     code = "PERIAN:ServerError"
     outcome = SYSTEM_RETRY
+    spends_job = True
     remedy = "Flyte tries again by itself; if it keeps failing, ask Perian with the job's id."
 
 

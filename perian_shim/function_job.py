@@ -107,7 +107,7 @@ class FunctionJob:
             if name in self.run.place.environ
         }
 
-    def harvest(self, staging: Staging, meta: ResourceMeta, job: Job) -> LiteralMap:  # noqa: ARG002 - as a JobKind
+    def harvest(self, meta: ResourceMeta, job: Job) -> LiteralMap:
         """Return the outputs as the job left them.
 
         Raises:

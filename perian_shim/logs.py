@@ -1,72 +1,123 @@
 """Printing a growing log once, from an API that returns the whole of it each time.
 
-``LogTail.feed`` takes each answer and returns the lines that are new. Pure: no clock, no output.
-An answer may be stale (shorter than one seen before, or missing): it brings nothing. It may be a
-window whose beginning was cut off: the last lines seen are found in it again, and what follows them
-is new; if they cannot be found, one marker says that lines may be missing. The unfinished last line
-is held back until it is finished or ``flush`` is called.
+``LogTail.feed`` takes each answer and returns the finished lines that are new. Pure: no clock, no
+output; of the log it keeps a digest and the two ends, not the text. An answer may be stale, cut
+short or missing: it brings nothing. It may be a window whose beginning was cut off: the last text
+seen is looked for in it, and what follows is new; if it is not found, one marker says that lines
+may be missing. The unfinished last line is held back until it is finished or ``flush`` is called.
+A line that a program rewrites with carriage returns, as progress bars do, is its last state.
+
+Lengths are in characters of the log as the API returns it.
 """
 
+import hashlib
 from collections import deque
+from dataclasses import dataclass
 
 MARKER = "[perian-shim] the log's window moved on: lines may be missing here"
 
-ANCHOR_BYTES = 4096
-"""How much of what was seen last is searched for in a window that moved."""
+KEPT = 4096
+"""How much of each end of what was seen is kept, to recognize a stale answer or a moved window."""
 
 TAIL_LINES = 20
 """How many of the last lines are kept for error messages."""
 
 
+@dataclass(frozen=True)
+class LogPosition:
+    """How far a log has been printed, to go on from in another process.
+
+    Attributes:
+        length: how much of the log has been printed.
+        digest: of that much of it.
+    """
+
+    length: int = 0
+    digest: str = ""
+
+
 class LogTail:
     """The lines of one job's log, each once.
+
+    Args:
+        position: how far another process has printed it.
 
     Attributes:
         last: the last lines returned.
     """
 
-    def __init__(self) -> None:
-        self._seen = ""
-        self._returned = 0  # how much of _seen has been returned as lines
+    def __init__(self, position: LogPosition | None = None) -> None:
+        start = position or LogPosition()
+        self._length = start.length
+        self._digest = start.digest or digest_of("")
+        self._head = ""
+        self._anchor = ""
+        self._held = ""
         self.last: deque[str] = deque(maxlen=TAIL_LINES)
+
+    def position(self) -> LogPosition:
+        """Return how far the log has been printed, unfinished lines not counted.
+
+        Only right after the log given to ``feed``: the digest is of whole lines.
+        """
+        return LogPosition(self._printed_length, self._printed_digest)
+
+    _printed_length = 0
+    _printed_digest = ""
 
     def feed(self, log: str | None) -> list[str]:
         """Take an answer's whole log and return the finished lines that are new."""
-        if log is None or (len(log) < len(self._seen) and self._seen.startswith(log)):
+        if log is None:
             return []
-        marker: list[str] = []
-        if not log.startswith(self._seen):
-            start = self._overlap(log)
-            if start is None:
-                if len(log) < len(self._seen) and log in self._seen:
-                    return []
-                marker, self._returned = [*self._rest(), MARKER], 0
-            else:
-                self._returned -= len(self._seen) - start
-        self._seen = log
-        end = log.rfind("\n") + 1
-        if end <= self._returned:
-            return self._keep(marker)
-        lines = log[max(self._returned, 0) : end - 1].split("\n")
-        self._returned = end
-        return self._keep([*marker, *lines])
+        lines: list[str] = []
+        if len(log) >= self._length and digest_of(log[: self._length]) == self._digest:
+            new = log[self._length :]
+        elif len(log) < self._length and log.startswith(self._head[: len(log)]):
+            return []
+        elif (at := self._find_anchor(log)) is not None:
+            new = log[at:]
+        else:
+            lines = [*self._finish(), MARKER]
+            new = log
+        self._remember(log)
+        finished, newline, rest = (self._held + new).rpartition("\n")
+        self._held = rest
+        if newline:
+            lines += [last_state(line) for line in finished.split("\n")]
+        printed = log[: len(log) - len(self._held)] if len(log) >= len(self._held) else log
+        self._printed_length, self._printed_digest = len(printed), digest_of(printed)
+        return self._keep(lines)
 
     def flush(self) -> list[str]:
         """Return the unfinished last line, if there is one: the log will not grow any more."""
-        rest = self._rest()
-        self._returned = len(self._seen)
-        return self._keep(rest)
+        return self._keep(self._finish())
 
-    def _rest(self) -> list[str]:
-        rest = self._seen[self._returned :]
-        return rest.removesuffix("\n").split("\n") if rest else []
+    def _finish(self) -> list[str]:
+        held, self._held = self._held, ""
+        return [last_state(held)] if held else []
 
-    def _overlap(self, log: str) -> int | None:
-        """Return how much of ``log``'s beginning was seen before, None if that is unknown."""
-        anchor = self._seen[-ANCHOR_BYTES:]
-        at = log.find(anchor) if "\n" in anchor[:-1] else -1
-        return at + len(anchor) if at >= 0 else None
+    def _remember(self, log: str) -> None:
+        self._length = len(log)
+        self._digest = digest_of(log)
+        self._head = log[:KEPT]
+        self._anchor = log[-KEPT:]
+
+    def _find_anchor(self, log: str) -> int | None:
+        """Return where in a window that moved the new text begins, None if that is unknown."""
+        # Less than two lines could stand anywhere.
+        at = log.find(self._anchor) if self._anchor.count("\n") > 1 else -1
+        return at + len(self._anchor) if at >= 0 else None
 
     def _keep(self, lines: list[str]) -> list[str]:
         self.last.extend(lines)
         return lines
+
+
+def last_state(line: str) -> str:
+    """Return what a terminal would show of a line in the end."""
+    return line.rstrip("\r").rpartition("\r")[2]
+
+
+def digest_of(text: str) -> str:
+    """Return a digest of text, lone surrogates included."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

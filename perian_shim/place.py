@@ -38,6 +38,17 @@ class Place:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 0; a run without a backend is always the first."""
+        number = self.environ.get(environment.ATTEMPT_NUMBER, "")
+        return int(number) if number.isdecimal() and self.output_prefix else 0
+
+    @property
+    def previous_prefix(self) -> str | None:
+        """The raw prefix of the attempt before: its checkpoints are one folder below."""
+        return self.previous_checkpoint and self.previous_checkpoint.rstrip("/").rpartition("/")[0]
+
+    @property
     def handed_on(self) -> dict[str, str]:
         """Flyte's variables for the job."""
         return {name: self.environ[name] for name in environment.HANDED_ON if name in self.environ}

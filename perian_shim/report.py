@@ -17,6 +17,7 @@ from flytekit.core.utils import write_proto_to_file
 from flytekit.exceptions.user import FlyteUserRuntimeException
 
 from perian_shim.api.errors import ApiError, PerianError
+from perian_shim.console import Console, printable
 from perian_shim.errors import SYSTEM_RETRY, USER_FATAL, FunctionFailed, Outcome, TaskError
 
 _ORIGINS = {
@@ -45,7 +46,7 @@ def message_of(error: PerianError) -> str:
             parts.append(f"Perian job: {error.job_id}")
         if error.log_tail:
             parts.append(f"Last log lines:\n{error.log_tail}")
-    encoded = "\n".join(parts).encode()
+    encoded = printable("\n".join(parts)).encode()
     return encoded[:MAX_MESSAGE_BYTES].decode(errors="ignore")
 
 
@@ -86,9 +87,11 @@ def report(context: FlyteContext, error: PerianError) -> NoReturn:
     prefix = parameters.output_metadata_prefix if parameters else None
     if not prefix:
         raise error
-    print(f"[perian-shim] failed: {headline(error)}", flush=True)
+    Console()(f"[perian-shim] failed: {headline(error)}")
     path = context.file_access.get_random_local_path("error.pb")
     write_proto_to_file(error_document(error), path)
     context.file_access.put_data(path, f"{str(prefix).rstrip('/')}/error.pb")
+    if isinstance(error, TaskError):
+        error.after_report()
     # Without a cause: flytekit would print that as well, a third time.
     raise FlyteUserRuntimeException(IgnoreOutputs("error.pb says why the task failed")) from None

@@ -1,10 +1,11 @@
 """One run of one task, from its template to its outputs: the straight line of the product.
 
-template -> ``JobSpec`` -> staging (+ inputs, storage access) -> request (+ secrets) -> job,
-followed to its end -> outputs. Every failure is a ``PerianError``; the job is cancelled when the
-run fails on our side while it is still going.
+template -> ``JobSpec`` -> (+ inputs, secrets, storage access) -> ``Attempt``: staging, request,
+job, followed to its end -> outputs. Here everything is put together; every failure is a
+``PerianError``, with all secrets taken out of its text.
 """
 
+import traceback
 from collections.abc import Mapping
 
 from flytekit.core.context_manager import FlyteContext
@@ -14,25 +15,20 @@ from flytekit.models.task import TaskTemplate
 from flytekit.utils.asyn import loop_manager
 
 from perian_shim import environment
-from perian_shim.api import Job, PerianClient, PerianError
+from perian_shim.api import PerianClient, PerianError
 from perian_shim.api.wording import Redactor
+from perian_shim.attempt import Attempt
+from perian_shim.console import Console, confidential_forms
 from perian_shim.container_job import ContainerJob
 from perian_shim.context import JobKind, Run
-from perian_shim.errors import (
-    DefinitionError,
-    JobCancelled,
-    JobTimedOut,
-    PlatformFailed,
-    TaskError,
-)
+from perian_shim.errors import DefinitionError, InternalError, TaskError, Terminating
 from perian_shim.function_job import FunctionJob
-from perian_shim.identity import work_key
 from perian_shim.launch import LaunchOptions, map_item
-from perian_shim.lifecycle import Emit, Lifecycle, ResourceMeta, Watcher
 from perian_shim.local import with_remote_blobs
 from perian_shim.place import Place
 from perian_shim.polling import PollPolicy
-from perian_shim.request import Labels, Private, build_request
+from perian_shim.request import Private
+from perian_shim.retry import RetryingClient, RetryPolicy
 from perian_shim.secrets import (
     ORGANIZATION_KEY,
     TOKEN_KEY,
@@ -41,10 +37,14 @@ from perian_shim.secrets import (
     require_secret,
 )
 from perian_shim.spec import ContainerWork, JobSpec
-from perian_shim.staging import Staging
-from perian_shim.status import Phase
 from perian_shim.storage import open_store
 from perian_shim.storage_access import StorageAccess, storage_access
+from perian_shim.termination import Terminated, Termination
+
+HURRIED = RetryPolicy(attempts=4, first=0.2, longest=1.0, longest_wait=2.0)
+"""For cleaning up after a signal, when seconds count."""
+
+HURRIED_TIMEOUT = 4.0
 
 
 def run_task(
@@ -66,11 +66,34 @@ def run_task(
     Raises:
         PerianError: the run failed; see ``perian_shim.errors`` for what each class means.
     """
+    console = Console()
+    try:
+        with Termination().handled():
+            return prepare(context, template, inputs, environ, options, console).outputs()
+    except Terminated as signal:
+        raise Terminating(f"The run was {signal}, before any job was submitted.") from None
+    except PerianError as error:
+        raise redacted(error, console.redact) from None
+    except Exception as error:  # noqa: BLE001 - a bug of ours must not become a retry that pays twice
+        lines = "".join(traceback.format_exception(error)[-6:])
+        message = f"perian-shim itself failed: {type(error).__name__}: {error}\n{lines}"
+        raise redacted(InternalError(message), console.redact) from None
+
+
+def prepare(
+    context: FlyteContext,
+    template: TaskTemplate,
+    inputs: LiteralMap,
+    environ: Mapping[str, str],
+    options: LaunchOptions,
+    console: Console,
+) -> Attempt:
+    """Put together what an attempt needs; the console learns what it must not print."""
     refuse_inside_a_job(environ)
     spec = JobSpec.from_custom(template.custom)
     place = Place.from_flyte(context, environ)
     group = spec.config.secret_group
-    organization = require_secret(group, ORGANIZATION_KEY)
+    require_secret(group, ORGANIZATION_KEY)
     token = require_secret(group, TOKEN_KEY)
     private = Private(
         {secret: require_secret(secret.group, secret.key) for secret in spec.secrets},
@@ -79,75 +102,51 @@ def run_task(
     access = StorageAccess()
     if not isinstance(spec.work, ContainerWork):
         access = storage_access(lambda key: read_secret(group, key), group, environ)
-    redact = Redactor([token], [*private.confidential(), *access.confidential()])
+    hidden = confidential_forms([*private.confidential(), *access.confidential()])
+    console.redact = Redactor([token], hidden)
     literals = {name: fetched(context, value) for name, value in inputs.literals.items()}
     if options.bound is not None:
         literals = map_item(literals, options.bound, environ)
+    store = open_store(place.raw_prefix, context)
     if place.output_prefix is None:
         literals = with_remote_blobs(context, literals, place.raw_prefix)
-    run = Run(
-        template=template,
-        spec=spec,
-        inputs=literals,
-        place=place,
-        store=open_store(place.raw_prefix, context),
-        emit=lambda line: print(redact(line), flush=True),
-    )
+    run = Run(template, spec, literals, place, store)
     kind: JobKind
     if isinstance(spec.work, ContainerWork):
         kind = ContainerJob(run, spec.work)
     else:
         kind = FunctionJob(run, spec.work, access, options.distribution)
     url = environment.text(environment.API_URL, environment.DEFAULT_API_URL, environ)
-    policy = PollPolicy.from_environment()
-    with PerianClient(url, organization, token) as client:
-        return submit_and_wait(run, kind, Lifecycle(client), policy, private, redact)
+
+    patience = environment.seconds(environment.READ_TIMEOUT_SECONDS, 30.0, environ)
+
+    def connect(connect_timeout: float = 10.0, read_timeout: float = patience) -> PerianClient:
+        return PerianClient(
+            url,
+            require_secret(group, ORGANIZATION_KEY),
+            require_secret(group, TOKEN_KEY),
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+        )
+
+    return Attempt(
+        run=run,
+        kind=kind,
+        client=RetryingClient(connect),
+        hurried=RetryingClient(lambda: connect(HURRIED_TIMEOUT, HURRIED_TIMEOUT), HURRIED),
+        policy=PollPolicy.from_environment(),
+        private=private,
+        console=console,
+    )
 
 
-def submit_and_wait(
-    run: Run,
-    kind: JobKind,
-    lifecycle: Lifecycle,
-    policy: PollPolicy,
-    private: Private,
-    redact: Redactor,
-) -> LiteralMap:
-    """Submit the job, follow it and return its outputs."""
-    staging = kind.stage()
-    warn_about_expiry(run)
-    key = work_key(run.place.node, run.spec, LiteralMap(dict(run.inputs)))
-    labels = Labels(key, run.place.raw_prefix, run.place.handed_on)
-    request = build_request(run.spec, staging, labels, private, run.timeout_seconds)
-    run.emit(f"[perian-shim] submitting {run.template.id.name}, image {run.spec.image}")
-    meta = lifecycle.create(request, key, run.place.raw_prefix)
-    watcher = Watcher(lifecycle, policy, run.emit, run.spec.config.max_queued_seconds)
-    try:
-        job = watcher.follow(meta)
-    except BaseException:
-        cancel_quietly(lifecycle, meta, run.emit)
-        raise
-    try:
-        return finish(run, kind, staging, meta, job)
-    except TaskError as error:
-        error.log_tail = redact("\n".join(watcher.tail.last))
-        raise
-
-
-def finish(run: Run, kind: JobKind, staging: Staging, meta: ResourceMeta, job: Job) -> LiteralMap:
-    """Return the outputs of a job that has ended, or raise what it ended with."""
-    reason = f": {job.errors}" if job.errors else "."
-    match Lifecycle.status(job):
-        case Phase.PLATFORM_FAILED:
-            message = f"Perian could not run job {meta.job_id}{reason}"
-            raise PlatformFailed(message, job_id=meta.job_id)
-        case Phase.TIMED_OUT:
-            limit = job.timeout_seconds or run.timeout_seconds
-            message = f"Job {meta.job_id} ran into its limit of {limit} s and was stopped{reason}"
-            raise JobTimedOut(message, job_id=meta.job_id)
-        case Phase.CANCELLED:
-            message = f"Job {meta.job_id} was cancelled, and not by this run{reason}"
-            raise JobCancelled(message, job_id=meta.job_id)
-    return kind.harvest(staging, meta, job)
+def redacted(error: PerianError, redact: Redactor) -> PerianError:
+    """Take secrets out of an error's text; a function's own error document is left alone."""
+    error.message = redact(error.message)
+    error.args = (error.message,)
+    if isinstance(error, TaskError):
+        error.log_tail = redact(error.log_tail)
+    return error
 
 
 def refuse_inside_a_job(environ: Mapping[str, str]) -> None:
@@ -160,26 +159,6 @@ def refuse_inside_a_job(environ: Mapping[str, str]) -> None:
         message = "A Perian job tried to submit another Perian job."
         remedy = "Call the function itself within a task, and tasks only within a workflow."
         raise DefinitionError(message, remedy=remedy)
-
-
-def cancel_quietly(lifecycle: Lifecycle, meta: ResourceMeta, emit: Emit) -> None:
-    """Cancel a job that nobody waits for any more; say so when that fails."""
-    try:
-        lifecycle.delete(meta)
-    except PerianError as error:
-        emit(f"[perian-shim] job {meta.job_id} could not be cancelled: {error}")
-    else:
-        emit(f"[perian-shim] job {meta.job_id}: cancelled, since nobody waits for it any more")
-
-
-def warn_about_expiry(run: Run) -> None:
-    """Say when the job's access ends before the job has to."""
-    lifetime = run.store.access_expires_in()
-    if lifetime is not None and lifetime < run.access_seconds:
-        run.emit(
-            f"[perian-shim] the credentials behind the job's access to {run.place.raw_prefix}"
-            f" expire in {lifetime / 60:.0f} min: it must have left its outputs by then"
-        )
 
 
 def fetched(context: FlyteContext, literal: Literal) -> Literal:

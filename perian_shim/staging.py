@@ -13,6 +13,7 @@ handed over, and why.
 
 import json
 import posixpath
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -34,6 +35,7 @@ from perian_shim.values.literals import (
 )
 
 WRAPPER_DIR = "/perian-shim"
+WRAPPER_COMMAND = ("/bin/sh", f"{WRAPPER_DIR}/run.sh")
 
 OUTPUT_FOLDER = "outputs"
 RECORD_FOLDER = "_perian"
@@ -115,7 +117,7 @@ class Stager:
             for name in ASSETS
         ]
         files.append(ContainerFile(f"{WRAPPER_DIR}/plan", self.plan(), read_only=True))
-        command = ("/bin/sh", f"{WRAPPER_DIR}/run.sh", *argv)
+        command = (*WRAPPER_COMMAND, *argv)
         return Staging(command, tuple(files), wrapped=True)
 
     def add_inputs(self, inputs: Mapping[str, Literal]) -> None:
@@ -209,6 +211,11 @@ class Stager:
         uri = join_uri(self.prefix, RECORD_FOLDER, "plan")
         self.store.write(uri, plan)
         return plan_text([("include", self.store.presign_get(uri, self.expires_in))])
+
+
+def is_wrapped(command: str) -> bool:
+    """Whether a job's command string starts the wrapper."""
+    return command.startswith(shlex.join(WRAPPER_COMMAND))
 
 
 def record(name: str, *fields: str) -> Record:

@@ -13,6 +13,7 @@ class Phase(Enum):
     """What the loop does next."""
 
     QUEUED = "queued"
+    STARTING = "starting"
     RUNNING = "running"
     UNKNOWN = "unknown"
     SUCCEEDED = "succeeded"
@@ -24,12 +25,12 @@ class Phase(Enum):
     @property
     def terminal(self) -> bool:
         """Whether the job has ended and will not change any more."""
-        return self not in {Phase.QUEUED, Phase.RUNNING, Phase.UNKNOWN}
+        return self not in {Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.UNKNOWN}
 
 
 PHASES: dict[str, Phase] = {
     JobStatus.QUEUED.value: Phase.QUEUED,
-    JobStatus.INITIALIZING.value: Phase.QUEUED,
+    JobStatus.INITIALIZING.value: Phase.STARTING,
     JobStatus.MODEL_LOADING.value: Phase.RUNNING,
     JobStatus.RUNNING.value: Phase.RUNNING,
     JobStatus.PAUSED.value: Phase.RUNNING,

@@ -98,7 +98,7 @@ def answering(body: bytes) -> Iterator[str]:
 def test_malformed_json_after_a_submission_is_never_retried_blindly(harness: Harness) -> None:
     with answering(b'{"id": "4f0') as url:
         error = with_api(harness, url).error(task())
-    assert kind(error) == ("PERIAN:SubmissionUnclear", "SYSTEM", False)
+    assert kind(error) == ("PERIAN:SubmissionUnclear", "SYSTEM", True)
     assert "PERIAN_SHIM_KEY" in error.message
 
 

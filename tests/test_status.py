@@ -9,7 +9,7 @@ from perian_shim.status import PHASES, Phase, phase_of
     ("status", "phase"),
     [
         ("Queued", Phase.QUEUED),
-        ("Initializing", Phase.QUEUED),
+        ("Initializing", Phase.STARTING),
         ("ModelLoading", Phase.RUNNING),
         ("Running", Phase.RUNNING),
         ("Paused", Phase.RUNNING),
@@ -37,5 +37,5 @@ def test_every_status_that_we_know_has_a_row() -> None:
 
 
 def test_only_an_ended_job_is_terminal() -> None:
-    going_on = {Phase.QUEUED, Phase.RUNNING, Phase.UNKNOWN}
+    going_on = {Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.UNKNOWN}
     assert {phase for phase in Phase if not phase.terminal} == going_on

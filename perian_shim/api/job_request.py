@@ -7,9 +7,10 @@ environment values or file contents.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import PurePosixPath
 
 JsonObject = dict[str, object]
 
@@ -90,6 +91,11 @@ class ContainerFile:
         check_text("container_files.path", self.path)
         if not self.path.startswith("/"):
             raise wrong("container_files.path", "an absolute path", self.path)
+
+    def is_within(self, paths: Iterable[str]) -> bool:
+        """Whether any of the paths is that of the file or of a directory above it."""
+        above = {self.path, *map(str, PurePosixPath(self.path).parents)} - {"/"}
+        return any(path.rstrip("/") in above for path in paths)
 
     def to_json(self) -> JsonObject:
         """Return the API's ``ContainerFile``."""
@@ -205,9 +211,17 @@ class CreateJobRequest:
         )
 
     def confidential(self) -> tuple[str, ...]:
-        """Return the values that a server must not be able to put into our messages."""
+        """Return the values that a server must not be able to put into our messages.
+
+        A secret may be a file: one that a secret variable names, itself or a directory above it.
+        Its content is confidential as it is and as the request carries it.
+        """
         password = () if self.registry is None else (self.registry.password,)
-        return (*self.docker.secrets.values(), *password)
+        secrets = tuple(self.docker.secrets.values())
+        files = [file for file in self.docker.container_files if file.is_within(secrets)]
+        contents = (file.content.decode(errors="replace") for file in files)
+        encoded = (base64.b64encode(file.content).decode("ascii") for file in files)
+        return (*secrets, *password, *contents, *encoded)
 
 
 def filled(**values: object) -> JsonObject:

@@ -1,7 +1,7 @@
 """Any object store that flytekit can reach, through flytekit's own file access (fsspec).
 
 It reads and writes, but signs nothing: a container task's job cannot be given access there.
-Failures of the store are ``StorageFailed``, as with S3.
+Failures of the store are ``StorageFailed``, as with S3, and so is a read that is not whole.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,6 +14,9 @@ from perian_shim.errors import InvalidInput, StorageFailed
 from perian_shim.storage.base import ObjectInfo, UploadPolicy
 
 T = TypeVar("T")
+
+READ_ATTEMPTS = 3
+"""How often a read is tried whose content is not whole; the file systems wait by themselves."""
 
 
 class FlyteStore:
@@ -48,13 +51,22 @@ class FlyteStore:
 
     def size(self, uri: str) -> int | None:
         """Return an object's size, or None if there is none."""
-        info = self._attempt(uri, lambda fs: fs.info(uri))
-        return None if info is None or info.get("type") != "file" else int(info["size"])
+        info = self._attempt(uri, lambda fs: fresh_info(fs, uri))
+        return None if info is None or info.get("type") != "file" else int(str(info["size"]))
 
     def read(self, uri: str, limit: int) -> bytes | None:
         """Return the first ``limit`` bytes of an object, or None if there is none."""
-        content = self._attempt(uri, lambda fs: fs.cat_file(uri, 0, limit))
-        return None if content is None else bytes(content)
+        size = self.size(uri)
+        if not size:  # some file systems refuse a range of nothing
+            return None if size is None else b""
+        expected = min(size, limit)
+        for _ in range(READ_ATTEMPTS):
+            content = self._attempt(uri, lambda fs: fs.cat_file(uri, 0, expected))
+            if content is None:
+                return None
+            if len(content) == expected:
+                return bytes(content)
+        raise StorageFailed(f"Access to {uri} failed: the answers keep breaking off.")
 
     def write(self, uri: str, content: bytes) -> None:
         """Create or replace an object."""
@@ -68,6 +80,13 @@ class FlyteStore:
             return None
         except Exception as error:  # each file system of fsspec has errors of its own
             raise StorageFailed(f"Access to {uri} failed: {error}") from error
+
+
+def fresh_info(fs: AbstractFileSystem, uri: str) -> dict[str, object]:
+    """Return what a file system knows of an object now, not what it once listed."""
+    fs.invalidate_cache(uri)
+    info: dict[str, object] = fs.info(uri)
+    return info
 
 
 def unsigned(uri: str) -> InvalidInput:

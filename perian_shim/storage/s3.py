@@ -7,10 +7,13 @@ cannot follow a redirect to another region.
 
 A presigned request dies with the credentials that signed it. ``access_expires_in`` tells when,
 so that the caller can warn before it pays for a job that cannot leave its outputs.
+
+A read is the whole content or an error: an answer that breaks off is asked for again, a few times.
 """
 
 import datetime
 import re
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -33,7 +36,11 @@ T = TypeVar("T")
 MAX_EXPIRY_SECONDS = 7 * 24 * 3600
 """The longest life that signature version 4 allows a presigned request."""
 
+READ_PAUSES = (0.5, 1.0, 2.0)
+"""Seconds to wait before a read whose answer broke off is tried again; one attempt more than that."""
+
 _NOT_FOUND = {"NoSuchKey", "404", "NotFound"}
+_NO_BUCKET = "NoSuchBucket"
 
 
 class S3Store:
@@ -44,6 +51,7 @@ class S3Store:
         endpoint: endpoint URL, None for AWS.
         public_endpoint: endpoint to sign for when jobs reach it under another name.
         virtual_hosts: whether a custom endpoint takes the bucket's name in the host name.
+        sleep: waits between attempts.
     """
 
     def __init__(
@@ -53,8 +61,10 @@ class S3Store:
         public_endpoint: str | None = None,
         *,
         virtual_hosts: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._session = session
+        self._sleep = sleep
         self._endpoint = endpoint
         self._public_endpoint = public_endpoint or endpoint
         self._virtual_hosts = virtual_hosts
@@ -130,15 +140,17 @@ class S3Store:
         bucket, key = split(prefix)
         folder = key.rstrip("/") + "/" if key else ""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder)
-        found = self._attempt(
-            prefix,
-            lambda: [
+        try:
+            found = [
                 ObjectInfo(f"s3://{bucket}/{entry['Key']}", entry["Size"])
                 for page in pages
                 for entry in page.get("Contents", [])
                 if not entry["Key"].endswith("/")
-            ],
-        )
+            ]
+        except (ClientError, BotoCoreError) as error:
+            if error_code(error) == _NO_BUCKET:
+                return
+            raise failed(prefix, error) from error
         yield from found
 
     def size(self, uri: str) -> int | None:
@@ -150,12 +162,29 @@ class S3Store:
         """Return the first ``limit`` bytes, or None if there is no such object."""
         bucket, key = split(uri)
         try:
-            with self._client.get_object(Bucket=bucket, Key=key)["Body"] as body:
-                return body.read(limit)
+            for pause in READ_PAUSES:
+                content = self._read(bucket, key, limit)
+                if content is not None:
+                    return content
+                self._sleep(pause)
+            content = self._read(bucket, key, limit)
         except (ClientError, BotoCoreError, OSError) as error:
             if is_not_found(error):
                 return None
             raise failed(uri, error) from error
+        if content is None:
+            raise StorageFailed(f"S3 access to {uri} failed: the answers keep breaking off.")
+        return content
+
+    def _read(self, bucket: str, key: str, limit: int) -> bytes | None:
+        """Read once; None when the answer broke off."""
+        answer = self._client.get_object(Bucket=bucket, Key=key)
+        try:
+            with answer["Body"] as body:
+                content = body.read(limit)
+        except (BotoCoreError, OSError):
+            return None
+        return content if len(content) == min(limit, answer["ContentLength"]) else None
 
     def write(self, uri: str, content: bytes) -> None:
         """Create or replace an object."""
@@ -225,9 +254,14 @@ def split(uri: str) -> tuple[str, str]:
     return parts.netloc, key
 
 
+def error_code(error: Exception) -> str | None:
+    """Return the store's own code for an error, None if it has none."""
+    return error.response["Error"].get("Code") if isinstance(error, ClientError) else None
+
+
 def is_not_found(error: Exception) -> bool:
     """Whether the store said that there is no such object."""
-    return isinstance(error, ClientError) and error.response["Error"].get("Code") in _NOT_FOUND
+    return error_code(error) in _NOT_FOUND
 
 
 def failed(uri: str, error: Exception) -> StorageFailed:

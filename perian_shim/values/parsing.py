@@ -9,6 +9,7 @@ read from text; see ``output_shape``.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 
 import msgpack  # type: ignore[import-untyped]  # ships no types
@@ -35,6 +36,7 @@ from perian_shim.values.types import PROTOBUF_NAME_KEY, TypeParts, describe_type
 
 MAX_HEAD = 200
 MAX_REASON = 600
+MAX_NUMBER = 40
 
 ENUM = "enum"
 JSON = "json"
@@ -223,13 +225,23 @@ def load_json(text: str) -> JsonValue:
     """Parse JSON; NaN and Infinity as Python's own writer leaves them are accepted.
 
     Raises:
-        ValueError: when it is no JSON, or an object names a key twice.
+        ValueError: when it is no JSON, an object names a key twice, or a number is too large.
     """
     try:
-        value: JsonValue = json.loads(text, object_pairs_hook=unique_keys)
+        value: JsonValue = json.loads(
+            text, object_pairs_hook=unique_keys, parse_float=bounded_float
+        )
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
         raise ValueError(f"not valid JSON ({error.msg}, {where})") from None
+    return value
+
+
+def bounded_float(text: str) -> float:
+    """Read a number with a fraction or an exponent; Python would make infinity of 1e999."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"the number {text[:MAX_NUMBER]} does not fit in a 64-bit float")
     return value
 
 

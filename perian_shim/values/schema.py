@@ -24,6 +24,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from perian_shim.values.decoding import PythonKey, PythonValue
+from perian_shim.values.embedded import referred
 from perian_shim.values.literals import JsonValue
 from perian_shim.values.simple import FLOAT_WORDS
 from perian_shim.values.times import parse_timestamp
@@ -153,11 +154,7 @@ class Conformer:
             reference = schema.get("$ref")
             if not isinstance(reference, str):
                 return schema
-            target: object = self.root
-            for part in reference.removeprefix("#").split("/")[1:]:
-                name = part.replace("~1", "/").replace("~0", "~")
-                target = target.get(name) if isinstance(target, Mapping) else None
-            schema = target
+            schema = referred(self.root, reference)
         return None
 
 

@@ -71,8 +71,8 @@ def output_shape(literal_type: LiteralType) -> OutputShape:
     Lists and maps of files are directories; lists and maps of values are one JSON file.
 
     Raises:
-        UnsupportedTypeError: for binary and error values, and for a union that could be either a
-            value or a file.
+        UnsupportedTypeError: for binary and error values, for a union that could be either a
+            value or a file, and for lists and maps of Optional files: no entry stands for None.
     """
     inner, none = without_none(literal_type)
     parts = parts_of(inner)
@@ -80,6 +80,11 @@ def output_shape(literal_type: LiteralType) -> OutputShape:
     if content is not None:
         element = output_shape(content)
         if element.kind is not OutputKind.VALUE:
+            if element.optional:
+                raise UnsupportedTypeError(
+                    f"an output of type {describe_type(inner)} could not show which elements are"
+                    " None; declare elements that are not Optional"
+                )
             kind = OutputKind.MAP if parts.element is None else OutputKind.LIST
             return OutputShape(kind, literal_type, none is not None, element)
     for variant in parts.variants or ():
