@@ -70,6 +70,9 @@ def test_the_secrets_are_requested_by_name(specs: dict[str, task_pb2.TaskSpec]) 
     assert {(secret.group, secret.key) for secret in secrets} == {
         ("perian", "perian_organization"),
         ("perian", "perian_token"),
+        ("perian", "docker_registry_url"),
+        ("perian", "docker_registry_username"),
+        ("perian", "docker_registry_password"),
     }
 
 
@@ -111,3 +114,43 @@ def test_pyflyte_serialize_gives_the_same_custom(
     assert {spec.template.id.name: spec.template.custom for spec in serialized} == {
         name: spec.template.custom for name, spec in specs.items()
     }
+
+
+FUNCTION_MODULE = """
+from flytekit import task
+from perian_shim import PerianConfig
+
+@task(task_config=PerianConfig(cores=1), container_image="example.org/job:1")
+def double(x: int) -> int:
+    return 2 * x
+"""
+
+
+def packaged_function(folder: Path, *options: str) -> task_pb2.TaskSpec:
+    """Run ``pyflyte package`` on a module with a function task."""
+    source = folder / "code"
+    source.mkdir()
+    (source / "__init__.py").touch()
+    (source / "functions.py").write_text(FUNCTION_MODULE)
+    command = [PYFLYTE, "-k", "code", "package", "--image", "example.org/default:1"]
+    command += ["--output", str(folder / "package.tgz"), *options]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    with tarfile.open(folder / "package.tgz") as archive:
+        archive.extractall(folder, filter="data")
+    (spec,) = [task_pb2.TaskSpec.FromString(path.read_bytes()) for path in folder.glob("*_1.pb")]
+    return spec
+
+
+def test_a_package_leaves_the_codes_place_to_be_filled_in(tmp_path: Path) -> None:
+    template = packaged_function(tmp_path, "--copy", "all").template
+    options = list(template.container.args)[-4:]
+    assert options[:3] == ["distribution", "{{ .remote_package_path }}", "destination"]
+    assert options[3].startswith("/")  # flytekit's own default: where images have their code
+    assert template.container.args[0] == "pyflyte-execute"
+
+
+def test_a_package_with_the_code_in_the_image_says_nothing_of_it(tmp_path: Path) -> None:
+    template = packaged_function(tmp_path).template
+    assert template.container.args[-1] == "perian_shim.executor.PerianExecutor"
+    custom = json_format.MessageToDict(template.custom)
+    assert custom["loader_args"] == ["task-module", "code.functions", "task-name", "double"]

@@ -5,6 +5,7 @@ task wherever it allows one. A further kind is one more `Kind` in ``KINDS``.
 """
 
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -52,13 +53,32 @@ measure = PerianContainerTask(
 """,
 )
 
-KINDS = [CONTAINERS]
+# The job's image is this machine: its Python is found by PATH.
+FUNCTIONS = Kind(
+    name="functions",
+    task="functions.measure",
+    ships_code=True,
+    definition=f"""
+@task(
+    task_config=PerianConfig(cores=1, memory=1),
+    container_image="python:3.12-slim",
+    environment={{"PATH": "{sys.prefix}/bin:/usr/bin:/bin"}},
+    secret_requests=[Secret(group="shop", key="password")],
+)
+def measure(x: int) -> int:
+    return 2 * x
+""",
+)
+
+KINDS = [CONTAINERS, FUNCTIONS]
 CODELESS_KINDS = [kind for kind in KINDS if not kind.ships_code]
 
 FLOWS = '''
 """A module of a user's, with a task on Perian wherever Flyte allows a task."""
 
-from flytekit import CronSchedule, LaunchPlan, Secret, conditional, dynamic, map_task, workflow
+from flytekit import (
+    CronSchedule, LaunchPlan, Secret, conditional, dynamic, map_task, task, workflow
+)
 
 from perian_shim import PerianConfig, PerianContainerTask
 {definition}
