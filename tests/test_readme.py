@@ -4,6 +4,7 @@ import inspect
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_example_runs(harness: Harness, tmp_path: Path) -> None:
-    (example,) = blocks("python")
+    example = blocks("python")[0]
     (tmp_path / "readme_example.py").write_text(example)
     workflow = load_workflow(tmp_path / "readme_example.py", "main")
     uploaded = f"s3://{harness.sandbox.bucket}/readme/text"
@@ -38,6 +39,28 @@ def test_the_example_runs(harness: Harness, tmp_path: Path) -> None:
         lambda _step: None,
     )
     assert harness.value(outputs["o0"], int) == 4
+
+
+def test_the_function_example_runs(harness: Harness, tmp_path: Path) -> None:
+    # The job's image is this machine: it finds Python and the code by two variables.
+    image = "registry.example.org/team/train:1"
+    found = {"PATH": f"{BIN}:/usr/bin:/bin", "PYTHONPATH": str(tmp_path)}
+    example = blocks("python")[1].replace(
+        f'container_image="{image}"', f'container_image="python:3.12", environment={found!r}'
+    )
+    (tmp_path / "readme_function.py").write_text(example)
+    workflow = load_workflow(tmp_path / "readme_function.py", "fit")
+    keys = harness.sandbox.environment()
+    secrets = {
+        **harness.cluster.secrets,
+        ("perian", "aws_access_key_id"): keys["AWS_ACCESS_KEY_ID"],
+        ("perian", "aws_secret_access_key"): keys["AWS_SECRET_ACCESS_KEY"],
+    }
+    cluster = replace(harness.cluster, secrets=secrets)
+    outputs = run_workflow(
+        cluster, workflow, {"epochs": 10}, harness.execution(), lambda _step: None
+    )
+    assert harness.value(outputs["o0"], float) == 0.5
 
 
 def test_the_two_commands_are_targets_of_the_makefile() -> None:
@@ -79,7 +102,7 @@ def test_every_code_listed_is_one_of_ours() -> None:
 
 def test_every_argument_listed_is_one_of_the_tasks() -> None:
     known = set(inspect.signature(PerianContainerTask.__init__).parameters)
-    section = README.split("### What to rent")[0].split("## Container tasks")[1]
+    section = README.split("## Function tasks")[0].split("## Container tasks")[1]
     rows = re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE)
     listed = {name for row in rows for name in re.findall(r"`(\w+)", row)}
     assert listed <= known
