@@ -92,6 +92,9 @@ OFFLOADING = ("_F_L_MIN_SIZE_MB", "_F_L_MAX_SIZE_MB")
 ARRAY_INDEX_NAME = "BATCH_JOB_ARRAY_INDEX_VAR_NAME"
 """Name of the variable that holds an array item's index."""
 
+RUNTIME_PACKAGES = "_F_RUNTIME_PACKAGES"
+"""What flytekit's entry point installs before it runs a task, for an ``ImageSpec`` that asks."""
+
 SERIALIZED_CONTEXT = "_F_SS_C"
 """flytekit's own serialized settings: large, of use to dynamic tasks only, not for jobs."""
 

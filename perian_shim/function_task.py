@@ -18,7 +18,6 @@ from flytekit import ImageSpec, PodTemplate, Resources, Secret
 from flytekit.configuration import SerializationSettings
 from flytekit.core.array_node_map_task import ArrayNodeMapTask
 from flytekit.core.context_manager import FlyteContext
-from flytekit.core.python_auto_container import RUNTIME_PACKAGES_ENV_NAME
 from flytekit.core.python_customized_container_task import PythonCustomizedContainerTask
 from flytekit.core.python_function_task import AsyncPythonFunctionTask, PythonFunctionTask
 from flytekit.core.resources import ResourceSpec
@@ -106,11 +105,9 @@ class PerianTask(AsyncPythonFunctionTask[PerianConfig]):  # type: ignore[metacla
             if resources is not None
             else ResourceSpec(requests or Resources(), limits or Resources())
         )
-        try:
-            self._job_config = completed(task_config, asked, accelerator)
-        except ValueError as error:
-            raise check.wrong(str(error)) from error
-        check.requirements(self._job_config)
+        self._check, self._asked, self._accelerator = check, asked, accelerator
+        self._secret_group = task_config.secret_group
+        self.job_config(task_config)
         super().__init__(
             task_config=task_config,
             task_function=task_function,
@@ -122,6 +119,22 @@ class PerianTask(AsyncPythonFunctionTask[PerianConfig]):  # type: ignore[metacla
             **kwargs,
         )
         self._resources = pod.pod_resources(None, None)
+
+    def job_config(self, config: PerianConfig) -> PerianConfig:
+        """Return a config with its open points filled from the task's other arguments.
+
+        Raises:
+            DefinitionError: they cannot be honoured, or nothing at all is asked for.
+        """
+        if config.secret_group != self._secret_group:
+            message = "task_config: secret_group cannot be overridden, the secrets are requested"
+            raise self._check.wrong(message)
+        try:
+            complete = completed(config, self._asked, self._accelerator)
+        except ValueError as error:
+            raise self._check.wrong(str(error)) from error
+        self._check.requirements(complete)
+        return complete
 
     @property
     def is_async(self) -> bool:
@@ -170,10 +183,11 @@ class PerianTask(AsyncPythonFunctionTask[PerianConfig]):  # type: ignore[metacla
         loader_args = self.task_resolver.loader_args(settings, self)
         environment = dict(self.environment)
         image = self.container_image
-        if isinstance(image, ImageSpec) and image.runtime_packages:
-            environment[RUNTIME_PACKAGES_ENV_NAME] = " ".join(image.runtime_packages)
+        packages = getattr(image, "runtime_packages", None)  # ImageSpec's, from flytekit 1.16 on
+        if packages:
+            environment[env.RUNTIME_PACKAGES] = " ".join(packages)
         return JobSpec(
-            config=self._job_config,
+            config=self.job_config(self.task_config),  # with_overrides() may have replaced it
             image=self.get_image(settings),
             work=FunctionWork(self.task_resolver.location, tuple(loader_args)),
             environment=pod.job_environment(settings, environment),
