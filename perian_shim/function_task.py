@@ -19,7 +19,7 @@ from flytekit.configuration import SerializationSettings
 from flytekit.core.array_node_map_task import ArrayNodeMapTask
 from flytekit.core.context_manager import FlyteContext
 from flytekit.core.python_customized_container_task import PythonCustomizedContainerTask
-from flytekit.core.python_function_task import AsyncPythonFunctionTask, PythonFunctionTask
+from flytekit.core.python_function_task import PythonFunctionTask
 from flytekit.core.resources import ResourceSpec
 from flytekit.core.task import TaskPlugins
 from flytekit.extras.accelerators import BaseAccelerator
@@ -37,6 +37,11 @@ from perian_shim.launch import DESTINATION, DISTRIBUTION, MAPPED
 from perian_shim.resources import completed
 from perian_shim.spec import FunctionWork, JobSpec
 from perian_shim.storage_access import ACCESS_KEYS
+
+try:
+    from flytekit.core.python_function_task import AsyncPythonFunctionTask
+except ImportError:  # flytekit 1.14 knows no async tasks
+    AsyncPythonFunctionTask = PythonFunctionTask  # type: ignore[misc,assignment]
 
 UNFILLED_LOCATION = "{{ .remote_package_path }}"
 UNFILLED_DESTINATION = "{{ .dest_dir }}"
