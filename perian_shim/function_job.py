@@ -41,6 +41,12 @@ MAX_DOCUMENT_BYTES = 1024**3
 """Bound on what is read of a job's documents; Flyte's own limits are far below."""
 
 
+SILENCE_REMEDY = (
+    "Return from the function instead of leaving it with sys.exit(0), and use an image whose"
+    " ENTRYPOINT runs the command it is given, or none."
+)
+
+
 @dataclass(frozen=True)
 class FunctionJob:
     """The job of a function task.
@@ -126,7 +132,7 @@ class FunctionJob:
         content = self.run.store.read(join_uri(folder, OUTPUTS_NAME), MAX_DOCUMENT_BYTES)
         if content is None:
             message = f"Job {meta.job_id} is Done, but left neither outputs nor an error."
-            raise ResultMissing(message, job_id=meta.job_id)
+            raise ResultMissing(message, job_id=meta.job_id, remedy=SILENCE_REMEDY)
         outputs: LiteralMap = LiteralMap.from_flyte_idl(literals_pb2.LiteralMap.FromString(content))
         self.check(outputs.literals, meta.job_id)
         return outputs

@@ -191,8 +191,10 @@ class PerianTask(AsyncPythonFunctionTask[PerianConfig]):  # type: ignore[metacla
         packages = getattr(image, "runtime_packages", None)  # ImageSpec's, from flytekit 1.16 on
         if packages:
             environment[env.RUNTIME_PACKAGES] = " ".join(packages)
+        config = self.task_config  # with_overrides() may have replaced it
+        assert config is not None
         return JobSpec(
-            config=self.job_config(self.task_config),  # with_overrides() may have replaced it
+            config=self.job_config(config),
             image=self.get_image(settings),
             work=FunctionWork(self.task_resolver.location, tuple(loader_args)),
             environment=pod.job_environment(settings, environment),

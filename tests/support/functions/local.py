@@ -1,0 +1,25 @@
+"""A user's module for ``pyflyte run``: says where its functions ran."""
+
+import os
+import sys
+from pathlib import Path
+
+from flytekit import task
+from flytekit.types.file import FlyteFile
+
+from perian_shim import PerianConfig
+from perian_shim.environment import JOB_KEY
+
+
+@task(
+    task_config=PerianConfig(cores=1),
+    container_image="python:3.12",
+    environment={
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
+        "PYTHONPATH": str(Path(__file__).parent),
+    },
+)
+def where(file: FlyteFile) -> str:  # type: ignore[type-arg]  # of any format
+    """Read a file, and say where."""
+    place = "in a job" if JOB_KEY in os.environ else "here"
+    return f"{Path(file.download()).read_text()} read {place}"
