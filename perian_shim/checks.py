@@ -7,9 +7,11 @@ of their types.
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 
 from flytekit import ImageSpec, Secret
+from flytekit.core.resources import ResourceSpec
 from flytekit.models.interface import Variable
 from flytekit.models.types import LiteralType
 
@@ -25,6 +27,9 @@ from perian_shim.values.types import parts_of
 
 RESERVED_DIRECTORIES = ("/perian-shim", "/proc", "/sys", "/dev")
 """What is there is the wrapper's or the kernel's."""
+
+OWN_PREFIX = "PERIAN_SHIM_"
+"""Variables with such names steer the wrapper or mark a job."""
 
 PICKLE_FORMAT = "PythonPickle"
 
@@ -116,6 +121,30 @@ class Checker:
                 raise self.wrong(f"environment: {name} is set by perian-shim itself")
         self._variables = frozenset(variables)
 
+    def alone(self, argument: str, **others: bool) -> None:
+        """Refuse other arguments beside one that says everything."""
+        given = [name for name, is_given in others.items() if is_given]
+        if given:
+            raise self.wrong(f"{argument}: it says everything at once, so leave out {given}")
+
+    def timeout(self, timeout: object) -> None:
+        """Expect none, whole seconds or a timedelta, above zero."""
+        if timeout is None:
+            return
+        if isinstance(timeout, int) and not isinstance(timeout, bool) and timeout > 0:
+            return
+        if isinstance(timeout, timedelta) and timeout > timedelta(0):
+            return
+        message = f"timeout: expected whole seconds or a timedelta, above 0, got {timeout!r}"
+        raise self.wrong(message)
+
+    def resources(self, make: Callable[[], ResourceSpec]) -> ResourceSpec:
+        """Expect quantities that make resources."""
+        try:
+            return make()
+        except ValueError as error:
+            raise self.wrong(str(error)) from error
+
     def command(
         self, command: object, arguments: object, inputs: Mapping[str, object]
     ) -> tuple[str, ...]:
@@ -147,10 +176,8 @@ class Checker:
             if not name:
                 continue
             where = f"secret_requests: env_var {name!r} of {secret.group}/{secret.key}"
-            if "=" in name or not is_sendable(name):
-                raise self.wrong(f"{where}: expected a name without '=' and NUL")
-            if name.startswith(env.OWN_PREFIX):
-                raise self.wrong(f"{where}: names with {env.OWN_PREFIX} are perian-shim's own")
+            if name.startswith(OWN_PREFIX):
+                raise self.wrong(f"{where}: names with {OWN_PREFIX} are perian-shim's own")
             if name in self._variables:
                 raise self.wrong(f"{where}: environment= sets the same variable")
             other = owners.setdefault(name, secret)

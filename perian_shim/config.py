@@ -88,7 +88,9 @@ class PerianConfig:
             raise wrong("on_terminate", f"{CANCEL!r} or {DETACH!r}", self.on_terminate)
         for name in ("accelerator_type", "provider"):
             check_text(name, getattr(self, name), PRODUCT, "letters, digits and any of ' ._+/()-'")
-        check_text("secret_group", self.secret_group, GROUP, "letters, digits and any of '._/:+=@-'")
+        check_text(
+            "secret_group", self.secret_group, GROUP, "letters, digits and any of '._/:+=@-'"
+        )
         self._set("country_code", parse_country(self.country_code))
         self._set("max_price_per_hour", parse_price(self.max_price_per_hour))
         self._set("instance_type_id", parse_instance_type(self.instance_type_id))

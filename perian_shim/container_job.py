@@ -1,5 +1,6 @@
 """Container tasks at run time: render the command, stage its files, read what it left."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flytekit.models.literals import LiteralMap
@@ -13,6 +14,9 @@ from perian_shim.spec import ContainerWork
 from perian_shim.staging import Stager, Staging, is_wrapped
 from perian_shim.status import Phase, phase_of
 from perian_shim.template import TemplateError, render_command
+
+MAX_ARGUMENT_BYTES = 128 * 1024 - 1
+"""Longest single argument that Linux takes, without the NUL at its end."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class ContainerJob:
         """Render the command and put together what the job is given.
 
         Raises:
-            InvalidCommand: the command cannot be rendered with these inputs.
+            InvalidCommand: the command cannot be rendered with these inputs, or not be started.
             InvalidInput: an input cannot be handed to a job.
         """
         place = self.run.place
@@ -45,14 +49,16 @@ class ContainerJob:
         except TemplateError as error:
             message = f"The command cannot be rendered: {error}"
             raise InvalidCommand(message) from error
+        check_lengths(argv)
         stager = Stager(self.work, self.run.store, place.raw_prefix, self.run.access_seconds)
-        return stager.stage(argv, self.run.inputs, list(self.run.template.interface.outputs))
+        return stager.stage(argv, self.run.inputs, self.run.template.interface)
 
     def harvest(self, meta: ResourceMeta, job: Job) -> LiteralMap:
         """Return the outputs.
 
         Raises:
             JobFailed: the program failed.
+            TransferFailed: its data could not be transferred, or it could not be started.
             ResultMissing: the job ended well, but something swallowed the wrapper.
             OutputMissing: an output was not produced.
             OutputInvalid: an output does not hold what the task declares.
@@ -71,3 +77,20 @@ class ContainerJob:
             message = f"Job {meta.job_id} is Done, but left no result below {meta.output}."
             raise ResultMissing(message, job_id=meta.job_id)
         return left.collect(result, self.run.template.interface.outputs)
+
+
+def check_lengths(argv: Sequence[str]) -> None:
+    """Expect arguments that Linux can hand to a program.
+
+    Raises:
+        InvalidCommand: one is too long; its text is not shown.
+    """
+    for position, argument in enumerate(argv, 1):
+        length = len(argument.encode())
+        if length > MAX_ARGUMENT_BYTES:
+            message = (
+                f"Element {position} of the command has {length} bytes once it is rendered; Linux"
+                f" takes at most {MAX_ARGUMENT_BYTES} in one argument."
+            )
+            remedy = "Let the program read the value from its file in the input directory."
+            raise InvalidCommand(message, remedy=remedy)

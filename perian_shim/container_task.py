@@ -42,23 +42,26 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         inputs: names and Python types of the inputs.
         arguments: more argv, after ``command``.
         outputs: names and Python types of the outputs.
-        metadata: all of the task's metadata at once, instead of the single arguments below.
+        metadata: all of the task's metadata at once, instead of the arguments from ``cache`` to
+            ``pod_template_name``; together with one of them it is refused.
         input_data_dir: absolute path; input ``x`` is at ``<input_data_dir>/x``.
         output_data_dir: absolute path; output ``x`` is read from ``<output_data_dir>/x``.
-        environment: environment variables of the job.
+        environment: environment variables of the job, which gets no others: what
+            ``pyflyte register --env`` names is the resolver container's alone.
         secret_requests: Flyte secrets that the job gets.
         executor_image: image of the resolver container; default ``PERIAN_SHIM_IMAGE``, else
             ``perian-shim-executor:<version>``.
         requests: resources of the resolver container (not of the job), by default small.
-        limits: the same.
+        limits: the same; a default on the other side gives way to what is given.
         cache: ``True``, or a ``Cache`` with a version. With ``True`` and no ``cache_version`` the
             version is derived from image, command and environment, so that changing them is a
-            cache miss.
+            cache miss; an image that is a ``{{.image…}}`` placeholder needs a ``cache_version``.
         cache_version: version of the cached values.
         cache_serialize: run identical tasks one after the other.
         cache_ignore_input_vars: inputs that do not matter for the cache.
         retries: how often a failed job is repeated.
-        timeout: how long the job may run; whole seconds or a timedelta. Perian enforces it.
+        timeout: how long the job may run; whole seconds or a timedelta, above zero. Perian
+            enforces it.
         interruptible: whether the resolver container may run on preemptible nodes.
         deprecated: a warning for those who use the task.
         pod_template_name: Kubernetes pod template for the resolver container.
@@ -107,6 +110,7 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         check.environment(environment or {})
         argv = check.command(command, arguments or (), inputs or {})
         forwarded = check.secrets(secret_requests or ())
+        resources = check.resources(lambda: pod.pod_resources(requests, limits))
         self._job_image = image
         self._job = JobSpec(
             config=task_config,
@@ -115,9 +119,30 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
             environment=dict(environment or {}),
             secrets=forwarded,
         )
-        if metadata is None:
+        if metadata is not None:
+            check.alone(
+                "metadata",
+                cache=cache is not False,
+                cache_version=cache_version is not None,
+                cache_serialize=cache_serialize,
+                cache_ignore_input_vars=bool(cache_ignore_input_vars),
+                retries=retries != 0,
+                timeout=timeout is not None,
+                interruptible=interruptible is not None,
+                deprecated=bool(deprecated),
+                pod_template_name=pod_template_name is not None,
+            )
+            check.timeout(metadata.timeout)
+        else:
+            check.timeout(timeout)
             caching = CacheSettings.from_arguments(
-                cache, cache_version, cache_serialize, cache_ignore_input_vars, self._job
+                cache,
+                cache_version,
+                cache_serialize,
+                cache_ignore_input_vars,
+                self._job,
+                image,
+                check,
             )
             metadata = TaskMetadata(
                 cache=caching.enabled,
@@ -137,14 +162,15 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
             executor_type=PerianExecutor,
             task_resolver=template_resolver,
             task_type=pod.TASK_TYPE,
-            requests=requests or pod.RESOLVER_REQUESTS,
-            limits=limits or pod.RESOLVER_LIMITS,
+            requests=resources.requests,
+            limits=resources.limits,
             environment=dict(environment or {}),
             secret_requests=pod.with_own_secrets(task_config, secret_requests or ()),
             metadata=metadata,
             interface=declared_interface(inputs or {}, outputs or {}),
             docs=docs,
         )
+        check.input_types(self.interface.inputs)
         check.output_types(self.interface.outputs)
 
     def get_custom(self, settings: SerializationSettings) -> dict[str, object]:
@@ -152,12 +178,14 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         return self.job_spec(settings).to_custom()
 
     def job_spec(self, settings: SerializationSettings) -> JobSpec:
-        """Return the job's record with image and environment as these settings make them."""
+        """Return the job's record with the image that these settings name.
+
+        Nothing of ``settings.env`` is in it: that may hold keys and proxies of the cluster's.
+        """
         image = self._job_image
         if isinstance(image, ImageSpec) or "{{" in image:
             image = get_registerable_container_image(image, settings.image_config)
-        environment = pod.job_environment(settings, self._job.environment)
-        return replace(self._job, image=image, environment=environment)
+        return replace(self._job, image=image)
 
     def get_command(self, settings: SerializationSettings) -> list[str]:  # noqa: ARG002 - flytekit's
         """Return the arguments of the resolver container."""

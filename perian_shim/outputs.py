@@ -2,7 +2,9 @@
 
 Files, directories and datasets become literals that point to where the job put them; their bytes
 are never read here. Simple values are read and parsed by the declared type. Names and types are
-checked against the interface, so that a wrong output fails this task and not the one after it.
+checked against the interface, so that a wrong output fails this task and not the one after it. The
+elements of a list or map of files are those that the wrapper saw, not those that were uploaded:
+what is neither file nor directory fails the task and is never left out in silence.
 """
 
 import json
@@ -13,6 +15,7 @@ from flytekit.models.interface import Variable
 from flytekit.models.literals import Literal, LiteralMap
 
 from perian_shim.errors import (
+    USER_FATAL,
     JobFailed,
     OutputInvalid,
     OutputMissing,
@@ -37,12 +40,23 @@ from perian_shim.values.types import describe_type
 MAX_VALUE_BYTES = 64 * 1024 * 1024
 """Largest simple value; Flyte's own limits for inline values are far below."""
 
-MAX_RECORD_BYTES = 4 * 1024 * 1024
+MAX_RECORD_BYTES = 256 * 1024 * 1024
 MAX_ERROR_BYTES = 64 * 1024
 
 MISSING = "missing"
 FILE = "file"
 DIRECTORY = "directory"
+
+UNUSABLE_EXIT_CODE = 64
+"""With which the wrapper ends when image, plan or directories do not allow the job."""
+
+
+class JobUnsuitable(TransferFailed):
+    """The job's image or directories do not allow to run it; another attempt would end the same."""
+
+    code = "PERIAN:JobUnsuitable"
+    outcome = USER_FATAL
+    remedy = "Correct what the message names in the task's definition or its image."
 
 
 @dataclass(frozen=True)
@@ -53,12 +67,15 @@ class Result:
         exit_code: of the user's command.
         problem: what the wrapper itself could not do, "" if all went well.
         kinds: for each declared output ``"file"``, ``"directory"`` or ``"missing"``.
+        entries: for each list or map of files, what lies in its directory: path in it, and
+            ``"file"``, ``"directory"`` or ``"other"``.
         error: text of the error file, None if there is none.
     """
 
     exit_code: int
     problem: str = ""
     kinds: Mapping[str, str] = field(default_factory=dict)
+    entries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     error: str | None = None
 
 
@@ -69,14 +86,40 @@ class Entry:
     Attributes:
         name: path relative to the output directory.
         uri: where it is now.
-        kind: ``"file"`` or ``"directory"``.
+        kind: ``"file"``, ``"directory"`` or ``"other"``.
+        inside: what lies in it, if it is a list or map: path in it, and kind; else None.
     """
 
     name: str
     uri: str
     kind: str
+    inside: Mapping[str, str] | None = None
+
+    def children(self) -> "dict[str, Entry]":
+        """Return what lies directly in a directory, by name."""
+        assert self.inside is not None  # the wrapper lists what its plan declares as list or map
+        below: dict[str, dict[str, str]] = {}
+        for path, kind in self.inside.items():
+            first, slash, rest = path.partition("/")
+            within = below.setdefault(first, {})
+            if slash:
+                within[rest] = kind
+        return {
+            name: Entry(
+                f"{self.name}/{name}",
+                f"{self.uri}/{name}",
+                self.inside.get(name, DIRECTORY),
+                within,
+            )
+            for name, within in below.items()
+        }
 
 
+_FOUND = {
+    FILE: "a file",
+    DIRECTORY: "a directory",
+    "other": "what is neither (a dangling link, a socket or the like)",
+}
 _DIRECTORIES = {OutputKind.DIRECTORY, OutputKind.LIST, OutputKind.MAP}
 
 
@@ -101,24 +144,35 @@ class Harvest:
         content = self.store.read(self.record_uri(RESULT_NAME), MAX_RECORD_BYTES)
         try:
             record = json.loads(content or b"")
-            kinds = {str(name): str(entry["kind"]) for name, entry in record["outputs"].items()}
+            outputs = record["outputs"].items()
+            kinds = {str(name): str(entry["kind"]) for name, entry in outputs}
+            entries = {name: dict(e["entries"]) for name, e in outputs if "entries" in e}
             exit_code = int(record["exit_code"])
+            has_error = bool(record["error"])
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
-        error = self.store.read(self.record_uri(ERROR_NAME), MAX_ERROR_BYTES)
-        text = None if error is None else error.decode(errors="replace").strip()
-        return Result(exit_code, str(record.get("problem", "")), kinds, text)
+        text = self.error_text() if has_error else None
+        return Result(exit_code, str(record.get("problem", "")), kinds, entries, text)
+
+    def error_text(self) -> str:
+        """Return what the program said in its error file."""
+        content = self.store.read(self.record_uri(ERROR_NAME), MAX_ERROR_BYTES)
+        return (content or b"").decode(errors="replace").strip()
 
     def check(self, result: Result) -> None:
         """Raise what a result says went wrong.
 
         Raises:
             JobFailed: the program left an error file, or exited with another code than 0.
+            JobUnsuitable: image or directories do not allow the job.
             TransferFailed: inputs or outputs could not be transferred.
         """
         if result.error is not None:
             message = f"The program in job {self.job_id} left an error: {result.error}"
             raise JobFailed(message, job_id=self.job_id)
+        if result.problem and result.exit_code == UNUSABLE_EXIT_CODE:
+            message = f"Job {self.job_id} cannot be run: {result.problem}."
+            raise JobUnsuitable(message, job_id=self.job_id)
         if result.problem:
             message = f"Job {self.job_id} could not transfer its data: {result.problem}."
             raise TransferFailed(message, job_id=self.job_id)
@@ -135,24 +189,31 @@ class Harvest:
         """
         return LiteralMap(
             literals={
-                name: self.output(name, variable, result.kinds.get(name, MISSING))
+                name: self.output(
+                    variable,
+                    Entry(
+                        name,
+                        join_uri(self.prefix, OUTPUT_FOLDER, name),
+                        result.kinds.get(name, MISSING),
+                        result.entries.get(name),
+                    ),
+                )
                 for name, variable in interface.items()
             }
         )
 
-    def output(self, name: str, variable: Variable, kind: str) -> Literal:
+    def output(self, variable: Variable, entry: Entry) -> Literal:
         """Return one output."""
-        if kind == MISSING:
+        if entry.kind == MISSING:
             absent = absent_output(variable.type)
             if absent is None:
                 message = (
-                    f"Output {name!r} ({describe_type(variable.type)}): job {self.job_id} left"
-                    f" nothing at {self.output_dir}/{name}."
+                    f"Output {entry.name!r} ({describe_type(variable.type)}): job {self.job_id}"
+                    f" left nothing at {self.output_dir}/{entry.name}."
                 )
                 raise OutputMissing(message, job_id=self.job_id)
             return absent
-        uri = join_uri(self.prefix, OUTPUT_FOLDER, name)
-        return self.literal(output_shape(variable.type), Entry(name, uri, kind))
+        return self.literal(output_shape(variable.type), entry)
 
     def literal(self, shape: OutputShape, entry: Entry) -> Literal:
         """Return the literal for what lies at one place, laid out as ``shape`` says."""
@@ -163,7 +224,7 @@ class Harvest:
             message = (
                 f"Output {entry.name!r} ({describe_type(shape.literal_type)}): expected a"
                 f" {' or '.join(sorted(expected))} at {self.output_dir}/{entry.name}, job"
-                f" {self.job_id} left a {entry.kind}."
+                f" {self.job_id} left {_FOUND.get(entry.kind, entry.kind)}."
             )
             raise OutputInvalid(message, job_id=self.job_id)
         match shape.kind:
@@ -174,24 +235,18 @@ class Harvest:
             case OutputKind.FILE | OutputKind.DIRECTORY:
                 return blob_literal(entry.uri, shape.literal_type)
         assert shape.element is not None
-        found = {child.uri.rpartition("/")[2]: child for child in self.children(entry)}
+        found = entry.children()
         literals = {name: self.literal(shape.element, found[name]) for name in order_entries(found)}
         if shape.kind is OutputKind.MAP:
             return files_literal(literals, shape.literal_type)
         return files_literal(list(literals.values()), shape.literal_type)
 
-    def children(self, entry: Entry) -> list[Entry]:
-        """Return what lies directly in a directory."""
-        folder = entry.uri + "/"
-        kinds: dict[str, str] = {}
-        for found in self.store.iter_objects(folder):
-            first, slash, _ = found.uri.removeprefix(folder).partition("/")
-            kinds[first] = DIRECTORY if slash else FILE
-        return [Entry(f"{entry.name}/{name}", folder + name, kind) for name, kind in kinds.items()]
-
     def value(self, shape: OutputShape, entry: Entry) -> Literal:
         """Return a simple value, read and parsed."""
-        content = self.store.read(entry.uri, MAX_VALUE_BYTES + 1) or b""
+        content = self.store.read(entry.uri, MAX_VALUE_BYTES + 1)
+        if content is None:
+            message = f"Output {entry.name!r}: job {self.job_id} left it, but {entry.uri} is gone."
+            raise OutputMissing(message, job_id=self.job_id)
         try:
             if len(content) > MAX_VALUE_BYTES:
                 message = f"it is larger than {MAX_VALUE_BYTES} bytes; declare a FlyteFile"

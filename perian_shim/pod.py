@@ -6,7 +6,11 @@ passed on as further arguments, because these, unlike ``custom``, are filled in 
 or runs the task.
 """
 
+import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from functools import partial
+from typing import TypeAlias
 
 from flytekit import Resources, Secret
 from flytekit.configuration import SerializationSettings
@@ -17,6 +21,7 @@ from flytekit.models.task import Container
 from perian_shim import environment as env
 from perian_shim.config import PerianConfig
 from perian_shim.executor import PerianExecutor, template_resolver
+from perian_shim.resources import quantity
 from perian_shim.secrets import REGISTRY_KEYS, REQUIRED_KEYS
 from perian_shim.version import __version__
 
@@ -28,6 +33,14 @@ DEFAULT_EXECUTOR_IMAGE = f"perian-shim-executor:{__version__}"
 
 RESOLVER_REQUESTS = Resources(cpu="100m", mem="200Mi")
 RESOLVER_LIMITS = Resources(cpu="1", mem="500Mi")
+
+
+HIDDEN = re.compile(
+    r"(FLYTE_|_F|AWS_|GOOGLE_|AZURE_|PERIAN_|SSL_CERT).*|.*(_PROXY|CA_BUNDLE.*)", re.DOTALL
+)
+"""Names, in capitals, of the resolver container's variables that no job gets."""
+
+Quantity: TypeAlias = str | int | float | None
 
 
 class ResolverContainer(Container):
@@ -50,8 +63,42 @@ def executor_image(given: str | None) -> str:
 
 
 def pod_resources(requests: Resources | None, limits: Resources | None) -> ResourceSpec:
-    """Return the resolver container's resources, small by default."""
-    return ResourceSpec(requests or RESOLVER_REQUESTS, limits or RESOLVER_LIMITS)
+    """Return the resolver container's resources, small by default.
+
+    Where only a request or only a limit is given, the default for the other gives way, so that no
+    request is above its limit: Kubernetes would refuse such a pod.
+
+    Raises:
+        ValueError: a quantity cannot be read, or a request is given that is above the given limit.
+    """
+    asked, allowed = requests or Resources(), limits or Resources()
+    fields = [bounded(asked, allowed, name) for name in ("cpu", "mem", "gpu", "ephemeral_storage")]
+    low, high = zip(*fields, strict=True)
+    return ResourceSpec(Resources(*low), Resources(*high))
+
+
+def bounded(asked: Resources, allowed: Resources, name: str) -> tuple[Quantity, Quantity]:
+    """Return request and limit of one resource."""
+    low, high = getattr(asked, name), getattr(allowed, name)
+    given = low is not None and high is not None
+    if given and amount(name, low) > amount(name, high):
+        raise ValueError(f"requests: {name}={low!r} is above the limit of {high!r}")
+    default_low = getattr(RESOLVER_REQUESTS, name)
+    default_high = getattr(RESOLVER_LIMITS, name)
+    if default_low is None:  # without a default both sides are the same: GPUs must be, disks may be
+        return (low, high) if given else (low or high, low or high)
+    if low is None:
+        low = default_low if high is None else min(default_low, high, key=partial(amount, name))
+    if high is None:
+        high = max(default_high, low, key=partial(amount, name))
+    return low, high
+
+
+def amount(name: str, value: Quantity) -> Decimal:
+    """Return one quantity as a number, in Kubernetes' base unit."""
+    resources = Resources(**{name: value})  # type: ignore[arg-type]  # Resources checks by itself
+    number = quantity(ResourceSpec(resources, Resources()), name)
+    return number or Decimal(0)
 
 
 def resolver_container(
@@ -63,7 +110,7 @@ def resolver_container(
     """Return the container that Flyte starts for a task.
 
     Args:
-        settings: what registers the task; its ``env`` is the container's.
+        settings: what registers the task; its ``env`` is this container's.
         image: the image.
         resources: its resources.
         options: further arguments for our resolver, by name.
@@ -120,10 +167,12 @@ def with_own_secrets(config: PerianConfig, requested: Sequence[Secret], *more: s
 def job_environment(
     settings: SerializationSettings, environment: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the job's variables: those of the registration, then the task's own.
+    """Return the variables of a function task's job: those of the registration, then its own.
 
-    Settings of the resolver container and flytekit's own transport are left out.
+    flytekit gives a function's container what ``pyflyte register --env`` names, and so does this.
+    What is meant for the resolver container is left out: keys of the bucket, proxies, certificates
+    and endpoints are the cluster's and would reach, or break, a machine elsewhere. A container
+    task's job has its own ``environment`` only and does not come here.
     """
-    hidden = {*env.SETTINGS, env.SERIALIZED_CONTEXT}
-    shared = {k: v for k, v in (settings.env or {}).items() if k not in hidden}
+    shared = {k: v for k, v in (settings.env or {}).items() if not HIDDEN.fullmatch(k.upper())}
     return {**shared, **environment}

@@ -5,26 +5,32 @@ A job needs the wrapper when it must fetch something or leave something; the com
 are looked for and with which POST policy they are uploaded (its format is described in
 ``job/run.sh``). Otherwise the command is the user's argv alone.
 
-Simple values are put into the container as files with the request. Files, directories and datasets
-are fetched by the job itself, by presigned URLs; so are values and plans too large for a request,
-which are first written below the attempt's own prefix. ``InvalidInput`` says which input cannot be
-handed over, and why.
+Simple values are sent with the request as files; the wrapper, if there is one, puts them where the
+image's user may write. Files, directories and datasets are fetched by the job itself, by presigned
+URLs; so are values and plans too large for a request, which are first written below the attempt's
+own prefix. Lists and maps of files are directories by their declared type, empty ones too.
+
+``InvalidInput`` says which input cannot be handed over, and why: before anything is paid for, what
+the job is to fetch is looked for.
 """
 
 import json
 import posixpath
 import shlex
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from flytekit.models.interface import TypedInterface
 from flytekit.models.literals import Literal
+from flytekit.models.types import LiteralType
 
 from perian_shim.api import ContainerFile
-from perian_shim.errors import InvalidInput
+from perian_shim.errors import InvalidInput, StorageFailed
 from perian_shim.job import ASSETS, read_asset
 from perian_shim.spec import ContainerWork
-from perian_shim.storage import ObjectStore, can_presign, join_uri
+from perian_shim.storage import ObjectStore, can_presign, is_well_formed, join_uri
 from perian_shim.values.decoding import UnreadableLiteral
 from perian_shim.values.literals import (
     BlobLeaf,
@@ -33,6 +39,7 @@ from perian_shim.values.literals import (
     literal_to_text,
     to_json_value,
 )
+from perian_shim.values.shapes import file_folders, output_shape
 
 WRAPPER_DIR = "/perian-shim"
 WRAPPER_COMMAND = ("/bin/sh", f"{WRAPPER_DIR}/run.sh")
@@ -46,11 +53,19 @@ ERROR_FILE = "_ERROR"
 
 INPUTS_FILE = "inputs.json"
 
+VALUES_FOLDER = "values"
+"""Beside the wrapper: values for it to copy to the input directory."""
+
 INLINE_BYTES = 64 * 1024
 """Values that together are larger than this are fetched by the job, not sent with the request."""
 
 INLINE_PLAN_BYTES = 64 * 1024
 """A plan that is larger than this is fetched by the job."""
+
+MAX_LOOKED_FOR = 200
+"""So many single files among the inputs are looked for before a job is paid for."""
+
+LOOKING_THREADS = 8
 
 Record = tuple[str, ...]
 
@@ -91,27 +106,30 @@ class Stager:
     expires_in: int
     values: dict[str, bytes] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
+    singles: list[tuple[str, str]] = field(default_factory=list)
 
     def stage(
-        self, argv: Sequence[str], inputs: Mapping[str, Literal], outputs: Sequence[str]
+        self, argv: Sequence[str], inputs: Mapping[str, Literal], interface: TypedInterface
     ) -> Staging:
         """Return what the job is given.
 
         Args:
             argv: the rendered command.
             inputs: the input literals.
-            outputs: names of the declared outputs.
+            interface: the declared inputs and outputs.
 
         Raises:
             InvalidInput: an input cannot be handed to a job.
             StorageFailed: the object store refused us.
         """
-        self.add_inputs(inputs)
+        self.add_inputs(inputs, {name: v.type for name, v in interface.inputs.items()})
+        self.look_for_singles()
         self.move_large_values()
-        self.add_outputs(outputs)
-        files = [ContainerFile(path, content) for path, content in self.values.items()]
+        self.add_outputs({name: v.type for name, v in interface.outputs.items()})
         if not self.records:
-            return Staging(tuple(argv), tuple(files), wrapped=False)
+            values = (ContainerFile(path, content) for path, content in self.values.items())
+            return Staging(tuple(argv), tuple(values), wrapped=False)
+        files = self.carried_values()
         files += [
             ContainerFile(f"{WRAPPER_DIR}/{name}", read_asset(name), read_only=True)
             for name in ASSETS
@@ -120,24 +138,40 @@ class Stager:
         command = (*WRAPPER_COMMAND, *argv)
         return Staging(command, tuple(files), wrapped=True)
 
-    def add_inputs(self, inputs: Mapping[str, Literal]) -> None:
+    def carried_values(self) -> list[ContainerFile]:
+        """Send the values beside the wrapper, for it to copy them to where they belong.
+
+        The platform would make their directory itself, as root, and then an image's user who is not
+        could put nothing beside them.
+        """
+        files = []
+        for number, (path, content) in enumerate(self.values.items()):
+            name = f"{VALUES_FOLDER}/{number}"
+            self.records.append(("copy", name, path))
+            files.append(ContainerFile(f"{WRAPPER_DIR}/{name}", content, read_only=True))
+        return files
+
+    def add_inputs(self, inputs: Mapping[str, Literal], types: Mapping[str, LiteralType]) -> None:
         """Give the job each input as a file or a tree, and all of them as ``inputs.json``."""
         if not inputs:
             return
         document = {}
         for name, literal in inputs.items():
             path = f"{self.work.input_data_dir}/{name}"
+            folders = list(file_folders(literal, types[name])) if name in types else []
             try:
                 leaves = list(blob_leaves(literal))
-                text = None if leaves else literal_to_text(literal)
+                text = None if leaves or folders else literal_to_text(literal)
                 # literal_to_python meets the leaves in the order in which blob_leaves found them.
                 places = iter([posixpath.join(path, *leaf.path) for leaf in leaves])
                 value = literal_to_python(literal, lambda _, places=places: next(places))  # type: ignore[misc]  # mypy cannot infer a lambda's default
                 document[name] = to_json_value(value)
             except UnreadableLiteral as error:
                 raise InvalidInput(f"Input {name!r}: {error}.") from error
+            for folder in folders:
+                self.records.append(record(name, "dir", inner_path(name, path, folder)))
             for leaf in leaves:
-                self.add_leaf(name, posixpath.join(path, *leaf.path), leaf)
+                self.add_leaf(name, inner_path(name, path, leaf.path), leaf)
             if text is not None:
                 self.values[path] = text.encode()
         content = json.dumps(document, ensure_ascii=False, indent=1).encode()
@@ -145,20 +179,41 @@ class Stager:
 
     def add_leaf(self, name: str, path: str, leaf: BlobLeaf) -> None:
         """Let the job fetch one file, directory or dataset to ``path``."""
-        if any(part in {"", ".", ".."} or "/" in part for part in leaf.path):
-            raise InvalidInput(f"Input {name!r}: key {leaf.path[-1]!r} cannot be a file name.")
         uri = leaf.uri
         if urlsplit(uri).scheme in {"http", "https"} and not leaf.multipart:
             self.records.append(record(name, "get", path, uri))
             return
         if not can_presign(uri):
-            message = f"Input {name!r} is at {uri!r}, where no Perian job can fetch it."
+            message = f"Input {name!r} is at {shown(uri)!r}, where no Perian job can fetch it."
             remedy = "Use data in the object store."
             raise InvalidInput(message, remedy=remedy)
-        if not leaf.multipart or (leaf.is_dataset and self.store.size(uri) is not None):
+        if not is_well_formed(uri, folder=leaf.multipart):
+            message = f"Input {name!r} is at {uri!r}: expected a URI like s3://bucket/key."
+            raise InvalidInput(message)
+        if not leaf.multipart:
+            self.singles.append((name, uri))
+            self.add_object(name, path, uri)
+        elif leaf.is_dataset and is_well_formed(uri) and self.size(name, uri) is not None:
             self.add_object(name, path, uri)
         else:
             self.add_tree(name, path, uri)
+
+    def look_for_singles(self) -> None:
+        """Expect the single files to be there, before a job is paid for that cannot fetch them."""
+        some = self.singles[:MAX_LOOKED_FOR]
+        with ThreadPoolExecutor(LOOKING_THREADS) as pool:
+            sizes = pool.map(lambda single: self.size(*single), some)
+            for (name, uri), size in zip(some, sizes, strict=True):
+                if size is None:
+                    raise InvalidInput(f"Input {name!r}: there is no object {uri!r}.")
+
+    def size(self, name: str, uri: str) -> int | None:
+        """Return the size of an input's object, None if there is none."""
+        try:
+            return self.store.size(uri)
+        except StorageFailed as error:
+            remedy = "Check the resolver container's permissions for this input's place."
+            raise StorageFailed(f"Input {name!r}: {error.message}", remedy=remedy) from error
 
     def add_object(self, name: str, path: str, uri: str) -> None:
         """Let the job fetch one object."""
@@ -166,10 +221,16 @@ class Stager:
         self.records.append(record(name, "get", path, url))
 
     def add_tree(self, name: str, path: str, uri: str) -> None:
-        """Let the job fetch everything below a folder, nesting kept."""
+        """Let the job fetch everything below a folder, nesting kept.
+
+        A folder without objects is there only when a marker says so; S3 has no others.
+        """
         folder = uri.rstrip("/") + "/"
         self.records.append(record(name, "dir", path))
-        for found in self.store.iter_objects(folder):
+        objects = list(self.store.iter_objects(folder))
+        if not objects and not (is_well_formed(folder) and self.size(name, folder) is not None):
+            raise InvalidInput(f"Input {name!r}: there is nothing below {folder!r}.")
+        for found in objects:
             inner = found.uri.removeprefix(folder)
             if posixpath.normpath(inner) != inner or inner.startswith("../"):
                 message = f"Input {name!r}: object {found.uri!r} has no place in a directory."
@@ -188,12 +249,15 @@ class Stager:
             self.store.write(uri, content)
             self.add_object(posixpath.basename(path), path, uri)
 
-    def add_outputs(self, outputs: Sequence[str]) -> None:
+    def add_outputs(self, outputs: Mapping[str, LiteralType]) -> None:
         """Let the job leave its outputs below the attempt's prefix."""
         if not outputs and not self.records:
             return
         directory = self.work.output_data_dir
-        self.records += [("output", name, f"{directory}/{name}") for name in outputs]
+        for name, literal_type in outputs.items():
+            levels = output_shape(literal_type).levels
+            place = ("output", name, f"{directory}/{name}")
+            self.records.append((*place, str(levels)) if levels else place)
         self.records.append(("error", f"{directory}/{ERROR_FILE}"))
         policy = self.store.upload_policy(self.prefix, self.expires_in)
         self.records += [
@@ -216,6 +280,19 @@ class Stager:
 def is_wrapped(command: str) -> bool:
     """Whether a job's command string starts the wrapper."""
     return command.startswith(shlex.join(WRAPPER_COMMAND))
+
+
+def inner_path(name: str, path: str, parts: tuple[str, ...]) -> str:
+    """Return the path of what is inside an input, refusing keys that would lead elsewhere."""
+    for part in parts:
+        if part in {"", ".", ".."} or "/" in part:
+            raise InvalidInput(f"Input {name!r}: key {part!r} cannot be a file name.")
+    return posixpath.join(path, *parts)
+
+
+def shown(uri: str) -> str:
+    """Return a URI as a message may show it: the query of a URL may be a signature."""
+    return uri.partition("?")[0] if urlsplit(uri).scheme in {"http", "https"} else uri
 
 
 def record(name: str, *fields: str) -> Record:

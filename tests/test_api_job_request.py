@@ -231,3 +231,18 @@ def test_repr_shows_no_secret() -> None:
     )
     assert "HIDDEN" not in repr(request)
     assert "busybox" in repr(request)
+
+
+def test_secrets_that_are_files_are_confidential_as_text_and_as_sent() -> None:
+    files = (
+        ContainerFile("/etc/flyte/secrets/g/k", b"file-secret"),
+        ContainerFile("/keys/google.json", b"google-secret"),
+        ContainerFile("/var/inputs/x", b"an input"),
+        ContainerFile("/keys/google.json.md", b"a text"),
+    )
+    secrets = {"DIR": "/etc/flyte/secrets", "GOOGLE": "/keys/google.json", "ROOT": "/", "PW": "pw"}
+    docker = DockerRun("debian", secrets=secrets, container_files=files)
+    confidential = CreateJobRequest(docker, Requirements()).confidential()
+    hidden = [base64.b64encode(text).decode() for text in (b"file-secret", b"google-secret")]
+    expected = {*secrets.values(), "file-secret", "google-secret", *hidden}
+    assert set(confidential) == expected

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
 from support.declared import Point
 from support.flyte import Harness
@@ -188,3 +189,50 @@ def test_no_secret_reaches_template_log_or_error(harness: Harness) -> None:
     assert token not in json.dumps(template.custom)
     assert token not in attempt.error.message
     assert not re.search(f"^{re.escape(token)}$", attempt.log, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("odd", "element"),
+    [
+        ("ln -s /no/where fs/1", "fs/1"),
+        ("mkfifo fs/1", "fs/1"),
+        ("mkdir fs/1; echo x >fs/1/x", "fs/1"),
+    ],
+)
+def test_what_is_no_file_in_a_list_of_files_is_never_left_out(
+    harness: Harness, odd: str, element: str
+) -> None:
+    command = f"cd /var/outputs; mkdir fs; echo 0 >fs/0; {odd}; echo 2 >fs/2"
+    error = harness.error(task(command, outputs={"fs": list[FlyteFile]}))
+    assert kind(error) == ("PERIAN:OutputInvalid", "USER", True)
+    assert f"expected a file at /var/outputs/{element}" in error.message
+
+
+def test_a_missing_directory_is_missing_and_not_empty(harness: Harness) -> None:
+    error = harness.error(task(outputs={"d": FlyteDirectory}))
+    assert kind(error) == ("PERIAN:OutputMissing", "USER", True)
+
+
+def test_an_input_that_is_not_there_is_reported_before_a_job_is_paid_for(harness: Harness) -> None:
+    file: FlyteFile = FlyteFile(f"s3://{harness.sandbox.bucket}/no/such")
+    attempt = harness.run(task(inputs={"f": FlyteFile}), {"f": file})
+    assert attempt.error is not None
+    assert kind(attempt.error) == ("PERIAN:InvalidInput", "USER", False)
+    assert "Input 'f': there is no object" in attempt.error.message
+    assert "submitting" not in attempt.log
+
+
+def test_an_argument_that_linux_cannot_take_is_refused_before_the_job(harness: Harness) -> None:
+    long = task(command="", inputs={"s": str}, arguments=["sh", "x{{.inputs.s}}"])
+    attempt = harness.run(long, {"s": "y" * 131_071})
+    assert attempt.error is not None
+    assert kind(attempt.error) == ("PERIAN:InvalidCommand", "USER", False)
+    assert "Element 5 of the command has 131072 bytes" in attempt.error.message
+    assert "submitting" not in attempt.log
+
+
+def test_a_name_that_is_not_utf_8_fails_the_upload(harness: Harness) -> None:
+    command = "mkdir /var/outputs/d; echo a >/var/outputs/d/$(printf 'x\\377')"
+    error = harness.error(task(command, outputs={"d": FlyteDirectory}))
+    assert kind(error) == ("PERIAN:TransferFailed", "USER", True)
+    assert "a name is not UTF-8" in error.message

@@ -20,6 +20,7 @@ from perian_shim.errors import ConfigError
         ("64", "64"),
         ("64Gi", "64"),
         ("64 GB", "64"),
+        ("64gib", "64"),
         ("512Mi", "0.5"),
         ("2T", "2048"),
     ],
@@ -38,6 +39,10 @@ def test_memory_is_read_as_gigabytes(memory: Any, gigabytes: str) -> None:
         ({"os_storage_size": -1, "cores": 1}, "os_storage_size: expected a whole number"),
         ({"memory": "lots"}, "memory: expected gigabytes above 0"),
         ({"memory": "64Ki"}, "memory: expected gigabytes above 0"),
+        ({"memory": "64B"}, "memory: expected gigabytes above 0"),
+        ({"memory": "64i"}, "memory: expected gigabytes above 0"),
+        ({"memory": "64iB"}, "memory: expected gigabytes above 0"),
+        ({"memory": "\u0663"}, "memory: expected gigabytes above 0"),
         ({"memory": -2}, "memory: expected gigabytes above 0"),
         ({"country_code": "DEU"}, "country_code: expected two letters like \"DE\", got 'DEU'"),
         ({"country_code": "D1"}, "country_code: expected two letters"),
@@ -45,6 +50,15 @@ def test_memory_is_read_as_gigabytes(memory: Any, gigabytes: str) -> None:
         ({"accelerator_type": 100}, "accelerator_type: expected text that is not empty"),
         ({"max_price_per_hour": 0}, "max_price_per_hour: expected a price above 0"),
         ({"max_price_per_hour": "NaN"}, "max_price_per_hour: expected a price above 0"),
+        ({"max_price_per_hour": 1_000_001}, "max_price_per_hour: expected a price above 0 and up"),
+        ({"max_price_per_hour": "1e400"}, "max_price_per_hour: expected a price above 0 and up"),
+        ({"provider": " OTC "}, "provider: expected at most 255 of letters, digits"),
+        ({"provider": "OTC\n"}, "no blanks around them, got 'OTC\\n'"),
+        ({"accelerator_type": "A100\0"}, "accelerator_type: expected at most 255 of letters"),
+        ({"cores": 1, "secret_group": "a b"}, "secret_group: expected at most 255 of letters"),
+        ({"cores": 1, "secret_group": "a/../c"}, "secret_group: expected at most 255 of letters"),
+        ({"cores": 1, "secret_group": " perian"}, "secret_group: expected at most 255 of letters"),
+        ({"cores": 1, "secret_group": None}, "secret_group: expected text that is not empty"),
         ({"instance_type_id": "big"}, "instance_type_id: expected the UUID"),
         ({"cores": 1, "max_queued_time": 0}, "max_queued_time: expected whole seconds"),
         ({"cores": 1, "secret_group": ""}, "secret_group: expected text"),
@@ -56,6 +70,18 @@ def test_a_wrong_value_is_refused_with_field_expectation_and_value(
     with pytest.raises(ConfigError) as caught:
         PerianConfig(**fields)
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "group", ["perian", "arn:aws:secretsmanager:eu-west-1:1:secret:x", "a/b_c"]
+)
+def test_secret_groups_of_every_store_are_taken(group: str) -> None:
+    assert PerianConfig(cores=1, secret_group=group).secret_group == group
+
+
+@pytest.mark.parametrize("name", ["A100", "NVIDIA_A100_80", "RTX A6000", "Tesla V100 (SXM2)"])
+def test_accelerators_are_named_as_catalogues_name_them(name: str) -> None:
+    assert PerianConfig(accelerator_type=name).accelerator_type == name
 
 
 def test_accelerators_and_their_type_may_each_stand_alone() -> None:

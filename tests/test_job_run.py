@@ -14,6 +14,8 @@ from perian_shim.job import ASSETS, read_asset
 
 SHELLS = ("dash", "busybox", "bash")
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
 
 @pytest.fixture
 def bucket() -> Bucket:
@@ -157,6 +159,7 @@ def test_a_failed_command_leaves_a_result_and_no_outputs(any_job: Job, bucket: B
         "version": 1,
         "exit_code": 3,
         "transport": any_job.image.transport,
+        "error": False,
         "outputs": {},
     }
 
@@ -171,6 +174,7 @@ def test_an_error_file_is_uploaded_in_place_of_the_outputs(any_job: Job, bucket:
     assert ended.code == 0
     assert bucket.keys() == {"run/_perian/result.json", "run/_perian/error"}
     assert bucket.get("run/_perian/error") == b"no such gene\n"
+    assert result_of(bucket)["error"] is True
 
 
 def test_an_error_file_is_uploaded_of_a_failed_command_too(job: Job, bucket: Bucket) -> None:
@@ -303,19 +307,80 @@ def test_the_commands_own_output_passes_through(job: Job) -> None:
     assert (ended.out, ended.err) == ("out\n", "err\n")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_an_output_directory_that_may_not_be_written_is_explained(job: Job) -> None:
+def as_nobody(job: Job, *command: str) -> tuple[int | None, str]:
+    """Run as a user who may write into the temporary directory only; exit code and messages."""
     setpriv = require_tool("setpriv")
     for directory in (*job.root.parents[:3], job.root):
         directory.chmod(directory.stat().st_mode | 0o755)
     (job.root / "tmp").mkdir()
     (job.root / "tmp").chmod(0o777)
+    prefix = (setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+    with job.start(*command, prefix=prefix) as process:
+        _, err = process.communicate(timeout=30)
+    return process.returncode, err
+
+
+@needs_root
+def test_an_output_directory_that_may_not_be_written_is_explained(job: Job) -> None:
     job.add("output", "x", job.work / "out" / "x")
 
-    prefix = (setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", "--")
-    with job.start("/bin/true", prefix=prefix) as process:
-        _, err = process.communicate(timeout=30)
+    code, err = as_nobody(job, "/bin/true")
 
-    assert process.returncode == 64
+    assert code == 64
     assert "output x" in err
     assert "choose another output_data_dir" in err
+
+
+@needs_root
+@pytest.mark.parametrize("transport", ["curl", "wget", "busybox"])
+@pytest.mark.parametrize("kind", ["copy", "dir", "get"])
+def test_an_input_directory_that_may_not_be_written_is_explained_at_once(
+    tmp_path: Path, bucket: Bucket, transport: str, kind: str
+) -> None:
+    job = Job(tmp_path, make_image(tmp_path, transport))
+    job.environment["PERIAN_SHIM_PAUSE"] = "20"
+    target = job.work / "in" / "x"
+    bucket.put("x", b"1")
+    record = {
+        "copy": ("copy", "plan", target),
+        "dir": ("dir", target),
+        "get": ("get", target, bucket.url("x")),
+    }
+    job.add(*record[kind])
+    job.post_to(bucket)
+
+    code, err = as_nobody(job, "/bin/true")
+
+    assert code == 64
+    assert "choose another input_data_dir" in err
+    assert "attempt" not in err
+    assert "choose another input_data_dir" in str(result_of(bucket)["problem"])
+
+
+@needs_root
+def test_values_reach_a_user_who_is_not_root(job: Job) -> None:
+    (job.root / "mine").mkdir()
+    (job.root / "mine").chmod(0o777)
+    job.add("copy", "plan", job.root / "mine" / "in" / "a value")
+
+    code, err = as_nobody(job, "/bin/true")
+
+    assert code == 0, err
+    assert (job.root / "mine" / "in" / "a value").read_text().startswith("version\t1\n")
+
+
+def test_values_beside_the_wrapper_are_copied_byte_by_byte(shell_job: Job) -> None:
+    target = shell_job.work / "in" / "deep" / "x"
+    shell_job.add("copy", "transfer.py", target)
+
+    assert shell_job.run("/bin/true").code == 0
+    assert target.read_bytes() == read_asset("transfer.py")
+
+
+def test_a_value_that_was_not_sent_is_64(shell_job: Job) -> None:
+    shell_job.add("copy", "values/0", shell_job.work / "x")
+
+    ended = shell_job.run("/bin/true")
+
+    assert ended.code == 64
+    assert f"cannot write {shell_job.work}/x" in ended.err

@@ -82,6 +82,7 @@ def test_outputs_arrive_whole_under_their_names(job: Job, bucket: Bucket) -> Non
         "version": 1,
         "exit_code": 0,
         "transport": job.image.transport,
+        "error": False,
         "outputs": {
             "number": {"kind": "file", "files": 1, "bytes": 3},
             "nothing": {"kind": "file", "files": 1, "bytes": 0},
@@ -92,6 +93,125 @@ def test_outputs_arrive_whole_under_their_names(job: Job, bucket: Bucket) -> Non
     keys = bucket.keys() - {"run/_perian/result.json"}
     assert {key: bucket.get(key) for key in keys} == expected
     assert job.left_behind() == []
+
+
+def entries_of(bucket: Bucket, name: str) -> object:
+    outputs = result_of(bucket)["outputs"]
+    assert isinstance(outputs, dict)
+    return outputs[name]["entries"]
+
+
+def test_the_elements_of_a_list_are_recorded_with_their_kinds(job: Job, bucket: Bucket) -> None:
+    names = [name for name in ODD_NAMES if not name.startswith(".")]
+    (job.work / "names").write_text("\n".join(names) + "\n")
+    job.add("output", "fs", job.work / "fs", "1")
+    job.post_to(bucket)
+
+    ended = job.shell(
+        'mkdir "$1/fs" && cd "$1/fs" && while IFS= read -r name; do : >"./$name"; done <"$1/names"'
+        " && mkdir -p full/deep empty/deep && : >full/deep/x && ln -s full link"
+        " && ln -s /no/where dangling && mkfifo pipe && : >.hidden"
+    )
+
+    assert ended.code == 0, ended.err
+    assert entries_of(bucket, "fs") == {
+        **dict.fromkeys([*names, ".hidden"], "file"),
+        **dict.fromkeys(["full", "empty", "link"], "directory"),
+        **dict.fromkeys(["dangling", "pipe"], "other"),
+    }
+
+
+def test_the_elements_of_a_list_of_lists_are_recorded(job: Job, bucket: Bucket) -> None:
+    job.add("output", "ls", job.work / "ls", "2")
+    job.post_to(bucket)
+
+    ended = job.shell(
+        'cd "$1" && mkdir -p ls/0 ls/1/d/deep ls/1/e && : >ls/1/f && : >ls/1/d/deep/x'
+    )
+
+    assert ended.code == 0, ended.err
+    files = {"1/f": "file"}
+    folders = dict.fromkeys(["0", "1", "1/d", "1/e"], "directory")
+    assert entries_of(bucket, "ls") == {**files, **folders}
+    keys = {"run/outputs/ls/1/f", "run/outputs/ls/1/d/deep/x", "run/outputs/ls/1/e/"}
+    assert bucket.keys("run/outputs/") == keys
+
+
+def test_an_empty_list_has_no_elements(job: Job, bucket: Bucket) -> None:
+    job.add("output", "fs", job.work / "fs", "1")
+    job.post_to(bucket)
+
+    assert job.shell('mkdir "$1/fs"').code == 0
+    assert entries_of(bucket, "fs") == {}
+    assert bucket.keys("run/outputs/") == set()
+
+
+def test_directories_without_files_become_markers(job: Job, bucket: Bucket) -> None:
+    job.add("output", "empty", job.work / "empty")
+    job.add("output", "full", job.work / "full")
+    job.add("output", "ds", job.work / "ds", "1")
+    job.post_to(bucket)
+
+    ended = job.shell(
+        'cd "$1" && mkdir -p empty/deep full/deep ds/0 "ds/1 ü" && : >full/x && : >ds/0/x'
+    )
+
+    assert ended.code == 0, ended.err
+    assert bucket.keys("run/outputs/") == {
+        "run/outputs/empty/",
+        "run/outputs/full/x",
+        "run/outputs/ds/0/x",
+        "run/outputs/ds/1 ü/",
+    }
+    assert bucket.get("run/outputs/empty/") == b""
+
+
+NOT_UTF_8 = (
+    b"x\xff",
+    b"\xc3",
+    b"\xc0\xaf",
+    b"\xe0\x80\xaf",
+    b"\xed\xa0\x80",
+    b"\xf4\x90\x80\x80",
+    b"\xf0\x8f\xbf\xbf",
+    b"\xe2\x82",
+    b"a\x80b",
+    b"\xf5\x80\x80\x80",
+)
+
+
+@pytest.mark.parametrize("name", NOT_UTF_8, ids=repr)
+def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path, bucket: Bucket, name: bytes) -> None:
+    for shell in ("dash", "busybox"):
+        place = tmp_path / shell
+        place.mkdir()
+        job = Job(place, make_image(place, "python3", shell))
+        (job.work / "tree").mkdir()
+        Path(os.fsdecode(os.fsencode(job.work / "tree") + b"/fine \xc3\xbc")).touch()
+        Path(os.fsdecode(os.fsencode(job.work / "tree") + b"/" + name)).touch()
+        job.add("output", "tree", job.work / "tree")
+        job.post_to(bucket)
+
+        ended = job.run("/bin/true")
+
+        assert ended.code == 66
+        assert "output tree: a name is not UTF-8" in ended.err
+        assert bucket.keys("run/outputs/") == set()
+
+
+def test_names_from_all_of_unicode_are_kept(job: Job, bucket: Bucket) -> None:
+    points = [0x80, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFF, 0x10000, 0x3FFFF, 0x40000, 0x10FFFF]
+    names = ["".join(map(chr, points)), *(f"{chr(point)}x" for point in points)]
+    (job.work / "tree").mkdir()
+    for name in names:
+        Path(os.fsdecode(os.fsencode(job.work / "tree") + b"/" + name.encode())).touch()
+    job.add("output", "tree", job.work / "tree")
+    job.post_to(bucket)
+
+    ended = job.run("/bin/true")
+
+    assert ended.code == 0, ended.err
+    assert "(11 files" in ended.err
 
 
 def test_links_in_an_output_are_followed(job: Job, bucket: Bucket) -> None:

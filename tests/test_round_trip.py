@@ -238,3 +238,91 @@ def test_a_file_lies_in_the_raw_data_prefix_of_its_attempt(returned: dict[str, L
     uri = returned["file"].scalar.blob.uri
     assert uri.split("/")[4].endswith("-n0-0")
     assert uri.endswith("/outputs/file")
+
+
+LIST_TYPES: dict[str, Any] = {
+    "files": list[FlyteFile],
+    "files_by_name": dict[str, FlyteFile],
+    "maybe_files": list[FlyteFile] | None,
+    "no_files": list[FlyteFile] | None,
+    "nested": list[list[FlyteFile]],
+    "nested_by_name": dict[str, list[FlyteFile]],
+    "directories": list[FlyteDirectory],
+    "directory": FlyteDirectory,
+}
+
+
+@pytest.fixture(scope="module")
+def sparse(harness: Harness, tree: Path) -> dict[str, Literal]:
+    """Lists, maps and directories with nothing in them, copied by two jobs, one after the other."""
+    maker = PerianContainerTask(
+        name="test.make_empty",
+        task_config=PerianConfig(cores=1),
+        image="debian:12",
+        command=["/bin/sh", "-ec", "cd /var/outputs; mkdir -p ds/0 ds/1 ds/2 d; echo a >ds/1/f"],
+        outputs={"ds": list[FlyteDirectory], "d": FlyteDirectory},
+    )
+    made = harness.outputs(maker)
+    copier = PerianContainerTask(
+        name="test.copy_empty",
+        task_config=PerianConfig(cores=1),
+        image="debian:12",
+        command=["/bin/sh", "-ec", COPY_ALL],
+        inputs=LIST_TYPES,
+        outputs=LIST_TYPES,
+    )
+    top: FlyteFile = FlyteFile(str(tree / "top level.txt"))
+    values: dict[str, object] = {
+        "files": [],
+        "files_by_name": {},
+        "maybe_files": [],
+        "no_files": None,
+        "nested": [[], [top], []],
+        "nested_by_name": {"empty": [], "full": [top, top]},
+        "directories": [],
+        "directory": FlyteDirectory("s3://unused/unused"),
+    }
+    literals = harness.literals(copier, values)
+    literals.literals["directories"] = made["ds"]
+    literals.literals["directory"] = made["d"]
+    template = harness.cluster.serialize(copier)
+    attempt = harness.cluster.start(template, literals, harness.execution()).wait()
+    assert attempt.outputs is not None, f"{attempt.error}\n{attempt.log}"
+    return dict(attempt.outputs.literals)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("files", []), ("files_by_name", {}), ("maybe_files", []), ("no_files", None)],
+)
+def test_a_list_or_map_without_files_is_empty_and_not_missing(
+    harness: Harness, sparse: dict[str, Literal], name: str, expected: object
+) -> None:
+    assert harness.value(sparse[name], LIST_TYPES[name]) == expected
+
+
+def test_nested_lists_of_files_keep_all_elements(
+    harness: Harness, sparse: dict[str, Literal]
+) -> None:
+    lists = harness.value(sparse["nested"], LIST_TYPES["nested"])
+    assert isinstance(lists, list)
+    assert [[read(file) for file in files] for files in lists] == [[], ["top"], []]
+    by_name = harness.value(sparse["nested_by_name"], LIST_TYPES["nested_by_name"])
+    assert isinstance(by_name, dict)
+    found = {name: [read(file) for file in files] for name, files in by_name.items()}
+    assert found == {"empty": [], "full": ["top", "top"]}
+
+
+def test_empty_directories_of_a_list_stay_in_it_and_can_be_downloaded(
+    harness: Harness, sparse: dict[str, Literal]
+) -> None:
+    directories = harness.value(sparse["directories"], list[FlyteDirectory])
+    assert isinstance(directories, list)
+    found = [contents(directory.download()) for directory in directories]
+    assert found == [{}, {"f": b"a\n"}, {}]
+
+
+def test_an_empty_directory_can_be_downloaded(harness: Harness, sparse: dict[str, Literal]) -> None:
+    directory = harness.value(sparse["directory"], FlyteDirectory)
+    assert isinstance(directory, FlyteDirectory)
+    assert contents(directory.download()) == {}

@@ -7,24 +7,27 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import Any
 
 import boto3
 import pytest
-from flytekit.core.context_manager import FlyteContextManager
-from flytekit.core.type_engine import TypeEngine
+from flytekit import StructuredDataset
+from flytekit.models.interface import TypedInterface, Variable
 from flytekit.models.literals import Literal
 from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
 from hypothesis import given
 from hypothesis import strategies as st
 from perian.models.create_job_request import CreateJobRequest as OfficialRequest
+from support.flyte_values import declared
+from support.flyte_values import encoded as literal
 from support.s3 import ACCESS_KEY, REGION, SECRET_KEY, Bucket, new_bucket, s3_endpoint
 
 from perian_shim import PerianConfig
 from perian_shim.errors import InvalidInput
 from perian_shim.request import Labels, Private, build_request
 from perian_shim.spec import ContainerWork, ForwardedSecret, JobSpec
-from perian_shim.staging import Stager, Staging
+from perian_shim.staging import MAX_LOOKED_FOR, Stager, Staging
 from perian_shim.storage.s3 import S3Store
 from perian_shim.template import render_command
 
@@ -43,20 +46,20 @@ def store() -> S3Store:
     return S3Store(session, s3_endpoint())
 
 
-def literal(value: object, python_type: type) -> Literal:
-    context = FlyteContextManager.current_context()
-    expected = TypeEngine.to_literal_type(python_type)
-    return TypeEngine.to_literal(context, value, python_type, expected)
-
-
 def staged(
     store: S3Store,
     bucket: Bucket,
     inputs: Mapping[str, Literal] | None = None,
-    outputs: tuple[str, ...] = (),
+    outputs: Mapping[str, Any] | None = None,
+    types: Mapping[str, Any] | None = None,
 ) -> Staging:
+    """What a job is given; ``types`` are those of the inputs, where they matter."""
+    interface = TypedInterface(
+        {name: Variable(declared(t), "") for name, t in (types or {}).items()},
+        {name: Variable(declared(t), "") for name, t in (outputs or {}).items()},
+    )
     stager = Stager(WORK, store, f"s3://{bucket.name}/q7/x-n0-0", 3600)
-    return stager.stage(WORK.command, inputs or {}, outputs)
+    return stager.stage(WORK.command, inputs or {}, interface)
 
 
 def files(staging: Staging) -> dict[str, bytes]:
@@ -66,6 +69,12 @@ def files(staging: Staging) -> dict[str, bytes]:
 def plan(staging: Staging) -> list[list[str]]:
     text = files(staging)["/perian-shim/plan"].decode()
     return [line.split("\t") for line in text.splitlines()]
+
+
+def values(staging: Staging) -> dict[str, bytes]:
+    """The values that the wrapper copies, by the path that they get."""
+    sent = files(staging)
+    return {f[2]: sent[f"/perian-shim/{f[1]}"] for f in plan(staging) if f[0] == "copy"}
 
 
 def test_without_files_and_outputs_the_command_is_the_users_own(
@@ -78,7 +87,7 @@ def test_without_files_and_outputs_the_command_is_the_users_own(
 
 
 def test_with_outputs_the_wrapper_runs_the_command(store: S3Store, bucket: Bucket) -> None:
-    staging = staged(store, bucket, outputs=("x",))
+    staging = staged(store, bucket, outputs={"x": int})
     assert staging.command == ("/bin/sh", "/perian-shim/run.sh", "true")
     assert ["output", "x", "/var/outputs/x"] in plan(staging)
     assert ["error", "/var/outputs/_ERROR"] in plan(staging)
@@ -92,7 +101,7 @@ def test_a_file_is_fetched_by_a_presigned_url(store: S3Store, bucket: Bucket) ->
     assert get[1] == "/var/inputs/f"
     with urllib.request.urlopen(get[2]) as answer:
         assert answer.read() == b"content"
-    assert json.loads(files(staging)["/var/inputs/inputs.json"]) == {"f": "/var/inputs/f"}
+    assert json.loads(values(staging)["/var/inputs/inputs.json"]) == {"f": "/var/inputs/f"}
 
 
 def test_a_directory_is_fetched_object_by_object_with_its_nesting(
@@ -132,12 +141,111 @@ def test_a_map_key_that_is_no_file_name_is_refused(store: S3Store, bucket: Bucke
         staged(store, bucket, {"m": literal({"../a": file}, dict[str, FlyteFile])})
 
 
+def dirs(staging: Staging) -> list[str]:
+    return [fields[1] for fields in plan(staging) if fields[0] == "dir"]
+
+
+@pytest.mark.parametrize(
+    ("python_type", "value", "expected"),
+    [
+        (list[FlyteFile], [], [""]),
+        (dict[str, FlyteFile], {}, [""]),
+        (list[StructuredDataset], [], [""]),
+        (list[FlyteFile] | None, [], [""]),
+        (list[list[FlyteFile]], [[], []], ["", "/0", "/1"]),
+        (dict[str, list[FlyteDirectory]], {"k": []}, ["", "/k"]),
+    ],
+)
+def test_an_empty_list_or_map_of_files_is_an_empty_directory(
+    store: S3Store, bucket: Bucket, python_type: Any, value: object, expected: list[str]
+) -> None:
+    inputs = {"fs": literal(value, python_type)}
+    staging = staged(store, bucket, inputs, types={"fs": python_type})
+    assert dirs(staging) == [f"/var/inputs/fs{path}" for path in expected]
+    assert "/var/inputs/fs" not in values(staging)
+    assert json.loads(values(staging)["/var/inputs/inputs.json"]) == {"fs": value}
+
+
+def test_an_empty_list_of_values_is_a_file(store: S3Store, bucket: Bucket) -> None:
+    staging = staged(store, bucket, {"n": literal([], list[int])}, types={"n": list[int]})
+    assert files(staging)["/var/inputs/n"] == b"[]"
+
+
+def test_an_empty_map_key_of_a_list_of_files_is_refused(store: S3Store, bucket: Bucket) -> None:
+    python_type = dict[str, list[FlyteFile]]
+    with pytest.raises(InvalidInput, match="cannot be a file name"):
+        staged(store, bucket, {"m": literal({"..": []}, python_type)}, types={"m": python_type})
+
+
+def test_a_file_that_is_not_there_is_named(store: S3Store, bucket: Bucket) -> None:
+    file = literal(FlyteFile(f"s3://{bucket.name}/no/such"), FlyteFile)
+    with pytest.raises(InvalidInput, match=r"Input 'f': there is no object 's3://.*/no/such'"):
+        staged(store, bucket, {"f": file})
+
+
+@pytest.mark.parametrize("name", ["{bucket}/no/such", "no-such-bucket-anywhere/d"])
+def test_a_directory_that_is_not_there_is_named(store: S3Store, bucket: Bucket, name: str) -> None:
+    folder: FlyteDirectory = FlyteDirectory("s3://" + name.format(bucket=bucket.name))
+    with pytest.raises(InvalidInput, match="Input 'd': there is nothing below"):
+        staged(store, bucket, {"d": literal(folder, FlyteDirectory)})
+
+
+def test_a_directory_that_is_empty_is_an_empty_directory(store: S3Store, bucket: Bucket) -> None:
+    bucket.put("e/", b"")
+    folder: FlyteDirectory = FlyteDirectory(f"s3://{bucket.name}/e")
+    assert dirs(staged(store, bucket, {"d": literal(folder, FlyteDirectory)})) == ["/var/inputs/d"]
+
+
+@pytest.mark.parametrize("uri", ["s3://", "s3:///key", "s3://bucket", "s3://a b/key"])
+def test_a_malformed_uri_is_the_inputs_fault(store: S3Store, bucket: Bucket, uri: str) -> None:
+    template = literal(FlyteFile(f"s3://{bucket.name}/x"), FlyteFile)
+    template.scalar.blob._uri = uri
+    with pytest.raises(InvalidInput) as caught:
+        staged(store, bucket, {"model": template})
+    assert f"Input 'model' is at {uri!r}" in str(caught.value)
+
+
+def test_the_signature_of_a_url_that_no_job_can_fetch_is_not_shown(
+    store: S3Store, bucket: Bucket
+) -> None:
+    folder = literal(FlyteDirectory(f"s3://{bucket.name}/x"), FlyteDirectory)
+    folder.scalar.blob._uri = "https://example.org/x?X-Amz-Signature=f00dfeed"
+    with pytest.raises(InvalidInput) as caught:
+        staged(store, bucket, {"d": folder})
+    assert "https://example.org/x" in str(caught.value)
+    assert "f00dfeed" not in str(caught.value)
+
+
+def test_only_some_of_many_files_are_looked_for(store: S3Store, bucket: Bucket) -> None:
+    bucket.put("there", b"1")
+    many: list[FlyteFile] = [FlyteFile(f"s3://{bucket.name}/there")] * MAX_LOOKED_FOR
+    absent: FlyteFile = FlyteFile(f"s3://{bucket.name}/absent")
+    inputs = {"fs": literal([*many, absent], list[FlyteFile])}
+    assert staged(store, bucket, inputs, types={"fs": list[FlyteFile]}).wrapped
+
+
+def test_with_the_wrapper_values_lie_beside_it_and_are_copied(
+    store: S3Store, bucket: Bucket
+) -> None:
+    staging = staged(store, bucket, {"n": literal(3, int)}, {"x": int})
+    assert all(path.startswith("/perian-shim/") for path in files(staging))
+    assert values(staging)["/var/inputs/n"] == b"3"
+
+
+def test_an_output_that_is_a_list_of_files_says_how_deep_its_elements_are(
+    store: S3Store, bucket: Bucket
+) -> None:
+    types = {"d": FlyteDirectory, "fs": list[FlyteFile], "m": dict[str, list[FlyteDirectory]]}
+    found = {f[1]: f[3:] for f in plan(staged(store, bucket, outputs=types)) if f[0] == "output"}
+    assert found == {"d": [], "fs": ["1"], "m": ["2"]}
+
+
 def test_large_values_are_fetched_and_small_ones_sent(store: S3Store, bucket: Bucket) -> None:
     large = "ü" * 100_000
     staging = staged(store, bucket, {"small": literal("s", str), "large": literal(large, str)})
     gets = {fields[1]: fields[2] for fields in plan(staging) if fields[0] == "get"}
     assert set(gets) == {"/var/inputs/large", "/var/inputs/inputs.json"}
-    assert files(staging)["/var/inputs/small"] == b"s"
+    assert values(staging)["/var/inputs/small"] == b"s"
     with urllib.request.urlopen(gets["/var/inputs/large"]) as answer:
         assert answer.read().decode() == large
 
@@ -156,7 +264,7 @@ def test_a_large_plan_is_fetched(store: S3Store, bucket: Bucket) -> None:
 def test_the_upload_policy_is_limited_to_the_attempts_prefix(
     store: S3Store, bucket: Bucket
 ) -> None:
-    staging = staged(store, bucket, outputs=("x",))
+    staging = staged(store, bucket, outputs={"x": int})
     fields = {f[1]: f[2] for f in plan(staging) if f[0] == "field"}
     policy = json.loads(base64.b64decode(fields["policy"]))
     assert ["starts-with", "$key", "q7/x-n0-0/"] in policy["conditions"]
@@ -168,7 +276,7 @@ def test_the_upload_policy_is_limited_to_the_attempts_prefix(
 def test_no_key_of_the_bucket_is_in_what_a_job_is_given(store: S3Store, bucket: Bucket) -> None:
     bucket.put("f", b"1")
     file = literal(FlyteFile(f"s3://{bucket.name}/f"), FlyteFile)
-    staging = staged(store, bucket, {"f": file}, ("x",))
+    staging = staged(store, bucket, {"f": file}, {"x": int})
     request = build_request(SPEC, staging, Labels("k", "s3://b/q7"), Private(), None)
     for content in (*files(staging).values(), json.dumps(request.to_json()).encode()):
         assert SECRET_KEY.encode() not in content

@@ -8,9 +8,13 @@ import pytest
 from flytekit import Cache, ImageSpec, Resources, Secret
 from flytekit.configuration import Image, ImageConfig, SerializationSettings
 from flytekit.core.base_task import TaskMetadata
+from flytekit.types.directory import FlyteDirectory
+from flytekit.types.file import FlyteFile
+from pydantic import BaseModel
 
 from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.errors import DefinitionError
+from perian_shim.pod import job_environment
 
 SETTINGS = SerializationSettings(
     image_config=PerianContainerTask.SERIALIZE_SETTINGS.image_config,
@@ -44,6 +48,31 @@ class OtherConfig:
     cores: int = 1
 
 
+@dataclass
+class Inner:
+    file: FlyteFile
+
+
+@dataclass
+class WithFile:
+    inner: Inner
+    count: int = 0
+
+
+@dataclass
+class WithFolders:
+    folders: list[FlyteDirectory]
+
+
+class Model(BaseModel):
+    file: FlyteFile
+
+
+def secret(key: str, variable: str) -> Secret:
+    by_variable = Secret.MountType.ENV_VAR
+    return Secret(group="g", key=key, env_var=variable, mount_requirement=by_variable)
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -64,14 +93,61 @@ class OtherConfig:
         ({"inputs": {"a/b": int}}, "inputs: 'a/b' cannot be a file name"),
         ({"outputs": {"..": int}}, "outputs: '..' cannot be a file name"),
         ({"outputs": {"x": Opaque}}, "outputs: 'x' has a type that Flyte would pickle"),
+        ({"outputs": {"x": list[Opaque]}}, "outputs: 'x' has a type that Flyte would pickle"),
+        ({"outputs": {"x": dict[str, Opaque]}}, "'x' has a type that Flyte would pickle"),
+        ({"outputs": {"x": Opaque | None}}, "outputs: 'x' has a type that Flyte would pickle"),
+        (
+            {"outputs": {"x": WithFile}},
+            "outputs: 'x' has a FlyteFile inside a dataclass, at inner.file",
+        ),
+        ({"outputs": {"x": list[WithFile]}}, "a FlyteFile inside a dataclass, at inner.file"),
+        ({"inputs": {"x": WithFile | None}}, "inputs: 'x' has a FlyteFile inside a dataclass"),
+        ({"inputs": {"x": WithFolders}}, "a FlyteDirectory inside a dataclass, at folders[]"),
+        ({"inputs": {"x": Model}}, "a FlyteFile inside a dataclass, at file"),
+        ({"outputs": {"x": list[FlyteFile | None]}}, "could not show which elements are None"),
         ({"input_data_dir": "data"}, "input_data_dir: expected an absolute path"),
         ({"output_data_dir": "/var/../x"}, "output_data_dir: expected an absolute path"),
         ({"output_data_dir": "/"}, "output_data_dir: expected an absolute path"),
         ({"output_data_dir": "/var/inputs/out"}, "overlap"),
+        ({"input_data_dir": "/perian-shim"}, "input_data_dir: '/perian-shim' is within"),
+        ({"output_data_dir": "/perian-shim/out"}, "is within /perian-shim"),
+        ({"input_data_dir": "/proc/x"}, "is within /proc"),
+        ({"input_data_dir": "/sys"}, "is within /sys"),
+        ({"output_data_dir": "/dev/shm/out"}, "is within /dev"),
         ({"environment": {"A": 1}}, "environment: expected texts, got int for 'A'"),
+        ({"environment": {"A=B": "x"}}, "expected a name without '=' and NUL, got 'A=B'"),
+        ({"environment": {"": "x"}}, "expected a name without '=' and NUL, got ''"),
+        ({"environment": {"A\0": "x"}}, "expected a name without '=' and NUL"),
+        ({"environment": {"A": "x\0"}}, "A has a NUL or half a surrogate pair"),
+        ({"environment": {"A": "\ud800"}}, "A has a NUL or half a surrogate pair"),
         ({"environment": {"PERIAN_SHIM_KEY": "x"}}, "PERIAN_SHIM_KEY is set by perian-shim"),
         ({"secret_requests": [Secret(group="g")]}, "secret_requests: expected Secret(group"),
         ({"secret_requests": ["token"]}, "secret_requests: expected Secret(group"),
+        ({"secret_requests": [secret("k", "PERIAN_SHIM_KEY")]}, "are perian-shim's own"),
+        (
+            {"environment": {"PW": "x"}, "secret_requests": [secret("k", "PW")]},
+            "env_var 'PW' of g/k: environment= sets the same variable",
+        ),
+        (
+            {"secret_requests": [secret("k", "PW"), secret("other", "PW")]},
+            "env_var 'PW' of g/other: g/k has the same variable",
+        ),
+        ({"timeout": 0}, "timeout: expected whole seconds or a timedelta, above 0, got 0"),
+        ({"timeout": -5}, "timeout: expected whole seconds"),
+        ({"timeout": 1.5}, "timeout: expected whole seconds"),
+        ({"timeout": datetime.timedelta(0)}, "timeout: expected whole seconds"),
+        ({"metadata": TaskMetadata(timeout=-1)}, "timeout: expected whole seconds"),
+        (
+            {"metadata": TaskMetadata(), "retries": 3, "timeout": 5},
+            "metadata: it says everything at once, so leave out ['retries', 'timeout']",
+        ),
+        ({"metadata": TaskMetadata(), "cache": True}, "leave out ['cache']"),
+        ({"metadata": TaskMetadata(), "interruptible": False}, "leave out ['interruptible']"),
+        ({"requests": Resources(cpu="much")}, "cpu: expected a quantity like 2, 500m"),
+        (
+            {"requests": Resources(mem="2Gi"), "limits": Resources(mem="1Gi")},
+            "requests: mem='2Gi' is above the limit of '1Gi'",
+        ),
     ],
 )
 def test_a_wrong_argument_is_refused_naming_task_and_argument(
@@ -115,12 +191,43 @@ def test_the_container_runs_pyflyte_execute_with_our_resolver_and_checkpoints() 
     ]
 
 
-def test_environment_goes_to_the_job_and_not_to_the_pod() -> None:
-    task = make(environment={"MODE": "fast"})
+THE_PODS = {
+    "FLYTE_AWS_ENDPOINT": "http://minio.flyte:9000",
+    "FLYTE_AWS_SECRET_ACCESS_KEY": "bucket-key",
+    "AWS_ACCESS_KEY_ID": "bucket-id",
+    "AWS_CA_BUNDLE": "/etc/ca.pem",
+    "GOOGLE_APPLICATION_CREDENTIALS": "/etc/google.json",
+    "AZURE_STORAGE_ACCOUNT_KEY": "azure-key",
+    "_FSEC_PERIAN_PERIAN_TOKEN": "token",
+    "_F_SS_C": "settings",
+    "HTTPS_PROXY": "http://user:password@proxy:3128",
+    "no_proxy": "10.0.0.0/8",
+    "REQUESTS_CA_BUNDLE": "/etc/ca.pem",
+    "SSL_CERT_FILE": "/etc/ca.pem",
+    "PERIAN_API_URL": "https://perian.example",
+    "PERIAN_TOKEN": "token",
+}
+
+
+def registered_with(env: dict[str, str]) -> SerializationSettings:
+    """The settings of ``pyflyte register --env``."""
     settings = SETTINGS.new_builder().build()
-    settings.env = {"TEAM": "vision", "PERIAN_API_URL": "https://perian.example"}
+    settings.env = env
+    return settings
+
+
+def test_environment_goes_to_the_job_and_that_of_the_registration_to_the_pod() -> None:
+    task = make(environment={"MODE": "fast"})
+    settings = registered_with({"TEAM": "vision", **THE_PODS})
     assert task.get_container(settings).env == settings.env
-    assert task.job_spec(settings).environment == {"TEAM": "vision", "MODE": "fast"}
+    assert task.job_spec(settings).environment == {"MODE": "fast"}
+    for value in ("bucket-key", "password", "ca.pem", "vision"):
+        assert value not in str(task.get_custom(settings))
+
+
+def test_of_the_registration_a_functions_job_gets_what_is_not_the_pods() -> None:
+    settings = registered_with({"TEAM": "vision", "MODE": "slow", **THE_PODS})
+    assert job_environment(settings, {"MODE": "fast"}) == {"TEAM": "vision", "MODE": "fast"}
 
 
 def test_settings_without_environment_do_not_crash() -> None:
@@ -132,11 +239,12 @@ def test_the_credentials_are_requested_once() -> None:
     mine = Secret(group="perian", key="perian_token")
     task = make(secret_requests=[mine, Secret(group="g", key="k")])
     requested = [(secret.group, secret.key) for secret in requests_of(task)]
-    assert requested == [
+    assert requested[:3] == [
         ("perian", "perian_token"),
         ("g", "k"),
         ("perian", "perian_organization"),
     ]
+    assert len(set(requested)) == len(requested)
 
 
 def test_the_secret_group_can_be_another() -> None:
@@ -156,6 +264,43 @@ def test_the_executor_image_is_argument_variable_or_default(
 def test_the_pod_asks_for_little_unless_told_otherwise() -> None:
     assert make().resources.requests.mem == "200Mi"
     assert make(requests=Resources(mem="1Gi")).resources.requests.mem == "1Gi"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "requests", "limits"),
+    [
+        ({}, ("100m", "200Mi"), ("1", "500Mi")),
+        ({"requests": Resources(cpu="2", mem="2Gi")}, ("2", "2Gi"), ("2", "2Gi")),
+        ({"requests": Resources(cpu=0.5)}, (0.5, "200Mi"), ("1", "500Mi")),
+        ({"limits": Resources(cpu="50m", mem="100Mi")}, ("50m", "100Mi"), ("50m", "100Mi")),
+        ({"limits": Resources(mem="1Gi")}, ("100m", "200Mi"), ("1", "1Gi")),
+        (
+            {"requests": Resources(cpu="1"), "limits": Resources(cpu="4", mem="1Gi")},
+            ("1", "200Mi"),
+            ("4", "1Gi"),
+        ),
+    ],
+)
+def test_no_request_of_the_pod_is_above_its_limit(
+    arguments: dict[str, Any], requests: tuple[object, ...], limits: tuple[object, ...]
+) -> None:
+    found = make(**arguments).resources
+    assert (found.requests.cpu, found.requests.mem) == requests
+    assert (found.limits.cpu, found.limits.mem) == limits
+
+
+def test_a_gpu_of_the_pod_is_requested_and_limited_alike() -> None:
+    found = make(requests=Resources(gpu="1")).resources
+    assert (found.requests.gpu, found.limits.gpu) == ("1", "1")
+    assert make().resources.limits.gpu is None
+
+
+def test_a_secret_may_be_requested_twice_under_its_variable() -> None:
+    make(secret_requests=[secret("k", "PW"), secret("k", "PW")])
+
+
+def test_a_plain_dataclass_is_taken() -> None:
+    make(inputs={"x": OtherConfig}, outputs={"x": list[OtherConfig]})
 
 
 def test_metadata_is_taken_as_other_flytekit_tasks_take_it() -> None:

@@ -123,6 +123,19 @@ def test_a_union_of_a_file_and_something_else_is_refused(python_type: PythonType
         output_shape(declared(python_type))
 
 
+@pytest.mark.parametrize(
+    "python_type", [list[File | None], dict[str, Folder | None], list[list[File] | None]]
+)
+def test_elements_that_could_be_none_are_refused(python_type: PythonType) -> None:
+    with pytest.raises(UnsupportedTypeError, match="which elements are None"):
+        output_shape(declared(python_type))
+
+
+def test_the_levels_of_a_layout_are_counted() -> None:
+    types: list[PythonType] = [int, File, list[int], list[File], dict[str, list[Folder]] | None]
+    assert [output_shape(declared(one)).levels for one in types] == [0, 0, 0, 1, 2]
+
+
 @pytest.mark.parametrize("simple", [SimpleType.BINARY, SimpleType.ERROR])
 def test_binary_values_are_refused(simple: int) -> None:
     model: PythonType = LiteralType

@@ -13,8 +13,11 @@
 # non-interactive shell ignores INT and QUIT: passed on, they would do nothing.)
 #
 # The plan is UTF-8 text, a record per line, fields separated by one TAB:
-#   version 1 | include URL | dir PATH | get PATH URL | output NAME PATH | error PATH
-#   post URL | prefix KEY_PREFIX/ | max_bytes N | field NAME VALUE
+#   version 1 | include URL | dir PATH | copy NAME PATH | get PATH URL | output NAME PATH [LEVELS]
+#   error PATH | post URL | prefix KEY_PREFIX/ | max_bytes N | field NAME VALUE
+# copy puts <dir>/NAME at PATH. LEVELS says that an output is a directory whose entries, so many levels
+# deep, are its elements: the result then lists them as file, directory or other. An output directory
+# without any file, and such an element, becomes an empty object with a key that ends in a slash.
 # PERIAN_SHIM_TRANSPORT forces python3, curl, wget (GNU) or busybox; PERIAN_SHIM_PAUSE is the first
 # pause between attempts, in seconds (default 2, doubled each time). A URL's query is never printed.
 #
@@ -33,7 +36,7 @@ shim_nl='
 shim_tmp='' shim_transport='' shim_version='' shim_includes=0 shim_gets=0
 shim_post='' shim_prefix='' shim_max=5368709120 shim_fields='' shim_outputs='' shim_error=''
 shim_phase=transfer shim_child='' shim_pending='' shim_stopped='' shim_caught=''
-shim_json='' shim_listed='' shim_found=0 shim_files=0 shim_bytes=0 shim_problem='' shim_detail='' shim_final=''
+shim_json='' shim_has_error='false' shim_listed='' shim_found=0 shim_files=0 shim_bytes=0 shim_problem='' shim_detail='' shim_final=''
 shim_connect=30 shim_total='' shim_attempts=4
 shim_own=$(tr '\000' '\n' 2>/dev/null <"/proc/$$/cmdline")
 shim_pause=${PERIAN_SHIM_PAUSE:-2}
@@ -139,20 +142,61 @@ start_command() {
 # ---- the work -----------------------------------------------------------------------------------
 
 make_dir() {
-    mkdir -p "${1:-/}" 2>"$shim_tmp/log" && return 0
+    [ -d "${1:-/}" ] && return 0
+    mkdir -p "$1" 2>"$shim_tmp/log" && return 0
     shim_problem="cannot make the directory $1 ($(scrub <"$shim_tmp/log"))"
     return 1
 }
 
-# list_output NAME PATH: appends to objects and to shim_listed (JSON).
+# foreign_names: of the lines that it reads, the first that is not UTF-8. Each kind of byte becomes
+# one ASCII letter (the ASCII of the line itself an a), so that what is left is a matter of a pattern.
+foreign_names() {
+    LC_ALL=C tr '\001-\011\013-\177' a <"$1" | LC_ALL=C tr '\200-\217' p | LC_ALL=C tr '\220-\237' q |
+        LC_ALL=C tr '\240-\277' r | LC_ALL=C tr '\302-\337' 2 | LC_ALL=C tr '\340' e | LC_ALL=C tr '\355' d |
+        LC_ALL=C tr '\341-\357' 3 | LC_ALL=C tr '\360' f | LC_ALL=C tr '\361-\363' 4 | LC_ALL=C tr '\364' g |
+        LC_ALL=C tr '\200-\377' x | sed -n -e 's/2[pqr]//g' -e 's/er[pqr]//g' -e 's/d[pq][pqr]//g' \
+        -e 's/3[pqr][pqr]//g' -e 's/f[qr][pqr][pqr]//g' -e 's/4[pqr][pqr][pqr]//g' \
+        -e 's/gp[pqr][pqr]//g' -e '/[^a]/{' -e '=' -e 'q' -e '}' >"$shim_tmp/foreign"
+    read -r shim_line <"$shim_tmp/foreign" && LC_ALL=C sed -n "${shim_line}p" "$1"
+}
+
+# list_entries LEVELS: the entries of shim_root as members of a JSON object; an element without any
+# file in it is added to objects.
+list_entries() {
+    shim_depth=$(($1 - 1)) shim_comma=''
+    for shim_entry in 'directory -type d' 'file -type f' 'other ! -type f ! -type d'; do
+        # shellcheck disable=SC2086  # words on purpose
+        (cd -P "$shim_root" && LC_ALL=C find -L . ${shim_entry#* } 2>/dev/null) | LC_ALL=C sed -n \
+            -e '/^\.$/d' -e "s|^\./\([^/]*\(/[^/]*\)\{0,$shim_depth\}\)\$|\1|p" >"$shim_tmp/names"
+        LC_ALL=C sed -e 's/[\\"]/\\&/g' -e "s|.*|, \"&\": \"${shim_entry%% *}\"|" "$shim_tmp/names"
+        [ "${shim_entry%% *}" = directory ] || continue
+        LC_ALL=C sed -n "s|^[^/]*\(/[^/]*\)\{$shim_depth\}\$|&|p" "$shim_tmp/names" >"$shim_tmp/elements"
+        while IFS= read -r shim_path; do
+            [ -n "$(find -L "$shim_root/$shim_path" -type f 2>/dev/null | sed -n '1{p;q;}')" ] ||
+                keep_empty "$2/$shim_path"
+        done <"$shim_tmp/elements"
+    done
+}
+
+# keep_empty NAME: S3 knows no directories, but what reads them takes such an object for an empty one.
+keep_empty() {
+    : >"$shim_tmp/nothing"
+    printf '0\t%s\t%s\n' "${shim_prefix}outputs/$1/" "$shim_tmp/nothing" >>"$shim_tmp/objects"
+}
+
+# list_output NAME PATH LEVELS: appends to objects and to shim_listed (JSON).
 list_output() {
-    shim_kind=missing shim_count=0 shim_sum=0 shim_root=${2%/}
+    shim_kind=missing shim_count=0 shim_sum=0 shim_root=${2%/} shim_entries=''
     if [ -d "$shim_root" ]; then
         shim_kind=directory
+        LC_ALL=C find -L "$shim_root" >"$shim_tmp/names" 2>/dev/null
         shim_bad=$(LC_ALL=C find -L "$shim_root" -name '*[[:cntrl:]]*' 2>/dev/null | scrub)
         [ -z "$shim_bad" ] || fail 66 "output $1: a name has a control character: $shim_bad"
+        shim_bad=$(foreign_names "$shim_tmp/names" | LC_ALL=C tr '\200-\377' '?')
+        [ -z "$shim_bad" ] || fail 66 "output $1: a name is not UTF-8, so it cannot be a key: $shim_bad"
         shim_odd=$(find -L "$shim_root" ! -type f ! -type d 2>/dev/null | sed -n 1p)
         [ -z "$shim_odd" ] || say "output $1: left out, as neither a file nor a directory: $shim_odd ..."
+        [ -z "$3" ] || shim_entries=$(list_entries "$3" "$1")
     elif [ -f "$shim_root" ]; then
         shim_kind='file'
     elif [ -e "$shim_root" ]; then
@@ -172,10 +216,12 @@ list_output() {
             shim_count=$((shim_count + 1)) shim_sum=$((shim_sum + shim_size))
         done <"$shim_tmp/files" >>"$shim_tmp/objects"
     fi
+    [ "$shim_kind$shim_count$3" != directory0 ] || keep_empty "$1"
+    [ -z "$3" ] || shim_entries=", \"entries\": {${shim_entries#, }}"
     shim_files=$((shim_files + shim_count)) shim_bytes=$((shim_bytes + shim_sum))
     [ "$shim_kind" = missing ] || shim_found=$((shim_found + 1))
     shim_listed="$shim_listed${shim_listed:+, }\"$(quoted "$1")\":\
- {\"kind\": \"$shim_kind\", \"files\": $shim_count, \"bytes\": $shim_sum}"
+ {\"kind\": \"$shim_kind\", \"files\": $shim_count, \"bytes\": $shim_sum$shim_entries}"
 }
 
 # finish CODE: leaves the result and ends.
@@ -185,7 +231,8 @@ finish() {
     shim_phase=result
     if [ -n "$shim_tmp" ] || make_tmp; then
         {
-            printf '{"version": 1, "exit_code": %s, "transport": "%s", "outputs": {%s}' "$1" "$shim_transport" "$shim_json"
+            printf '{"version": 1, "exit_code": %s, "transport": "%s", "error": %s, "outputs": {%s}' \
+                "$1" "$shim_transport" "$shim_has_error" "$shim_json"
             [ -z "$shim_problem" ] ||
                 printf ', "problem": "%s"' "$(quoted "$shim_problem" | LC_ALL=C tr '\001-\037\177-\377' '?')"
             printf '}\n'
@@ -216,8 +263,10 @@ read_plan() {
                 printf 'get\t%s\t%s\n' "$shim_tmp/plan$shim_includes" "$shim_a" >"$shim_tmp/include"
                 download "$shim_tmp/include" || fail 65 "the plan's continuation: $shim_problem"
                 read_plan "$shim_tmp/plan$shim_includes" ;;
-            dir) make_dir "$shim_a" || fail 64 "$shim_problem" ;;
+            dir) printf '%s/\n' "$shim_a" >>"$shim_tmp/places" ;;
+            copy) printf '%s\t%s\n' "$shim_b" "$shim_a" >>"$shim_tmp/places" ;;
             get)
+                printf '%s\n' "$shim_a" >>"$shim_tmp/places"
                 shim_gets=$((shim_gets + 1))
                 printf 'get\t%s\t%s\n' "$shim_a" "$shim_b" >>"$shim_tmp/gets" ;;
             output) shim_outputs="$shim_outputs$shim_a$shim_tab$shim_b$shim_nl" ;;
@@ -231,9 +280,21 @@ read_plan() {
     done <"$1"
 }
 
+# place_inputs: makes the directories of all inputs, and puts those that came along where they belong.
+place_inputs() {
+    while IFS=$shim_tab read -r shim_path shim_name; do
+        make_parent "$shim_path" 'an input' input_data_dir
+        [ -n "$shim_name" ] || continue
+        { cat "$shim_dir/$shim_name" >"$shim_path"; } 2>"$shim_tmp/log" ||
+            fail 64 "cannot write $shim_path: $(scrub <"$shim_tmp/log")"
+    done <"$shim_tmp/places"
+}
+
+# make_parent PATH WHAT ARGUMENT: so that PATH can be written.
 make_parent() {
+    shim_problem=''
     make_dir "${1%/*}" && [ -w "${1%/*}/" ] && return 0
-    fail 64 "$2 goes to $1, where the image's user may not write: choose another output_data_dir${shim_problem:+ ($shim_problem)}"
+    fail 64 "$2 goes to $1, where the image's user may not write: choose another $3${shim_problem:+ ($shim_problem)}"
 }
 
 prepare() {
@@ -242,10 +303,11 @@ prepare() {
     read_plan "$shim_dir/plan"
     [ -n "$shim_version" ] || fail 64 "the plan $shim_dir/plan is empty"
     if [ -n "$shim_post" ] || [ "$shim_gets" -gt 0 ]; then choose_transport; fi
-    [ -z "$shim_error" ] || make_parent "$shim_error" "the error text"
+    [ ! -f "$shim_tmp/places" ] || place_inputs
+    [ -z "$shim_error" ] || make_parent "$shim_error" 'the error text' output_data_dir
     printf '%s' "$shim_outputs" >"$shim_tmp/outputs"
-    while IFS=$shim_tab read -r shim_name shim_path; do
-        make_parent "$shim_path" "output $shim_name"
+    while IFS=$shim_tab read -r shim_name shim_path shim_levels; do
+        make_parent "$shim_path" "output $shim_name" output_data_dir
     done <"$shim_tmp/outputs"
     [ "$shim_gets" = 0 ] || {
         say "downloading $shim_gets files with $shim_transport"
@@ -257,13 +319,14 @@ upload_error() {
     dd if="$shim_error" of="$shim_tmp/error" bs=65536 count=1 2>/dev/null || : >"$shim_tmp/error"
     printf '%s\t%s\t%s\n' "$(wc -c <"$shim_tmp/error")" "${shim_prefix}_perian/error" "$shim_tmp/error" >"$shim_tmp/objects"
     upload || fail 66 "$shim_problem"
+    shim_has_error='true'
 }
 
 upload_outputs() {
     : >"$shim_tmp/objects"
     printf '%s' "$shim_outputs" >"$shim_tmp/outputs"
-    while IFS=$shim_tab read -r shim_name shim_path <&5; do
-        list_output "$shim_name" "$shim_path"
+    while IFS=$shim_tab read -r shim_name shim_path shim_levels <&5; do
+        list_output "$shim_name" "$shim_path" "$shim_levels"
     done 5<"$shim_tmp/outputs"
     upload || fail 66 "$shim_problem"
     shim_json=$shim_listed

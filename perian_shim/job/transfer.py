@@ -187,7 +187,7 @@ class Transfers:
                 final = error.final
             except (OSError, http.client.HTTPException, ValueError) as error:
                 problem = f"{what}: {explain(error)}"
-                final = isinstance(error, ValueError)
+                final = isinstance(error, (PermissionError, ValueError))
             else:
                 return
             if final or attempt == self.limits.attempts or self.stopped.is_set():

@@ -9,6 +9,7 @@ store that flytekit knows (``gs://``, ``abfs://``) can be read and written, whic
 function tasks; Google signs URLs and POST policies in the same form, so it fits the protocol.
 """
 
+import re
 from urllib.parse import urlsplit
 
 from flytekit.core.context_manager import FlyteContext
@@ -16,14 +17,29 @@ from flytekit.core.context_manager import FlyteContext
 from perian_shim.errors import InvalidInput
 from perian_shim.storage.base import ObjectInfo, ObjectStore, UploadPolicy, join_uri
 
-__all__ = ["ObjectInfo", "ObjectStore", "UploadPolicy", "can_presign", "join_uri", "open_store"]
+__all__ = [
+    "ObjectInfo",
+    "ObjectStore",
+    "UploadPolicy",
+    "can_presign",
+    "is_well_formed",
+    "join_uri",
+    "open_store",
+]
 
 _LOCAL = {"", "file"}
+_S3_URI = re.compile(r"s3://(?:[\w.-]{3,255}|arn:[^/\s]+)(?:/(?P<key>.*))?", re.ASCII | re.DOTALL)
 
 
 def can_presign(uri: str) -> bool:
     """Whether a job can be given access to one object there."""
     return urlsplit(uri).scheme == "s3"
+
+
+def is_well_formed(uri: str, *, folder: bool = False) -> bool:
+    """Whether an S3 URI names a bucket and an object in it; a folder may be the whole bucket."""
+    match = _S3_URI.fullmatch(uri)
+    return match is not None and bool(folder or match["key"])
 
 
 def open_store(uri: str, context: FlyteContext) -> ObjectStore:

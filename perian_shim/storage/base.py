@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from perian_shim.errors import StorageFailed
+
 MAX_OBJECT_BYTES = 5 * 1024**3
 """Largest object that one POST or PUT may create on S3 (and so of one output file)."""
 
@@ -71,6 +73,12 @@ class ObjectStore(Protocol):
     def write(self, uri: str, content: bytes) -> None:
         """Create or replace an object."""
         ...
+
+
+def broken_off(uri: str) -> StorageFailed:
+    """Return the error for a read that was never whole, however often it was tried."""
+    message = f"Reading {uri} failed: the answers keep breaking off."
+    return StorageFailed(message, remedy="Flyte tries again by itself; check the network if not.")
 
 
 def join_uri(base: str, *parts: str) -> str:

@@ -11,7 +11,7 @@ from flytekit.core.data_persistence import FileAccessProvider
 from fsspec import AbstractFileSystem
 
 from perian_shim.errors import InvalidInput, StorageFailed
-from perian_shim.storage.base import ObjectInfo, UploadPolicy
+from perian_shim.storage.base import ObjectInfo, UploadPolicy, broken_off
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class FlyteStore:
                 return None
             if len(content) == expected:
                 return bytes(content)
-        raise StorageFailed(f"Access to {uri} failed: the answers keep breaking off.")
+        raise broken_off(uri)
 
     def write(self, uri: str, content: bytes) -> None:
         """Create or replace an object."""

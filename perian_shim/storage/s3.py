@@ -25,7 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from perian_shim import environment
 from perian_shim.errors import StorageFailed
-from perian_shim.storage.base import MAX_OBJECT_BYTES, ObjectInfo, UploadPolicy
+from perian_shim.storage.base import MAX_OBJECT_BYTES, ObjectInfo, UploadPolicy, broken_off
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -37,7 +37,7 @@ MAX_EXPIRY_SECONDS = 7 * 24 * 3600
 """The longest life that signature version 4 allows a presigned request."""
 
 READ_PAUSES = (0.5, 1.0, 2.0)
-"""Seconds to wait before a read whose answer broke off is tried again; one attempt more than that."""
+"""Seconds between the attempts of a read whose answer breaks off."""
 
 _NOT_FOUND = {"NoSuchKey", "404", "NotFound"}
 _NO_BUCKET = "NoSuchBucket"
@@ -173,7 +173,7 @@ class S3Store:
                 return None
             raise failed(uri, error) from error
         if content is None:
-            raise StorageFailed(f"S3 access to {uri} failed: the answers keep breaking off.")
+            raise broken_off(uri)
         return content
 
     def _read(self, bucket: str, key: str, limit: int) -> bytes | None:

@@ -8,7 +8,7 @@ task is defined.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -24,6 +24,7 @@ from perian_shim.values.build import (
     schema_scalar,
     union_literal,
 )
+from perian_shim.values.decoding import map_entries
 from perian_shim.values.types import describe_type, is_directory, parts_of, without_none
 
 
@@ -64,6 +65,11 @@ class OutputShape:
     optional: bool
     element: OutputShape | None = None
 
+    @property
+    def levels(self) -> int:
+        """How many levels of directories lie around the elements; 0 for what is one element."""
+        return 0 if self.element is None else 1 + self.element.levels
+
 
 def output_shape(literal_type: LiteralType) -> OutputShape:
     """Find how an output of a type lies on disk.
@@ -102,6 +108,44 @@ def output_shape(literal_type: LiteralType) -> OutputShape:
     else:
         kind = OutputKind.VALUE
     return OutputShape(kind, literal_type, none is not None)
+
+
+def file_folders(
+    literal: Literal, literal_type: LiteralType, path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, ...]]:
+    """Find the lists and maps of files in an input: on disk they are directories, empty ones too.
+
+    Args:
+        literal: the input.
+        literal_type: its declared type; an empty list does not say what it is a list of.
+        path: put before the path of each one found, which is as that of a ``BlobLeaf``.
+    """
+    union = None if literal.scalar is None else literal.scalar.union
+    if union is not None:
+        yield from file_folders(union.value, union.stored_type, path)
+        return
+    parts = parts_of(without_none(literal_type)[0])
+    entries: Iterable[tuple[str, Literal]] = ()
+    content = None
+    if literal.collection is not None:
+        content = parts.element
+        entries = ((str(index), item) for index, item in enumerate(literal.collection.literals))
+    elif literal.map is not None:
+        content = parts.map_value
+        entries = map_entries(literal)
+    if content is not None and holds_files(content):
+        yield path
+        for name, item in entries:
+            yield from file_folders(item, content, (*path, name))
+
+
+def holds_files(literal_type: LiteralType) -> bool:
+    """Whether a type is, or contains, one of files, directories or datasets."""
+    parts = parts_of(literal_type)
+    if parts.blob is not None or parts.dataset is not None or parts.schema is not None:
+        return True
+    inner = (parts.element, parts.map_value, *(parts.variants or ()))
+    return any(holds_files(part) for part in inner if part is not None)
 
 
 def absent_output(literal_type: LiteralType) -> Literal | None:
