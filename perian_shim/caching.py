@@ -7,15 +7,21 @@ stands for is known only when the task is registered, after the version, so that
 given by hand.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from flytekit import Cache, ImageSpec
+from flytekit import ImageSpec
 
 from perian_shim.checks import Checker
 from perian_shim.spec import JobSpec
+
+if TYPE_CHECKING:
+    from flytekit import Cache  # from flytekit 1.15 on
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class CacheSettings:
         job: JobSpec,
         image: str | ImageSpec,
         check: Checker,
-    ) -> "CacheSettings":
+    ) -> CacheSettings:
         """Read the arguments that flytekit's tasks take.
 
         Args:
@@ -60,7 +66,7 @@ class CacheSettings:
             DefinitionError: no version is given and none can be derived: a ``Cache`` has policies
                 that look at Python functions, a placeholder says nothing about the image.
         """
-        if isinstance(cache, Cache):
+        if not isinstance(cache, bool):
             if cache.version is None:
                 raise check.wrong(
                     "cache: expected True or Cache(version=…), since policies look at a function"

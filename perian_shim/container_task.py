@@ -6,12 +6,14 @@ neither the user's code nor anything deployed in the backend. Constructors raise
 (a ``ValueError``) naming the task, the argument, what was expected and what was given.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flytekit import Cache, Documentation, ImageSpec, Resources, Secret
+from flytekit import Documentation, ImageSpec, Resources, Secret
 from flytekit.configuration import SerializationSettings
 from flytekit.core.base_task import TaskMetadata
 from flytekit.core.interface import Interface
@@ -26,6 +28,9 @@ from perian_shim.config import PerianConfig
 from perian_shim.executor import PerianExecutor, template_resolver
 from perian_shim.shim import LiteralDispatch
 from perian_shim.spec import DEFAULT_INPUT_DIR, DEFAULT_OUTPUT_DIR, ContainerWork, JobSpec
+
+if TYPE_CHECKING:
+    from flytekit import Cache  # from flytekit 1.15 on
 
 
 class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own shim disagree

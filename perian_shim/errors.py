@@ -20,6 +20,7 @@
         │   ├── JobKilled            ... with exit code 137
         │   └── FunctionFailed       the function raised; carries its own error document
         ├── TransferFailed           the job could not fetch its inputs or leave its outputs
+        │   └── JobUnsuitable        ... because image or directories do not allow it
         ├── OutputMissing            a declared output was not produced
         ├── OutputInvalid            an output file does not hold what the task declares
         ├── ResultMissing            the job ended well but left no result: silence is no success
@@ -236,6 +237,14 @@ class TransferFailed(TaskError):
     outcome = USER_RETRY
     spends_job = True
     remedy = "Read the [perian-shim] lines of the log."
+
+
+class JobUnsuitable(TransferFailed):
+    """The job's image or directories do not allow to run it; another attempt would end the same."""
+
+    code = "PERIAN:JobUnsuitable"
+    outcome = USER_FATAL
+    remedy = "Correct what the message names in the task's definition or its image."
 
 
 class OutputMissing(TaskError):

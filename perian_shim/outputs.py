@@ -15,8 +15,8 @@ from flytekit.models.interface import Variable
 from flytekit.models.literals import Literal, LiteralMap
 
 from perian_shim.errors import (
-    USER_FATAL,
     JobFailed,
+    JobUnsuitable,
     OutputInvalid,
     OutputMissing,
     TransferFailed,
@@ -49,14 +49,6 @@ DIRECTORY = "directory"
 
 UNUSABLE_EXIT_CODE = 64
 """With which the wrapper ends when image, plan or directories do not allow the job."""
-
-
-class JobUnsuitable(TransferFailed):
-    """The job's image or directories do not allow to run it; another attempt would end the same."""
-
-    code = "PERIAN:JobUnsuitable"
-    outcome = USER_FATAL
-    remedy = "Correct what the message names in the task's definition or its image."
 
 
 @dataclass(frozen=True)

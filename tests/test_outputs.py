@@ -18,12 +18,13 @@ from perian_shim.errors import (
     USER_FATAL,
     USER_RETRY,
     JobFailed,
+    JobUnsuitable,
     OutputInvalid,
     OutputMissing,
     StorageFailed,
     TransferFailed,
 )
-from perian_shim.outputs import Harvest, JobUnsuitable, Result
+from perian_shim.outputs import Harvest, Result
 from perian_shim.storage.s3 import S3Store
 
 
