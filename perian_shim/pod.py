@@ -14,8 +14,7 @@ from typing import TypeAlias
 
 from flytekit import Resources, Secret
 from flytekit.configuration import SerializationSettings
-from flytekit.core.resources import ResourceSpec
-from flytekit.core.utils import _get_container_definition
+from flytekit.core.resources import ResourceSpec, convert_resources_to_resource_model
 from flytekit.models.task import Container
 
 from perian_shim import environment as env
@@ -115,16 +114,14 @@ def resolver_container(
         resources: its resources.
         options: further arguments for our resolver, by name.
     """
-    container = _get_container_definition(
+    return ResolverContainer(  # type: ignore[no-untyped-call]  # flytekit
         image=image,
-        resource_spec=resources,
-        command=[],
+        command=[],  # so that the image's ENTRYPOINT, an init, stays
         args=resolver_arguments(options or {}),
-        data_loading_config=None,
-        environment=settings.env or {},
+        resources=convert_resources_to_resource_model(resources.requests, resources.limits),
+        env=settings.env or {},
+        config={},
     )
-    fields = {name[1:]: value for name, value in vars(container).items()}
-    return ResolverContainer(**fields)  # type: ignore[no-untyped-call]  # flytekit
 
 
 def resolver_arguments(options: Mapping[str, str]) -> list[str]:
