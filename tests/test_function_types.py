@@ -111,7 +111,7 @@ def local_files(folder: Path) -> dict[str, Any]:
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(f"in {name}")
 
-    def one(name: str) -> FlyteFile:  # type: ignore[type-arg]  # its format is left open
+    def one(name: str) -> FlyteFile:
         (folder / name).write_text(f"text of {name}")
         return FlyteFile(str(folder / name))
 

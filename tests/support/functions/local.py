@@ -19,7 +19,7 @@ from perian_shim.environment import JOB_KEY
         "PYTHONPATH": str(Path(__file__).parent),
     },
 )
-def where(file: FlyteFile) -> str:  # type: ignore[type-arg]  # of any format
+def where(file: FlyteFile) -> str:
     """Read a file, and say where."""
     place = "in a job" if JOB_KEY in os.environ else "here"
     return f"{Path(file.download()).read_text()} read {place}"

@@ -33,7 +33,7 @@ def doubled(number: int) -> int:
     secret_requests=[PASSWORD, PIN, CARD, ANY],
     enable_deck=True,
 )
-def observed(note: str) -> tuple[dict[str, str], FlyteFile]:  # type: ignore[type-arg]  # any format
+def observed(note: str) -> tuple[dict[str, str], FlyteFile]:
     """Write down what is there."""
     context = flytekit.current_context()
     execution, definition = context.execution_id, context.task_id

@@ -85,7 +85,7 @@ class Values(NamedTuple):
     nothing_listed: list[int]
     nested: list[dict[str, list[float]]]
     by_name: dict[str, int]
-    untyped: dict  # type: ignore[type-arg]  # as users write it
+    untyped: dict
     some: int | None
     none: int | None
     union_int: int | str
@@ -122,7 +122,7 @@ def returned(
     nothing_listed: list[int],
     nested: list[dict[str, list[float]]],
     by_name: dict[str, int],
-    untyped: dict,  # type: ignore[type-arg]  # as users write it
+    untyped: dict,
     some: int | None,
     none: int | None,
     union_int: int | str,
