@@ -1,6 +1,7 @@
 # Everything sets itself up: a Python >= 3.10 with pip and a network to the package index is enough.
 #   make demo    run the example workflow on an embedded Perian and an embedded S3
 #   make test    ruff, mypy and the whole test suite
+#   make faults  every call of the API x every fault x every stage, as a table
 #   make lock    resolve requirements/*.txt anew (needs uv)
 
 PYTHON ?= python3
@@ -8,13 +9,16 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check lock clean
+.PHONY: demo test faults check lock clean
 
 demo: $(VENV)/.sandbox
 	$(BIN)/perian-shim demo
 
 test: check
 	$(BIN)/python -m pytest -n 2
+
+faults: $(VENV)/.dev
+	$(BIN)/python tests/fault_matrix.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -5,6 +5,8 @@ because one of its lines could not be printed.
 """
 
 import contextlib
+import os
+import sys
 from dataclasses import dataclass, field
 
 from perian_shim.api.wording import Redactor
@@ -23,11 +25,22 @@ class Console:
     def __call__(self, line: str) -> None:
         """Print a line."""
         text = self.redact(printable(line))
-        with contextlib.suppress(OSError, ValueError):  # closed or full: nobody is there to tell
+        with contextlib.suppress(ValueError):  # closed: nobody is there to tell
             try:
-                print(text, flush=True)
-            except UnicodeError:
-                print(text.encode("ascii", "backslashreplace").decode(), flush=True)
+                try:
+                    print(text, flush=True)
+                except UnicodeError:
+                    print(text.encode("ascii", "backslashreplace").decode(), flush=True)
+            except OSError:
+                discard_output()
+
+
+def discard_output() -> None:
+    """Let nobody listen: what is still in the buffer would fail the process at its very end."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def printable(text: str) -> str:

@@ -64,8 +64,10 @@ class ContainerJob:
             OutputInvalid: an output does not hold what the task declares.
         """
         left = Harvest(self.run.store, meta.output, self.work.output_data_dir, meta.job_id)
-        # The job may be an earlier attempt's: what it ran says whether it left a record.
-        wrapped = is_wrapped(job.command or "")
+        # The job may be an earlier attempt's: what it ran says whether it left a record. With
+        # outputs it must have, whatever the API shows of its command.
+        declared = bool(self.run.template.interface.outputs)
+        wrapped = declared or is_wrapped(job.command or "")
         result = left.result() if wrapped else None
         if result is not None:
             left.check(result)

@@ -40,6 +40,7 @@ SYSTEM.
 """
 
 import re
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -327,6 +328,13 @@ class InternalError(TaskError):
     code = "PERIAN:Internal"
     outcome = SYSTEM_FATAL
     remedy = "Report it as a bug of perian-shim, with the traceback."
+
+    @classmethod
+    def of(cls, error: Exception, job_id: str | None = None) -> "InternalError":
+        """Return what is told of an error that nobody has foreseen."""
+        lines = "".join(traceback.format_exception(error)[-6:])
+        message = f"perian-shim itself failed: {type(error).__name__}: {error}\n{lines}"
+        return cls(message, job_id=job_id)
 
 
 class PlatformFailed(TaskError):

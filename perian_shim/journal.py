@@ -11,15 +11,19 @@ reads as None: a warning, never a failure, because the list of jobs tells the sa
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from enum import Enum
 
-from perian_shim.errors import StorageFailed
+from flyteidl.core import errors_pb2, execution_pb2
+from google.protobuf.message import DecodeError
+
+from perian_shim.errors import StorageFailed, TaskError
 from perian_shim.storage import ObjectStore, join_uri
 
 RECORD_NAME = "launch.json"
 VERSION = 1
 MAX_RECORD_BYTES = 64 * 1024
+MAX_REPORT_BYTES = 2 * 1024 * 1024
 
 
 class Stage(str, Enum):
@@ -49,6 +53,7 @@ class LaunchRecord:
             the epoch: no job of ours is older.
         job_id: Perian's id, None before it is known.
         spent: ids of jobs that have served: their failure was reported, or we cancelled them.
+        losers: ids of jobs cancelled in favour of another: they count only if they were faster.
         log_length: how much of the job's log has been printed.
         log_digest: of that much of it, so that the place can be found again.
     """
@@ -59,8 +64,19 @@ class LaunchRecord:
     first_intent: float
     job_id: str | None = None
     spent: tuple[str, ...] = ()
+    losers: tuple[str, ...] = ()
     log_length: int = 0
     log_digest: str = ""
+
+    def __post_init__(self) -> None:
+        texts = (self.key, self.output, self.log_digest, *self.spent, *self.losers)
+        known = () if self.job_id is None else (self.job_id,)
+        numbers = (self.first_intent, self.log_length)
+        if not all(isinstance(value, str) for value in (*texts, *known)) or not all(
+            isinstance(value, int | float) and not isinstance(value, bool) for value in numbers
+        ):
+            message = "a field of the launch record has a wrong type"
+            raise ValueError(message)
 
     def to_json(self) -> bytes:
         """Return the record as it is stored."""
@@ -73,18 +89,18 @@ class LaunchRecord:
         Raises:
             ValueError: it is damaged, or a newer version's.
         """
-        values = json.loads(content)
+        try:
+            values = json.loads(content)
+        except RecursionError as error:
+            raise ValueError(str(error)) from error
         if not isinstance(values, dict) or values.pop("version", None) != VERSION:
             message = "no launch record of this version"
             raise ValueError(message)
         try:
-            record = cls(**values)
-            return replace(
-                record,
-                stage=Stage(record.stage),
-                first_intent=float(record.first_intent),
-                spent=tuple(str(job_id) for job_id in record.spent),
-            )
+            values["stage"] = Stage(values.get("stage"))
+            for name in ("spent", "losers"):
+                values[name] = tuple(values.get(name, ()))
+            return cls(**values)
         except TypeError as error:
             raise ValueError(str(error)) from error
 
@@ -97,6 +113,7 @@ class Journal:
         store: the object store.
         prefix: URI of this attempt's own prefix.
         previous: URI of the prefix of the attempt before, None at the first.
+        reports: URIs of what the attempts before may have told Flyte (``error.pb``).
         warn: prints a warning.
     """
 
@@ -104,6 +121,7 @@ class Journal:
     prefix: str
     previous: str | None
     warn: Callable[[str], None]
+    reports: tuple[str, ...] = ()
 
     def before(self, key: str) -> LaunchRecord | None:
         """Return what the attempt before left about this piece of work."""
@@ -118,6 +136,24 @@ class Journal:
             return None
         return record if record is not None and record.key == key else None
 
+    def told(self) -> tuple[str, ...]:
+        """Return what attempts before told Flyte of how their jobs ended.
+
+        For when the attempt before died so early that it left no record: then its own predecessor's
+        is out of reach, and a failure must not be reported twice.
+        """
+        texts = []
+        for uri in self.reports:
+            try:
+                content = self.store.read(uri, MAX_REPORT_BYTES)
+            except StorageFailed as error:
+                self.warn(f"{uri} cannot be read ({error})")
+                continue
+            text = told_of_a_job(content or b"")
+            if text is not None:
+                texts.append(text)
+        return tuple(texts)
+
     def write(self, record: LaunchRecord) -> None:
         """Keep a record.
 
@@ -130,3 +166,28 @@ class Journal:
 def record_uri(prefix: str) -> str:
     """Return where the record of an attempt is."""
     return join_uri(prefix, "_perian", RECORD_NAME)
+
+
+def told_of_a_job(report: bytes) -> str | None:
+    """Return the message of an ``error.pb`` about how a job ended, None if about another thing.
+
+    After such a message the next attempt needs another job.
+    """
+    try:
+        error = errors_pb2.ErrorDocument.FromString(report).error
+    except DecodeError:
+        return None
+    users = error.origin == execution_pb2.ExecutionError.USER
+    return str(error.message) if users or error.code in spending_codes() else None
+
+
+def spending_codes() -> frozenset[str]:
+    """Return the codes of the errors that are about how a job ended."""
+    found: set[str] = set()
+    todo: list[type[TaskError]] = [TaskError]
+    while todo:
+        kind = todo.pop()
+        todo += kind.__subclasses__()
+        if kind.spends_job:
+            found.add(kind.code)
+    return frozenset(found)

@@ -115,12 +115,23 @@ class Lifecycle:
             ApiError: the list cannot be had.
         """
         found = []
+        last = float("inf")
+        newest_first = True
+        recent = False
         for job in self.client.iter_jobs():
-            if oldest is not None and job.created_at and job.created_at.timestamp() < oldest:
+            created = job.created_at.timestamp() if job.created_at else last
+            newest_first, last = newest_first and created <= last, created
+            if oldest is not None and created < oldest:
+                if recent and newest_first:  # all that follow are older still
+                    break
                 continue
+            recent = True
             seen = job
             if not job.env_variables and job.command is None:  # a listing without the details
-                seen = self.client.get_job(job.id)
+                try:
+                    seen = self.client.get_job(job.id)
+                except JobNotFound:
+                    continue
             if seen.env_variables.get(variable) == value:
                 found.append(seen)
         return found

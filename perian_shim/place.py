@@ -49,6 +49,14 @@ class Place:
         return self.previous_checkpoint and self.previous_checkpoint.rstrip("/").rpartition("/")[0]
 
     @property
+    def earlier_reports(self) -> tuple[str, ...]:
+        """Where the attempts before may have told Flyte of their failure, the last one first."""
+        return tuple(
+            join_uri(self.node.node_prefix, str(number), "error.pb")
+            for number in reversed(range(self.attempt))
+        )
+
+    @property
     def handed_on(self) -> dict[str, str]:
         """Flyte's variables for the job."""
         return {name: self.environ[name] for name in environment.HANDED_ON if name in self.environ}

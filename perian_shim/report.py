@@ -25,8 +25,15 @@ _ORIGINS = {
     "SYSTEM": execution_pb2.ExecutionError.SYSTEM,
 }
 
+MAX_DOCUMENT_BYTES = 1_000_000
+"""Flyte reads no ``error.pb`` above 2 MB, and then never learns why the task failed."""
+
 MAX_MESSAGE_BYTES = 100_000
-"""Flyte cuts an event's message at 102,400 bytes, in the middle; we cut before, at the end."""
+"""Flyte cuts an event's message at 102,400 bytes, whatever is there; we cut before it does."""
+
+MAX_LINE_BYTES = 2000
+
+CUT = " … (cut) … "
 
 
 def outcome_of(error: PerianError) -> Outcome:
@@ -40,14 +47,23 @@ def outcome_of(error: PerianError) -> Outcome:
 
 def message_of(error: PerianError) -> str:
     """Return the text for people: what happened, to which job, what to do, the last log lines."""
-    parts = [f"[{error.code}] {error}"]
+    parts = [f"[{error.code}] {cut(error.message)} {error.remedy}".strip()]
     if isinstance(error, TaskError):
         if error.job_id and error.job_id not in parts[0]:
             parts.append(f"Perian job: {error.job_id}")
         if error.log_tail:
-            parts.append(f"Last log lines:\n{error.log_tail}")
-    encoded = printable("\n".join(parts)).encode()
-    return encoded[:MAX_MESSAGE_BYTES].decode(errors="ignore")
+            lines = [cut(line, MAX_LINE_BYTES) for line in error.log_tail.split("\n")]
+            parts.append("\n".join(["Last log lines:", *lines]))
+    return cut("\n".join(parts), MAX_MESSAGE_BYTES)
+
+
+def cut(text: str, limit: int = MAX_MESSAGE_BYTES // 2) -> str:
+    """Return text that can be encoded, at most ``limit`` bytes: without its middle if need be."""
+    encoded = printable(text).encode()
+    if len(encoded) <= limit:
+        return encoded.decode()
+    half = (limit - len(CUT.encode())) // 2
+    return CUT.join(part.decode(errors="ignore") for part in (encoded[:half], encoded[-half:]))
 
 
 def headline(error: PerianError) -> str:
@@ -60,7 +76,10 @@ def headline(error: PerianError) -> str:
 def error_document(error: PerianError) -> errors_pb2.ErrorDocument:
     """Return the ``ErrorDocument`` for an error; a function's own is passed on as it is."""
     if isinstance(error, FunctionFailed):
-        return errors_pb2.ErrorDocument.FromString(error.document)
+        document = errors_pb2.ErrorDocument.FromString(error.document)
+        if len(error.document) > MAX_DOCUMENT_BYTES:
+            document.error.message = cut(document.error.message)
+        return document
     outcome = outcome_of(error)
     document = errors_pb2.ErrorDocument()
     document.error.code = error.code

@@ -45,11 +45,11 @@ class RetryPolicy:
             chance: a random number in [0, 1).
             asked: what the server asked for.
         """
-        if asked is not None:
-            return min(asked, self.longest_wait)
         # 2**10 times any sensible pause is beyond the bound; more would overflow one day.
         doubled: float = self.first * 2 ** min(failures - 1, 10)
-        return min(doubled, self.longest) * chance
+        jittered = min(doubled, self.longest) * chance
+        # Whoever was told the same must not come back at the same moment.
+        return jittered if asked is None else min(asked, self.longest_wait) + jittered
 
 
 @dataclass
@@ -86,13 +86,19 @@ class RetryingClient:
         return self._repeat(lambda client: client.create_job(request))
 
     def iter_jobs(self) -> Iterator[Job]:
-        """Yield all jobs of the organization, page by page."""
+        """Yield all jobs of the organization, page by page, each once.
+
+        A page that brings nothing new ends the listing, whatever the server says of further ones.
+        """
+        seen: set[str] = set()
         page, more = 1, True
         while more:
             number = page
             found = self._repeat(lambda client, n=number: client.list_jobs(n, PAGE_SIZE))  # type: ignore[misc]  # mypy cannot infer a lambda's default
-            yield from found.items
-            more = found.has_next and bool(found.items)
+            fresh = {job.id: job for job in found.items if job.id not in seen}
+            yield from fresh.values()
+            seen |= fresh.keys()
+            more = found.has_next and bool(fresh)
             page += 1
 
     def close(self) -> None:

@@ -5,7 +5,6 @@ job, followed to its end -> outputs. Here everything is put together; every fail
 ``PerianError``, with all secrets taken out of its text.
 """
 
-import traceback
 from collections.abc import Mapping
 
 from flytekit.core.context_manager import FlyteContext
@@ -39,10 +38,12 @@ from perian_shim.secrets import (
 from perian_shim.spec import ContainerWork, JobSpec
 from perian_shim.storage import open_store
 from perian_shim.storage_access import StorageAccess, storage_access
-from perian_shim.termination import Terminated, Termination
+from perian_shim.termination import TERMINATION, Terminated
 
-HURRIED = RetryPolicy(attempts=4, first=0.2, longest=1.0, longest_wait=2.0)
-"""For cleaning up after a signal, when seconds count."""
+HURRIED = RetryPolicy(attempts=1)
+"""For cleaning up after a signal, when seconds count: what is worth repeating is, until a deadline
+between two calls. So the last one may begin just before it, and must not take long.
+"""
 
 HURRIED_TIMEOUT = 4.0
 
@@ -68,16 +69,14 @@ def run_task(
     """
     console = Console()
     try:
-        with Termination().handled():
+        with TERMINATION.handled(at_once=False):
             return prepare(context, template, inputs, environ, options, console).outputs()
     except Terminated as signal:
         raise Terminating(f"The run was {signal}, before any job was submitted.") from None
     except PerianError as error:
         raise redacted(error, console.redact) from None
     except Exception as error:  # noqa: BLE001 - a bug of ours must not become a retry that pays twice
-        lines = "".join(traceback.format_exception(error)[-6:])
-        message = f"perian-shim itself failed: {type(error).__name__}: {error}\n{lines}"
-        raise redacted(InternalError(message), console.redact) from None
+        raise redacted(InternalError.of(error), console.redact) from None
 
 
 def prepare(
@@ -137,6 +136,7 @@ def prepare(
         policy=PollPolicy.from_environment(),
         private=private,
         console=console,
+        ready=TERMINATION.release,
     )
 
 

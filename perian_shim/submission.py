@@ -8,22 +8,27 @@ after a submission it looks once more, because another pod of the same node may 
 same point: of two jobs the older one stays, whoever looks.
 """
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from perian_shim.adoption import Decision, decide
+from perian_shim.adoption import decide
 from perian_shim.api import ApiError, CreateJobRequest, Job, JobNotFound
 from perian_shim.environment import JOB_KEY, JOB_OUTPUT
 from perian_shim.errors import ApiUnavailable, StorageFailed, SubmissionUnclear
 from perian_shim.journal import Journal, LaunchRecord, Stage
 from perian_shim.lifecycle import Lifecycle, ResourceMeta
+from perian_shim.status import phase_of
 
 CLOCK_SLACK_SECONDS = 3600.0
 """How far the platform's clock and ours may differ when old jobs are left out of a search."""
 
 LOOKS = (1.0, 2.0, 4.0, 8.0)
 """Pauses before looking for a job whose submission got no answer: it may appear late."""
+
+LAST_WORDS = (0.0, 2.0, 4.0)
+"""Pauses before looking at what another pod of the same node has to say of a cancelled job."""
 
 ROUNDS = 3
 """How often a submission is sent when each time no job appears."""
@@ -45,6 +50,8 @@ class Submission:
         now: seconds since the epoch.
         record: what this attempt has recorded.
         in_flight: whether a submission may have been sent whose answer is not known.
+        doubtful: whether a job of ours may live beside the chosen one.
+        unclear_at: when a submission got no answer last, in seconds since the epoch.
     """
 
     lifecycle: Lifecycle
@@ -56,6 +63,8 @@ class Submission:
     now: Callable[[], float] = time.time
     record: LaunchRecord | None = field(default=None, init=False)
     in_flight: bool = field(default=False, init=False)
+    doubtful: bool = field(default=False, init=False)
+    unclear_at: float = field(default=float("-inf"), init=False)
 
     def adopt(self) -> Job | None:
         """Return the job of an attempt before that is to be followed or harvested, if any.
@@ -63,32 +72,68 @@ class Submission:
         Raises:
             ApiUnavailable: the list of jobs cannot be had, so submitting might double a job.
         """
+        before = self.recall()
+        told = self.journal.told() if before is None else ()
+        job = self.choose(self.record if before else None, told)
+        if job is None and before is not None and before.job_id is None:
+            self.warn("The attempt before may have asked for a job. Looking for it before asking.")
+            job = self.look()
+        if job is not None:
+            same = before is not None and before.job_id == job.id
+            self.take(job, before if same else None)
+        return job
+
+    def recall(self) -> LaunchRecord | None:
+        """Go on from what the attempt before recorded, and return that."""
         before = self.journal.before(self.key)
-        jobs = self.find(before)
-        decision = decide(jobs, before)
-        self.cancel_losers(decision)
-        spent = {job.id for job in jobs} if before is None else {*before.spent, before.job_id}
-        self.record = LaunchRecord(
-            key=self.key,
-            stage=Stage.INTENT,
-            output=self.output,
-            first_intent=before.first_intent if before else self.now(),
-            spent=tuple(sorted(filter(None, spent))) if decision.adopt is None else (),
-        )
-        if decision.adopt is None:
-            return None
-        same = before is not None and before.job_id == decision.adopt.id
+        if before is None:
+            self.record = LaunchRecord(self.key, Stage.INTENT, self.output, self.now())
+        elif before.stage is Stage.REPORTED and before.job_id is not None:
+            spent = (*before.spent, before.job_id)
+            self.record = replace(before, stage=Stage.INTENT, job_id=None, spent=spent)
+        else:
+            self.record = before
+        return before
+
+    def choose(self, record: LaunchRecord | None, told: Sequence[str] = ()) -> Job | None:
+        """Look, decide which job it is, and end those that must not live beside it.
+
+        Args:
+            record: what is known of the jobs.
+            told: what Flyte has been told of jobs that ended, where there is no record.
+
+        Raises:
+            ApiUnavailable: the list cannot be had.
+        """
+        assert self.record is not None
+        decision = decide(self.find(record), record, told)
+        spent = {*self.record.spent, *decision.spent}
+        losers = {*(record or self.record).losers, *(job.id for job in decision.cancel)} - spent
+        self.record = replace(self.record, spent=tuple(sorted(spent)), losers=tuple(sorted(losers)))
+        if decision.cancel:
+            self.keep()  # who follows one of them must be able to see that it was us
+        self.end(decision.cancel)
+        return decision.adopt
+
+    def end(self, jobs: Iterable[Job]) -> None:
+        """Cancel jobs that must not live beside the chosen one; never fails."""
+        for job in jobs:
+            self.warn(f"job {job.id} is not needed: cancelling it")
+            try:
+                self.lifecycle.delete(self.meta(job))
+            except ApiError as error:
+                self.doubtful = True
+                self.warn(f"job {job.id} could not be cancelled: {error.message}")
+
+    def take(self, job: Job, before: LaunchRecord | None = None) -> None:
+        """Record that this is the job; ``before`` tells how far its log was printed."""
+        assert self.record is not None
         self.record = replace(
             self.record,
-            stage=Stage.SUBMITTED,
-            output=decision.adopt.env_variables.get(JOB_OUTPUT, self.output),
-            job_id=decision.adopt.id,
-            spent=before.spent if before else (),
-            log_length=before.log_length if same and before else 0,
-            log_digest=before.log_digest if same and before else "",
+            log_length=before.log_length if before else 0,
+            log_digest=before.log_digest if before else "",
         )
-        self.keep()
-        return decision.adopt
+        self.settled(job.id, job.env_variables.get(JOB_OUTPUT))
 
     def submit(self, request: CreateJobRequest) -> ResourceMeta:
         """Submit a job, or find the one that a lost answer or another pod stands for.
@@ -99,20 +144,37 @@ class Submission:
             SubmissionUnclear: no answer and no job, again and again.
             ApiUnavailable: nothing could be submitted.
         """
-        intent = self.record or LaunchRecord(self.key, Stage.INTENT, self.output, self.now())
-        self.record = intent
-        self.journal.write(intent)
-        job_id = self.send(request)
-        self.settled(job_id)
-        return self.resolve(job_id)
+        known = self.record or LaunchRecord(self.key, Stage.INTENT, self.output, self.now())
+        served = {known.job_id} - {None, *known.spent, *known.losers}
+        self.record = replace(
+            known,
+            stage=Stage.INTENT,
+            output=self.output,
+            job_id=None,
+            losers=(*known.losers, *(job_id for job_id in served if job_id)),
+            log_length=0,
+            log_digest="",
+        )
+        self.journal.write(self.record)
+        sent = self.send(request)
+        if isinstance(sent, Job):
+            self.take(sent)
+            return self.resolve(self.meta(sent))
+        self.settled(sent)
+        return self.resolve(ResourceMeta(sent, self.key, self.output))
 
-    def send(self, request: CreateJobRequest) -> str:
-        """Send the request until it is certain which job it made."""
+    def send(self, request: CreateJobRequest) -> str | Job:
+        """Send the request until it is certain which job it made: a new one, or one that is found.
+
+        What is found may be another pod's job: it leaves its outputs elsewhere.
+        """
         for _ in range(ROUNDS):
             self.in_flight = True
             try:
                 return self.lifecycle.create(request)
             except SubmissionUnclear as unclear:
+                self.doubtful = True
+                self.unclear_at = self.now()
                 self.warn(f"{unclear.message} Looking for it before asking again.")
                 try:
                     found = self.look()
@@ -120,7 +182,7 @@ class Submission:
                     message = f"{unclear.message} Looking for it failed: {error.message}"
                     raise SubmissionUnclear(f"{message} (key {self.key})") from error
                 if found is not None:
-                    return found.id
+                    return found
         message = f"The job with key {self.key} was asked for {ROUNDS} times without an answer."
         raise SubmissionUnclear(message)
 
@@ -128,25 +190,64 @@ class Submission:
         """Look for a job that may appear late; None when it did not."""
         for pause in LOOKS:
             self.sleep(pause)
-            decision = decide(self.find(self.record), self.record)
-            self.cancel_losers(decision)
-            if decision.adopt is not None:
-                return decision.adopt
+            found = self.choose(self.record)
+            if found is not None:
+                return found
         return None
 
-    def resolve(self, job_id: str) -> ResourceMeta:
+    def resolve(self, ours: ResourceMeta) -> ResourceMeta:
         """Return the one job that stays when another pod has submitted too."""
         try:
-            decision = decide(self.find(self.record), self.record)
+            chosen = self.choose(self.record)
         except ApiUnavailable as error:  # our own job is known: follow it
+            self.doubtful = True
             self.warn(f"could not look for other jobs of the same work: {error.message}")
-            return ResourceMeta(job_id, self.key, self.output)
-        self.cancel_losers(decision)
-        if decision.adopt is None or decision.adopt.id == job_id:
-            return ResourceMeta(job_id, self.key, self.output)
-        self.warn(f"job {decision.adopt.id} was there first and stays; {job_id} was cancelled")
-        self.settled(decision.adopt.id, decision.adopt.env_variables.get(JOB_OUTPUT))
-        return self.meta(decision.adopt)
+            return ours
+        if chosen is None or chosen.id == ours.job_id:
+            return ours
+        self.warn(f"job {chosen.id} does the same work and stays instead of {ours.job_id}")
+        self.take(chosen)
+        return self.meta(chosen)
+
+    def sweep(self) -> None:
+        """After the job has ended: end what a lost answer or a failed look may have left beside it.
+
+        Never fails: the job's own result stands.
+        """
+        if not self.doubtful:
+            return
+        early = self.unclear_at + sum(LOOKS) - self.now()
+        if early > 0:  # what was asked for without an answer may still appear
+            self.sleep(early)
+        try:
+            self.end(self.living())
+        except ApiUnavailable as error:
+            self.warn(f"other jobs with key {self.key} may live: {error.message}")
+
+    def succeed(self, job_id: str) -> tuple[bool, Job | None]:
+        """Tell what follows after the job was cancelled.
+
+        Another pod of the same node may have cancelled it: because it chose another job, or in its
+        last moments. Its record may come a little later than its deed.
+
+        Returns:
+            Whether it was one of ours, and the job that stays in its place, None to submit anew.
+
+        Raises:
+            ApiUnavailable: the list cannot be had.
+        """
+        assert self.record is not None
+        served = replace(self.record, losers=(*self.record.losers, job_id), job_id=None)
+        for pause in LAST_WORDS if self.journal.previous else LAST_WORDS[:1]:
+            self.sleep(pause)
+            chosen = self.choose(served)
+            if chosen is not None:
+                self.take(chosen)
+                return True, chosen
+            before = self.journal.before(self.key)
+            if before is not None and ended_by(before, job_id):
+                return True, None
+        return False, None
 
     def find(self, record: LaunchRecord | None) -> list[Job]:
         """Return every job with our key.
@@ -158,19 +259,24 @@ class Submission:
         try:
             jobs = {job.id: job for job in self.lifecycle.find(JOB_KEY, self.key, oldest)}
             if record is not None and record.job_id and record.job_id not in jobs:
-                known = self.lifecycle.client.get_job(record.job_id)
-                jobs[known.id] = known
-        except JobNotFound:
-            pass
+                with contextlib.suppress(JobNotFound):
+                    jobs[record.job_id] = self.lifecycle.client.get_job(record.job_id)
         except ApiError as error:
             raise ApiUnavailable(error.message, remedy=error.remedy) from error
         return list(jobs.values())
 
-    def cancel_losers(self, decision: Decision) -> None:
-        """Cancel jobs that must not live beside the chosen one."""
-        for job in decision.cancel:
-            self.warn(f"job {job.id} does the same work as {decision.adopt and decision.adopt.id}")
-            self.lifecycle.delete(self.meta(job))
+    def living(self) -> list[Job]:
+        """Return the other jobs with our key that have not ended.
+
+        Raises:
+            ApiUnavailable: the list cannot be had.
+        """
+        ours = self.record and self.record.job_id
+        return [
+            job
+            for job in self.find(self.record)
+            if job.id != ours and not phase_of(job.status).terminal
+        ]
 
     def meta(self, job: Job) -> ResourceMeta:
         """Return what is needed to follow a job."""
@@ -198,3 +304,9 @@ class Submission:
             self.journal.write(self.record)
         except StorageFailed as error:
             self.warn(f"the launch record was not kept: {error.message}")
+
+
+def ended_by(record: LaunchRecord, job_id: str) -> bool:
+    """Whether the attempt that left a record ended a job."""
+    own = record.job_id == job_id and record.stage in {Stage.CANCELLING, Stage.REPORTED}
+    return own or job_id in record.losers

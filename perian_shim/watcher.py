@@ -18,6 +18,7 @@ from perian_shim.errors import (
     JobVanished,
     QueuedTooLong,
     StatusUnknown,
+    TaskError,
 )
 from perian_shim.lifecycle import CREDENTIALS_REMEDY, Emit, Lifecycle, ResourceMeta
 from perian_shim.logs import LogTail
@@ -66,6 +67,8 @@ class Watcher:
         sleep: waits.
         chance: a random number in [0, 1).
         tail: the log lines printed so far.
+        before_cancel: called before the job is cancelled.
+        verdict: why the job was to be cancelled; the answer to that may have been lost.
     """
 
     lifecycle: Lifecycle
@@ -77,6 +80,8 @@ class Watcher:
     sleep: Callable[[float], None] = time.sleep
     chance: Callable[[], float] = random.random
     tail: LogTail = field(default_factory=LogTail)
+    before_cancel: Callable[[], None] = lambda: None
+    verdict: TaskError | None = field(default=None, init=False)
 
     def follow(self, meta: ResourceMeta) -> Job:
         """Return the job as it is when it has ended.
@@ -105,7 +110,10 @@ class Watcher:
                 self.print_lines(self.tail.feed(job.logs))
                 phase = self.lifecycle.status(job)
                 if phase.terminal:
-                    return self.drain(meta, job)
+                    ended = self.drain(meta, job)
+                    if phase is Phase.CANCELLED and self.verdict is not None:
+                        raise self.verdict
+                    return ended
                 self.check_patience(meta, job, phase, answered - changed)
             age = self.clock() - changed
             self.sleep(max(asked, self.policy.pause(age, self.chance())))
@@ -113,7 +121,7 @@ class Watcher:
     def after_failure(self, error: ApiError, meta: ResourceMeta, silence: float) -> float:
         """Return how long the API asked to be left alone, or raise what ends the run."""
         doubtful = isinstance(error, JobNotFound | Unauthorized)
-        if doubtful and silence > ODD_ANSWERS_SECONDS:
+        if doubtful and silence > min(ODD_ANSWERS_SECONDS, self.policy.outage):
             if isinstance(error, JobNotFound):
                 message = f"Perian has not known job {meta.job_id} for {silence:.0f} s."
                 raise JobVanished(message, job_id=meta.job_id) from error
@@ -140,24 +148,25 @@ class Watcher:
                 f"Job {meta.job_id} waited {waited:.0f} s for a machine, and max_queued_time is"
                 f" {limits.queued:.0f} s."
             )
-            if self.cancel(meta, what):
-                raise QueuedTooLong(f"{what} It was cancelled.", job_id=meta.job_id)
+            self.cancel(meta, what, QueuedTooLong(f"{what} It was cancelled.", job_id=meta.job_id))
         bound = None if limits.running is None else limits.running + TIMEOUT_SLACK_SECONDS
         if phase is Phase.RUNNING and bound is not None and ran > bound:
             what = (
                 f"Job {meta.job_id} ran for {ran:.0f} s, its limit of {limits.running:.0f} s passed"
                 " unheeded."
             )
-            if self.cancel(meta, what):
-                raise JobTimedOut(f"{what} It was cancelled.", job_id=meta.job_id)
+            self.cancel(meta, what, JobTimedOut(f"{what} It was cancelled.", job_id=meta.job_id))
         if phase is Phase.UNKNOWN and age > self.policy.outage:
             message = f"Job {meta.job_id} has had the status {job.status!r} for {age:.0f} s."
             raise StatusUnknown(message, job_id=meta.job_id)
 
-    def cancel(self, meta: ResourceMeta, what: str) -> bool:
-        """Cancel the job; False when it has ended meanwhile, so that another look will tell."""
+    def cancel(self, meta: ResourceMeta, what: str, verdict: TaskError) -> None:
+        """Cancel the job and raise the verdict; not when it has ended, so that a look will tell."""
+        self.before_cancel()
+        self.verdict = verdict
         try:
-            return self.lifecycle.delete(meta)
+            if self.lifecycle.delete(meta):
+                raise verdict
         except ApiError as error:
             message = f"{what} It could not be cancelled and may go on: {error.message}"
             raise ApiUnavailable(message, job_id=meta.job_id) from error

@@ -1,7 +1,9 @@
-from hypothesis import given
+from dataclasses import dataclass
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perian_shim.logs import MARKER, LogTail
+from perian_shim.logs import MARKER, LogTail, last_state
 
 lines = st.lists(st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=8))
 
@@ -51,3 +53,126 @@ def test_the_last_lines_are_kept_for_messages() -> None:
     tail = LogTail()
     tail.feed("".join(f"{n}\n" for n in range(100)))
     assert list(tail.last) == [str(n) for n in range(80, 100)]
+
+
+# --- any way of reading a log --------------------------------------------------------------------
+
+texts = st.lists(
+    st.one_of(
+        st.text(st.sampled_from("ab\r"), max_size=6),
+        st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=6),
+        st.text(st.characters(exclude_characters="\n"), max_size=6),  # lone surrogates too
+    ),
+    max_size=30,
+).map("\n".join)
+
+
+def as_printed(text: str) -> list[str]:
+    """What the whole log is when it is printed once."""
+    *finished, rest = text.split("\n")
+    return [*map(last_state, finished), *([last_state(rest)] if rest else [])]
+
+
+@dataclass(frozen=True)
+class Read:
+    """One look at the log: how far it had grown, from where the answer showed it, how much of it.
+
+    ``hand_over`` lets another process go on after it.
+    """
+
+    grown: float
+    window: int | None
+    shown: float
+    missing: bool
+    hand_over: bool
+
+
+reads = st.lists(
+    st.builds(
+        Read,
+        grown=st.floats(0, 1),
+        window=st.none() | st.integers(1, 300),
+        shown=st.sampled_from([1.0, 1.0, 1.0, 0.5, 0.0]),
+        missing=st.sampled_from([False, False, False, True]),
+        hand_over=st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+def printed(text: str, looks: list[Read], *, windows: bool) -> list[str]:
+    """Print a growing log the way it is read; the last answer shows all that is to be seen."""
+    tail = LogTail()
+    seen: list[str] = []
+    size = 0
+    for look in looks:
+        size = max(size, round(look.grown * len(text)))
+        # What was cut off before anything was printed, nobody can know of.
+        start = max(0, size - look.window) if windows and look.window and seen else 0
+        answer = None if look.missing else text[start:size]
+        if answer is not None:
+            answer = answer[: round(look.shown * len(answer))]
+        seen += tail.feed(answer)
+        if look.hand_over:
+            tail = LogTail(tail.position())
+    window = looks[-1].window if windows and looks and seen else None
+    return seen + tail.feed(text[max(0, len(text) - window) if window else 0 :]) + tail.flush()
+
+
+@settings(max_examples=400)
+@given(text=texts, looks=reads)
+def test_however_it_is_read_a_log_is_printed_once(text: str, looks: list[Read]) -> None:
+    assert printed(text, looks, windows=False) == as_printed(text)
+
+
+@settings(max_examples=400)
+@given(count=st.integers(0, 200), looks=reads)
+def test_with_windows_lines_are_printed_once_or_it_is_said_that_some_are_missing(
+    count: int, looks: list[Read]
+) -> None:
+    text = "".join(f"line {n}\n" for n in range(count))
+    seen = printed(text, looks, windows=True)
+    assert seen == as_printed(text) or MARKER in seen
+
+
+@given(steps=st.lists(st.integers(0, 200), max_size=12))
+def test_windows_that_overlap_enough_need_no_marker(steps: list[int]) -> None:
+    lines = [f"line number {n} of a long log" for n in range(sum(steps))]
+    tail = LogTail()
+    seen: list[str] = []
+    end = 0
+    for step in steps:  # 200 lines are more than what is kept of the log to find the place by
+        end += step
+        seen += tail.feed("".join(f"{line}\n" for line in lines[max(0, end - 400) : end]))
+    assert seen + tail.flush() == lines
+
+
+def test_a_window_that_repeats_itself_is_marked() -> None:
+    tail = LogTail()
+    tail.feed("start\n" + "tick\n" * 2000)
+    assert MARKER in tail.feed("tick\n" * 2100)
+
+
+def test_a_shorter_window_after_a_hand_over_is_printed_as_soon_as_it_moves() -> None:
+    first = LogTail()
+    first.feed("".join(f"line {n}\n" for n in range(100)))
+    second = LogTail(first.position())
+    assert second.feed("line 100\nline 101\n") == []
+    assert second.feed("line 102\nline 103\n") == [MARKER, "line 102", "line 103"]
+
+
+def test_a_shorter_window_after_a_hand_over_is_printed_in_the_end() -> None:
+    first = LogTail()
+    first.feed("".join(f"line {n}\n" for n in range(100)))
+    second = LogTail(first.position())
+    assert second.feed("line 100\nline 101\n") == []
+    assert second.flush() == [MARKER, "line 100", "line 101"]
+
+
+def test_a_stale_answer_after_a_hand_over_brings_nothing() -> None:
+    first = LogTail()
+    first.feed("one\ntwo\nthree\n")
+    second = LogTail(first.position())
+    assert second.feed("one\n") == []
+    assert second.feed("one\ntwo\nthree\nfour\n") == ["four"]
+    assert second.flush() == []

@@ -1,0 +1,84 @@
+"""Run the fault matrix and print it as a table: ``python tests/fault_matrix.py [--only WORD …]``.
+
+Each cell is a node of a workflow, run by real ``pyflyte-execute`` processes against a sandbox, with
+one fault and Flyte's retries. The table says for each how many jobs were created, how many were
+live when the first attempt had ended and after the last, and what the node ended in. The exit code
+is 1 if any cell broke a rule: more than one live job, a job left running, a wrong final state.
+"""
+
+import argparse
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from support.cells import open_lab
+from support.flyte import running_harness
+from support.matrix import Cell, Row, all_cells
+
+HEAD = f"{'cell':<50} {'jobs':>4} {'live':>4} {'left':>4} {'tries':>5} {'time':>6}  final state"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the cells and return a process exit code."""
+    parser = argparse.ArgumentParser(description="Run the fault matrix.")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="WORD",
+        help="cells whose name has all of these words",
+    )
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="cells at a time (2)")
+    parser.add_argument("--log", action="store_true", help="print what the pods of bad cells said")
+    options = parser.parse_args(arguments)
+    cells = [cell for cell in all_cells() if all(word in cell.name for word in options.only)]
+    printing = threading.Lock()
+    print("live: jobs running when the first attempt had ended; left: ... after the last one")
+    print(HEAD, flush=True)
+
+    with (
+        tempfile.TemporaryDirectory(prefix="fault-matrix-") as folder,
+        running_harness(Path(folder)) as harness,
+        open_lab(harness) as lab,
+        ThreadPoolExecutor(options.jobs) as pool,
+    ):
+
+        def run(cell: Cell) -> Row:
+            row = cell.run(lab)
+            with printing:
+                print(line(row), flush=True)
+                if row.problems and options.log:
+                    print(row.outcome.log, flush=True)
+            return row
+
+        rows = list(pool.map(run, cells))
+    bad = [row for row in rows if row.problems]
+    print(summary(rows, bad))
+    return 1 if bad else 0
+
+
+def line(row: Row) -> str:
+    """Return one row as text, what is wrong below it."""
+    outcome = row.outcome
+    numbers = f"{len(outcome.jobs):>4} {outcome.endings[0].live:>4} {outcome.left:>4}"
+    text = (
+        f"{row.name:<50} {numbers} {len(outcome.attempts):>5} {row.seconds:>5.1f}s  {outcome.final}"
+    )
+    return "\n".join([text, *(f"    !! {problem}" for problem in row.problems)])
+
+
+def summary(rows: Sequence[Row], bad: Sequence[Row]) -> str:
+    """Return the last line."""
+    jobs = sum(len(row.outcome.jobs) for row in rows)
+    left = sum(row.outcome.left for row in rows)
+    names = "".join(f"\n  {row.name}" for row in bad)
+    return f"{len(rows)} cells, {jobs} jobs created, {left} left running, {len(bad)} bad{names}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

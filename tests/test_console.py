@@ -1,0 +1,97 @@
+"""Printing never fails a run, and never shows a secret."""
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perian_shim.api.wording import Redactor
+from perian_shim.console import Console, confidential_forms, printable
+
+KEY = "-----BEGIN KEY-----\nMIIabcdefghijkl\nmnopqrstuvwx==\n-----END KEY-----\n"
+
+PROGRAM = "from perian_shim.console import Console\nc = Console()\nfor line in {lines}: c(line)\n"
+MANY = PROGRAM.format(lines="['x' * 1000] * 200")
+
+
+def run(lines: list[str], **variables: str) -> "subprocess.CompletedProcess[bytes]":
+    environment = {"PATH": os.defpath, **variables}
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(lines=repr(lines))],
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+
+
+@given(text=st.text(st.characters()))
+def test_any_text_can_be_encoded_once_it_is_printable(text: str) -> None:
+    shown = printable(text)
+    assert shown.encode().decode() == shown
+    if not any("\ud800" <= character <= "\udfff" for character in text):
+        assert shown == text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("utf-8", "größe ☃ \\udc80".encode()), ("ascii", rb"gr\xf6\xdfe \u2603 \udc80")],
+)
+def test_a_line_that_the_terminal_cannot_show_is_escaped(encoding: str, shown: bytes) -> None:
+    ended = run(["größe ☃ \udc80", "more"], PYTHONIOENCODING=encoding)
+    assert ended.stdout.splitlines() == [shown, b"more"]
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_a_reader_that_went_away_does_not_fail_the_process() -> None:
+    reader, writer = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-c", MANY],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+    )
+    os.close(reader)
+    os.close(writer)
+    _, stderr = process.communicate()
+    assert (process.returncode, stderr) == (0, b"")
+
+
+def test_a_full_disk_does_not_fail_the_process() -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        ended = subprocess.run(
+            [sys.executable, "-c", MANY],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_a_closed_output_does_not_fail_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stdout", closed)
+    Console()("a line")
+
+
+@pytest.mark.parametrize("disguise", [str, lambda text: text.replace("\n", "\r\n")])
+def test_no_line_of_a_secret_of_several_lines_is_printed(
+    disguise: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    console = Console(Redactor([], confidential_forms([disguise(KEY)])))
+    for line in KEY.splitlines():
+        console(f"> {line}")
+    assert capsys.readouterr().out == "> [redacted]\n" * 4
+
+
+def test_a_secret_of_several_lines_is_taken_out_as_a_whole_too() -> None:
+    redact = Redactor([], confidential_forms([KEY]))
+    assert redact(f"before\n{KEY}after") == "before\n[redacted]after"
+
+
+def test_short_lines_of_a_secret_do_not_garble_the_log() -> None:
+    assert "end" not in confidential_forms(["begin\nend\nlong enough to hide"])
