@@ -413,7 +413,7 @@ TABLE = [
     ),
 ]
 
-ELSEWHERE = {
+ELSEWHERE: dict[type[PerianError], str] = {
     errors.TemplateTooNew: "test_bad_input.py",
     errors.MissingSecret: "test_bad_input.py",
     errors.JobRejected: "test_bad_input.py",
@@ -485,7 +485,7 @@ def test_every_code_is_an_errors_own() -> None:
     codes: dict[str, str] = {}
     for kind in subclasses(PerianError):
         if kind.__module__.startswith("perian_shim."):
-            code: str = vars(kind).get("code", kind.__name__)
+            code = str(vars(kind).get("code", kind.__name__))
             assert codes.setdefault(code, kind.__name__) == kind.__name__
 
 

@@ -19,8 +19,8 @@ from support.cells import ANSWER, DETACHING, PLAIN, Lab, WatchedCluster, answer_
 from support.faults import LONG_SECONDS, Call, Fault, FaultyApi
 from support.flyte import Harness
 from support.matrix import (
-    THROUGHOUT,
     CANCELLED_WITHIN_SECONDS,
+    THROUGHOUT,
     Blow,
     Cell,
     FaultCell,
