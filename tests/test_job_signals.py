@@ -14,28 +14,28 @@ from support.wrapper import Job, make_image, result_of
 
 PYTHON = str(Path(sys.executable).resolve())
 HEAD = """
-import signal, sys
+import os, signal, sys
 def on(name, action):
     signal.signal(getattr(signal, "SIG" + name), action)
 def say(text):
-    print(text, flush=True)
+    os.write(1, f"{text}\\n".encode())  # print may not be interrupted by a handler that prints
 """
 DIES = HEAD + "say('ready'); signal.pause()"
 ENDS_WITH_7 = HEAD + "on('TERM', lambda *_: sys.exit(7)); say('ready'); signal.pause()"
-COUNTS_TO_2 = HEAD + (
-    "seen = []\n"
-    "on('TERM', lambda *_: (seen.append(1), say(f'seen {len(seen)}')))\n"
+# These wait for signals instead of having handlers: one that comes just before a pause is not lost.
+WAITS = HEAD + (
+    "mine = {signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2}\n"
+    "signal.pthread_sigmask(signal.SIG_BLOCK, mine)\n"
     "say('ready')\n"
-    "while len(seen) < 2: signal.pause()\n"
-    "sys.exit(9)\n"
 )
-NAMES = HEAD + (
-    "def tell(number, _):\n"
-    "    say(signal.Signals(number).name)\n"
-    "    if number == signal.SIGTERM: sys.exit(0)\n"
-    "for name in ('TERM', 'USR1', 'USR2'): on(name, tell)\n"
-    "say('ready')\n"
-    "while True: signal.pause()\n"
+COUNTS_TO_2 = WAITS + (
+    "for count in (1, 2):\n    signal.sigwait(mine)\n    say(f'seen {count}')\nsys.exit(9)\n"
+)
+NAMES = WAITS + (
+    "number = None\n"
+    "while number != signal.SIGTERM:\n"
+    "    number = signal.Signals(signal.sigwait(mine))\n"
+    "    say(number.name)\n"
 )
 
 
@@ -112,6 +112,18 @@ def test_user_signals_are_passed_on_as_they_are(job: Job) -> None:
     assert process.returncode == 0
 
 
+def test_no_storm_of_signals_is_taken_for_the_commands_end(job: Job) -> None:
+    with ready(job, NAMES) as process:
+        for _ in range(200):
+            process.send_signal(signal.SIGUSR1)
+            process.send_signal(signal.SIGUSR2)
+        process.terminate()
+        out, _ = process.communicate(timeout=30)
+
+    assert out.splitlines()[-1] == "SIGTERM"
+    assert process.returncode == 0
+
+
 def test_a_command_that_ends_well_after_a_signal_leaves_no_outputs(
     job: Job, bucket: Bucket
 ) -> None:
@@ -128,7 +140,7 @@ def test_a_command_that_ends_well_after_a_signal_leaves_no_outputs(
 
 
 def test_the_command_does_not_outlive_the_wrapper(job: Job) -> None:
-    script = HEAD + "import os; say('ready'); say(os.getpid()); signal.pause()"
+    script = HEAD + "say('ready'); say(os.getpid()); signal.pause()"
     with ready(job, script) as process:
         command = int(line_of(process))
         process.terminate()
@@ -178,7 +190,7 @@ def test_it_does_all_of_that_as_process_1(job: Job, bucket: Bucket) -> None:
         pytest.skip("needs the right to make a process namespace")
     job.post_to(bucket)
 
-    script = ENDS_WITH_7.replace("say('ready')", "import os; say('ready'); say(os.getppid())")
+    script = ENDS_WITH_7.replace("say('ready')", "say('ready'); say(os.getppid())")
     with ready(job, script, prefix) as process:
         assert line_of(process) == "1"
         wrapper = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0]

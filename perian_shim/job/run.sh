@@ -35,7 +35,7 @@ shim_nl='
 '
 shim_tmp='' shim_transport='' shim_version='' shim_includes=0 shim_gets=0
 shim_post='' shim_prefix='' shim_max=5368709120 shim_fields='' shim_outputs='' shim_error=''
-shim_phase=transfer shim_child='' shim_pending='' shim_stopped='' shim_caught=''
+shim_phase=transfer shim_child='' shim_pending='' shim_stopped=''
 shim_json='' shim_has_error='false' shim_listed='' shim_found=0 shim_files=0 shim_bytes=0 shim_problem='' shim_detail='' shim_final=''
 shim_connect=30 shim_total='' shim_attempts=4
 shim_own=$(tr '\000' '\n' 2>/dev/null <"/proc/$$/cmdline")
@@ -71,7 +71,6 @@ drop_tmp() { [ -z "$shim_tmp" ] || rm -rf "$shim_tmp"; shim_tmp=''; }
 # ---- processes and signals --------------------------------------------------------------------
 
 on_signal() {
-    shim_caught=1
     case $1 in TERM | INT | HUP | QUIT)
         shim_stopped=$1 shim_connect=5 shim_total=10 shim_attempts=1
         set -- TERM ;;
@@ -102,11 +101,11 @@ attend() {
     shim_child=$!
     for shim_signal in $shim_pending; do send "$shim_signal"; done
     while :; do
-        shim_caught=''
         wait "$shim_child"
         shim_status=$?
-        # Above 128 after a trapped signal: a `wait` cut short, or a command that died of it.
-        { [ -n "$shim_caught" ] && [ "$shim_status" -gt 128 ]; } || break
+        # Above 128: a `wait` cut short by a signal, or a command that died of one. Whether a trap has
+        # run tells nothing: bash cuts a `wait` short for a signal whose trap ran before it, too.
+        [ "$shim_status" -gt 128 ] || break
         kill -0 "$shim_child" 2>/dev/null && continue
         wait "$shim_child" 2>/dev/null
         shim_again=$?
