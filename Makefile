@@ -2,6 +2,8 @@
 #   make demo    run the example workflow on an embedded Perian and an embedded S3
 #   make test    ruff, mypy and the whole test suite
 #   make faults  every call of the API x every fault x every stage, as a table
+#   make image   build the executor image; WHEELHOUSE=folder BASE_IMAGE=image TAG=name
+#   make wheelhouse WHEELHOUSE=folder    collect the wheels for building it without a network
 #   make lock    resolve requirements/*.txt anew (needs uv)
 
 PYTHON ?= python3
@@ -9,7 +11,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test faults check lock clean
+.PHONY: demo test faults image wheelhouse check lock clean
 
 demo: $(VENV)/.sandbox
 	$(BIN)/perian-shim demo
@@ -20,11 +22,19 @@ test: check
 faults: $(VENV)/.dev
 	$(BIN)/python tests/fault_matrix.py
 
+image:
+	$(PYTHON) tools/image.py build $(if $(TAG),--tag $(TAG)) $(if $(BASE_IMAGE),--base $(BASE_IMAGE)) \
+	    $(if $(WHEELHOUSE),--wheelhouse $(WHEELHOUSE))
+
+wheelhouse:
+	$(PYTHON) tools/image.py wheelhouse $(or $(WHEELHOUSE),wheelhouse) \
+	    $(if $(BASE_IMAGE),--base $(BASE_IMAGE))
+
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy --allow-any-generics tests examples tools
+	$(BIN)/mypy --allow-any-generics tests examples tools images
 
 $(BIN)/python:
 	$(PYTHON) tools/make_venv.py $(VENV)
@@ -45,7 +55,9 @@ LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.10 
 lock:
 	$(LOCK) --group build --extra dev -o requirements/dev.txt
 	$(LOCK) --group build --extra sandbox -c requirements/dev.txt -o requirements/sandbox.txt
-	$(LOCK) -c requirements/dev.txt -o requirements/executor.txt
+	$(LOCK) --group image -c requirements/dev.txt -o requirements/executor.txt
+	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
+	    --no-emit-index-url --no-annotate --group build -c requirements/dev.txt -o requirements/build.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

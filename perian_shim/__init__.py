@@ -6,14 +6,13 @@ starts for every waiting job.
 
 from typing import TYPE_CHECKING
 
-from perian_shim.version import __version__
-
 if TYPE_CHECKING:
     from perian_shim.api.errors import PerianError
     from perian_shim.config import PerianConfig
     from perian_shim.container_task import PerianContainerTask
     from perian_shim.executor import PerianExecutor
     from perian_shim.function_task import PerianTask
+    from perian_shim.version import __version__
 
 __all__ = [
     "PerianConfig",
@@ -31,6 +30,7 @@ _HOMES = {
     "PerianError": "perian_shim.api.errors",
     "PerianExecutor": "perian_shim.executor",
     "PerianTask": "perian_shim.function_task",
+    "__version__": "perian_shim.version",
 }
 
 

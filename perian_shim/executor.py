@@ -18,6 +18,7 @@ from flytekit.models.task import TaskTemplate
 from perian_shim.api.errors import PerianError
 from perian_shim.errors import InvalidTemplate
 from perian_shim.shim import TemplateTask
+from perian_shim.termination import TERMINATION
 
 
 class TemplateResolver(TaskTemplateResolver):
@@ -31,6 +32,7 @@ class TemplateResolver(TaskTemplateResolver):
 
         What follows are options for the executor, see ``perian_shim.launch``.
         """
+        TERMINATION.note()  # from the first moment that is ours, unless the entrypoint did before
         template, executor, *options = loader_args
         task = super().load_task([template, executor])
         loaded = TemplateTask(task.task_template, task.executor_type)

@@ -46,9 +46,14 @@ class Termination:
         self._raised = False
 
     def note(self) -> None:
-        """Install the handlers: from now on signals are noted. Repeatable."""
-        if on_main_thread() and not self._before:
-            self._before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
+        """Install the handlers: from now on signals are noted.
+
+        Repeatable, and to be repeated when somebody may have put a handler of their own in between.
+        """
+        if on_main_thread():
+            for number in SIGNALS:
+                before = signal.signal(number, self._on_signal)
+                self._before.setdefault(number, before)
 
     def release(self) -> None:
         """Raise from now on, and at once if a signal has been noted.

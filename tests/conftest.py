@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+TESTS = Path(__file__).parent
+sys.path[:0] = [str(TESTS), str(TESTS.parent / "tools"), str(TESTS.parent / "images")]
 
-from hypothesis import settings
-from support.flyte import Harness, running_harness
+from hypothesis import settings  # noqa: E402 - after the path
+from support.flyte import Harness, running_harness  # noqa: E402 - after the path
 
 # A busy machine is slow now and then; what is too slow always shows in the suite's own time.
 settings.register_profile("suite", deadline=None)

@@ -1,8 +1,10 @@
 """Pods whose process is number 1 of a PID namespace, as in a real container."""
 
 import os
+import shlex
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,13 @@ from support.waiting import wait_until
 NAMESPACE = ("--pid", "--fork", "--mount-proc", "--kill-child")
 
 
-def namespaced_bin(folder: Path, bin_dir: Path) -> Path:
+def namespaced_bin(folder: Path, bin_dir: Path, entrypoint: Sequence[str] = ()) -> Path:
     """Return a folder whose ``pyflyte-execute`` runs the real one as process 1.
+
+    Args:
+        folder: to be made.
+        bin_dir: where the real one is.
+        entrypoint: what the image puts before the command.
 
     Without the right to make a namespace the calling test is skipped; with CI=true it fails.
     """
@@ -27,8 +34,9 @@ def namespaced_bin(folder: Path, bin_dir: Path) -> Path:
         pytest.skip(reason)
     folder.mkdir()
     script = folder / "pyflyte-execute"
-    real = shutil.which("pyflyte-execute", path=str(bin_dir))
-    script.write_text(f'#!/bin/sh\nexec {unshare} {" ".join(NAMESPACE)} {real} "$@"\n')
+    real = str(shutil.which("pyflyte-execute", path=str(bin_dir)))
+    command = shlex.join([unshare, *NAMESPACE, *entrypoint, real])
+    script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     script.chmod(0o755)
     return folder
 

@@ -153,7 +153,7 @@ class Job:
             text=True,
             errors="backslashreplace",
             # Whoever started the tests with nohup ignores it; a machine's container does not.
-            preexec_fn=hear_hangups,
+            preexec_fn=hear_hangups,  # noqa: PLW1509 - nothing but one system call
         )
 
     def run(self, *command: str) -> Ended:

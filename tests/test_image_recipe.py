@@ -1,0 +1,113 @@
+"""What the executor image is put together by: requirements, libraries, the tool that builds it."""
+
+import _ctypes
+import subprocess
+import sys
+from pathlib import Path
+
+import assemble
+import image
+import pytest
+from container_engine import bytes_of
+from hypothesis import given
+from hypothesis import strategies as st
+from symbols import HEADER_SIZE, without_symbols
+
+REQUIREMENTS = """\
+adlfs==1.0 \\
+    --hash=sha256:aa \\
+    --hash=sha256:bb
+aiohttp==3.1 ; python_version < '3.11' \\
+    --hash=sha256:cc
+aiohttp==3.2 ; python_version >= '3.11' \\
+    --hash=sha256:dd
+"""
+
+
+def test_a_requirement_is_left_out_with_its_hashes() -> None:
+    assert assemble.without(REQUIREMENTS, {"adlfs"}) == REQUIREMENTS[REQUIREMENTS.index("aio") :]
+
+
+def test_nothing_is_left_out_of_other_requirements() -> None:
+    assert assemble.without(REQUIREMENTS, set()) == REQUIREMENTS
+
+
+def test_leaving_out_what_is_not_required_is_an_error() -> None:
+    with pytest.raises(ValueError, match="azure-core"):
+        assemble.without(REQUIREMENTS, {"azure-core"})
+
+
+def test_what_the_image_leaves_out_is_in_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(image.CHECKOUT)
+    omitted = assemble.names_in(assemble.OMITTED)
+    assert "adlfs" in omitted
+    kept = assemble.without(assemble.EXECUTOR.read_text(), omitted)
+    assert "adlfs==" not in kept
+    assert "flytekit==" in kept
+    assert "dumb-init==" in kept
+
+
+def test_a_library_without_symbols_is_smaller_and_still_works(tmp_path: Path) -> None:
+    source = tmp_path / "answer.c"
+    source.write_text(
+        "static int hidden(void) { return 42; } int answer(void) { return hidden(); }"
+    )
+    library = tmp_path / "libanswer.so"
+    command = ["cc", "-g", "-shared", "-fPIC", "-o", str(library), str(source)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except FileNotFoundError:
+        library.write_bytes(Path(_ctypes.__file__).read_bytes())
+    before = library.read_bytes()
+    library.write_bytes(without_symbols(before))
+    assert library.stat().st_size < len(before)
+    code = f"import ctypes; ctypes.CDLL({str(library)!r}); print('loaded')"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert ended.stdout == b"loaded\n"
+
+
+@given(st.binary(max_size=200))
+def test_what_is_no_library_is_left_alone(content: bytes) -> None:
+    assert without_symbols(content) == content
+
+
+@given(st.binary(min_size=HEADER_SIZE, max_size=300))
+def test_a_damaged_library_is_never_a_reason_to_fail(content: bytes) -> None:
+    damaged = b"\x7fELF\x02\x01" + content[6:]
+    assert len(without_symbols(damaged)) <= len(damaged)
+
+
+@pytest.mark.parametrize(
+    ("printed", "size"), [("0 B", 0), ("12B", 12), ("1.5kB", 1500), ("48.3 MB", 48_300_000)]
+)
+def test_sizes_are_read_as_engines_print_them(printed: str, size: int) -> None:
+    assert bytes_of(printed) == size
+
+
+def test_a_wheelhouse_without_wheels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has no wheels"), image.context(tmp_path):
+        pass
+
+
+def test_only_what_the_image_is_made_of_is_sent_to_the_builder(tmp_path: Path) -> None:
+    (tmp_path / "given-1-py3-none-any.whl").touch()
+    with image.context(tmp_path) as root:
+        assert {path.name for path in root.iterdir()} == set(image.PARTS)
+        assert (root / "images/wheelhouse/given-1-py3-none-any.whl").exists()
+        assert list(root.rglob("__pycache__")) == []
+
+
+def test_pips_certificates_and_index_are_passed_on_as_secrets(tmp_path: Path) -> None:
+    authority, configuration = tmp_path / "ca.pem", tmp_path / "pip.conf"
+    authority.touch()
+    configuration.touch()
+    environ = {"REQUESTS_CA_BUNDLE": str(authority), "PIP_CONFIG_FILE": str(configuration)}
+    assert image.secrets(environ) == {"ca": authority, "pip.conf": configuration}
+
+
+def test_without_an_engine_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert image.main(["build"]) == 1
+    assert "install podman and buildah, or docker" in capsys.readouterr().err
