@@ -7,9 +7,14 @@ because one of its lines could not be printed.
 import contextlib
 import os
 import sys
+import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from perian_shim.api.wording import Redactor
+from perian_shim.api.redaction import Redactor, parts_of
+
+HURRIED_SECONDS = 0.5
+"""How long a line may take to be printed when something waits for it."""
 
 
 @dataclass
@@ -18,12 +23,29 @@ class Console:
 
     Attributes:
         redact: takes confidential values out of text.
+        hurried: whether no line may hold up what follows.
     """
 
     redact: Redactor = field(default_factory=lambda: Redactor(()))
+    hurried: bool = field(default=False, init=False)
 
     def __call__(self, line: str) -> None:
         """Print a line."""
+        if not self.hurried:
+            self.show(line)
+            return
+        printing = threading.Thread(target=self.show, args=(line,), daemon=True)
+        printing.start()
+        printing.join(HURRIED_SECONDS)
+        if printing.is_alive():  # nobody reads the pipe: the stuck line keeps the stream's lock
+            sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - from now on
+
+    def hurry(self) -> None:
+        """From now on give each line only a moment; when one is stuck, the rest is dropped."""
+        self.hurried = True
+
+    def show(self, line: str) -> None:
+        """Print a line, however long that takes."""
         text = self.redact(printable(line))
         with contextlib.suppress(ValueError):  # closed: nobody is there to tell
             try:
@@ -49,6 +71,5 @@ def printable(text: str) -> str:
 
 
 def confidential_forms(values: list[str]) -> list[str]:
-    """Return the values and, of those with several lines, each line: logs are printed by line."""
-    lines = [line.strip() for value in values if "\n" in value for line in value.splitlines()]
-    return [*values, *(line for line in lines if len(line) >= 8)]  # noqa: PLR2004 - shorter ones are no secrets
+    """Return what must not be printed of confidential values: each one and its parts."""
+    return sorted({part for value in values for part in (value, *parts_of(value))})

@@ -8,6 +8,11 @@ marker says that lines may be missing. The unfinished last line is held back unt
 ``flush`` is called. A line that a program rewrites with carriage returns, as progress bars do, is
 its last state.
 
+A very long log comes as an ``Excerpt``: what was seen last is found by its place, and nothing is
+lost unless the log grew by more than the excerpt's end holds. Then a marker, or the excerpt's own
+line about what it leaves out, says so. A process that goes on where another has stopped takes that
+place on trust, because a digest of what is left out cannot be had.
+
 A window that begins like the whole log did and is shorter than what was seen cannot be told from a
 stale answer, and is taken for one: logs have to differ from line to line, as by a time or a number.
 
@@ -18,6 +23,8 @@ import hashlib
 from collections import deque
 from dataclasses import dataclass
 
+from perian_shim.api.excerpt import Excerpt
+
 MARKER = "[perian-shim] the log's window moved on: lines may be missing here"
 
 KEPT = 4096
@@ -26,6 +33,11 @@ KEPT = 4096
 TAIL_LINES = 20
 """How many of the last lines are kept for error messages."""
 
+LONGEST_LINE = 1 << 20
+"""A longer line is broken, so that one without an end is not kept whole."""
+
+_PIECE = 1 << 18
+
 
 @dataclass(frozen=True)
 class LogPosition:
@@ -33,7 +45,7 @@ class LogPosition:
 
     Attributes:
         length: how much of the log has been printed.
-        digest: of that much of it.
+        digest: of that much of it; of an excerpt, of what is left.
     """
 
     length: int = 0
@@ -58,6 +70,7 @@ class LogTail:
         self._head: str | None = None if start.length else ""
         self._anchor = ""
         self._held = ""
+        self._unfinished = 0
         self._short = ""
         self._printed = start
         self.last: deque[str] = deque(maxlen=TAIL_LINES)
@@ -67,27 +80,26 @@ class LogTail:
         return self._printed
 
     def feed(self, log: str | None) -> list[str]:
-        """Take an answer's whole log and return the finished lines that are new."""
+        """Take an answer's whole log, or an excerpt, and return the finished lines that are new."""
         if log is None:
             return []
         lines: list[str] = []
-        if len(log) >= self._length and digest_of(log[: self._length]) == self._digest:
-            new = log[self._length :]
-        elif len(log) < self._length and self._may_be_stale(log):
-            self._short = log if self._head is None else ""
-            return []
-        elif (at := self._find_anchor(log)) is not None:
-            new = log[at:]
-        else:
+        place = self._continuation(log)
+        if place is None:
+            if whole_length(log) < self._length and self._may_be_stale(log):
+                unknown = self._head is None and not isinstance(log, Excerpt)
+                self._short = log if unknown else ""
+                return []
+            place = self._found_again(log)
+        if place is None:
+            place = log.resumes if isinstance(log, Excerpt) and self._leaves_out(log) else 0
             lines = [*self._finish(), MARKER]
-            new = log
-        self._remember(log)
-        finished, newline, rest = (self._held + new).rpartition("\n")
-        self._held = rest
+        finished, newline, rest = log[place:].rpartition("\n")
         if newline:
-            lines += [last_state(line) for line in finished.split("\n")]
-        printed = log[: len(log) - len(rest)]
-        self._printed = LogPosition(len(printed), digest_of(printed))
+            lines += [last_state(line) for line in (self._held + finished).split("\n")]
+            self._held, self._unfinished = "", 0
+        self._hold(rest, lines)
+        self._remember(log)
         return self._keep(lines)
 
     def flush(self) -> list[str]:
@@ -99,33 +111,74 @@ class LogTail:
             self._short = ""
         return self._keep(lines)
 
-    def _may_be_stale(self, log: str) -> bool:
-        if self._head is None:  # what was seen elsewhere is not known: two windows give it away
-            return log.startswith(self._short) or self._short.startswith(log)
-        return log.startswith(self._head[: len(log)])
+    def _hold(self, text: str, lines: list[str]) -> None:
+        """Hold back what a line has so far and will not overwrite; a very long one is broken."""
+        self._unfinished += len(text)
+        held = self._held + text
+        self._held = held[held.rstrip("\r").rfind("\r") + 1 :]
+        if len(self._held) > LONGEST_LINE:
+            lines += self._finish()
 
-    def _finish(self) -> list[str]:
-        held, self._held = self._held, ""
-        return [last_state(held)] if held else []
+    def _continuation(self, log: str) -> int | None:
+        """Return where the new text begins in a log that goes on after what was seen."""
+        if whole_length(log) < self._length:
+            return None
+        if not isinstance(log, Excerpt) or self._length <= log.gap:
+            return self._length if digest_of(log, self._length) == self._digest else None
+        place = log.locate(self._length)
+        if place is None or not self._begins_like(log):
+            return None
+        anchor = self._anchor[-(place - log.resumes) :] if place > log.resumes else ""
+        return place if log.startswith(anchor, place - len(anchor)) else None
 
-    def _remember(self, log: str) -> None:
-        self._length = len(log)
-        self._digest = digest_of(log)
-        self._head = log[:KEPT]
-        self._anchor = log[-KEPT:]
-        self._short = ""
-
-    def _find_anchor(self, log: str) -> int | None:
-        """Return where in a window that moved the new text begins, None if that is unknown."""
+    def _found_again(self, log: str) -> int | None:
+        """Return where the new text begins in a window that moved, None if that is unknown."""
+        if isinstance(log, Excerpt) and self._leaves_out(log):
+            return None
         if self._anchor.count("\n") < 2:  # noqa: PLR2004 - less could stand anywhere
             return None
         at = log.find(self._anchor)
         only = at >= 0 and at == log.rfind(self._anchor)
         return at + len(self._anchor) if only else None
 
+    def _leaves_out(self, log: Excerpt) -> bool:
+        """Whether the place where what was seen ended is among what an excerpt leaves out."""
+        return log.locate(self._length) is None and self._begins_like(log)
+
+    def _begins_like(self, log: Excerpt) -> bool:
+        """Whether an excerpt may be one of the log that was seen."""
+        return self._head is None or log.startswith(self._head[: log.gap])
+
+    def _may_be_stale(self, log: str) -> bool:
+        if isinstance(log, Excerpt):
+            return self._begins_like(log)
+        if self._head is None:  # what was seen elsewhere is not known: two windows give it away
+            return log.startswith(self._short) or self._short.startswith(log)
+        return log.startswith(self._head[: len(log)])
+
+    def _finish(self) -> list[str]:
+        held, self._held, self._unfinished = self._held, "", 0
+        return [last_state(held)] if held else []
+
+    def _remember(self, log: str) -> None:
+        head, tail = (log.gap, log.resumes) if isinstance(log, Excerpt) else (KEPT, 0)
+        self._length = whole_length(log)
+        self._digest = digest_of(log)
+        self._head = log[: min(KEPT, head)]
+        self._anchor = log[max(tail, len(log) - KEPT) :]
+        self._short = ""
+        printed = max(0, len(log) - self._unfinished)
+        digest = digest_of(log, printed) if self._unfinished else self._digest
+        self._printed = LogPosition(self._length - self._unfinished, digest)
+
     def _keep(self, lines: list[str]) -> list[str]:
         self.last.extend(lines)
         return lines
+
+
+def whole_length(log: str) -> int:
+    """Return how long a log is, what an excerpt leaves out included."""
+    return log.whole_length if isinstance(log, Excerpt) else len(log)
 
 
 def last_state(line: str) -> str:
@@ -133,6 +186,11 @@ def last_state(line: str) -> str:
     return line.rstrip("\r").rpartition("\r")[2]
 
 
-def digest_of(text: str) -> str:
-    """Return a digest of text, lone surrogates included."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+def digest_of(text: str, length: int | None = None) -> str:
+    """Return a digest of a text, or of its beginning, lone surrogates included."""
+    digest = hashlib.sha256()
+    end = len(text) if length is None else length
+    for start in range(0, end, _PIECE):
+        piece = text[start : min(start + _PIECE, end)]
+        digest.update(piece.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()

@@ -44,6 +44,9 @@ PHASES: dict[str, Phase] = {
 }
 
 
+_FOLDED = {status.casefold(): phase for status, phase in PHASES.items()}
+
+
 def phase_of(status: str) -> Phase:
-    """Return the phase of a status as the API spells it."""
-    return PHASES.get(status, Phase.UNKNOWN)
+    """Return the phase of a status, in whatever case the API spells it."""
+    return _FOLDED.get(status.casefold(), Phase.UNKNOWN)

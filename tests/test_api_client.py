@@ -20,6 +20,7 @@ from perian_shim.api import (
     Requirements,
     TransportError,
 )
+from perian_shim.api.excerpt import Excerpt
 
 JOB_ID = "046b6c7f-0b8a-43b9-b35d-6489e6daee91"
 JOB = {"id": JOB_ID, "status": "Running"}
@@ -57,6 +58,38 @@ def test_the_job_that_was_asked_for_is_taken_from_among_others() -> None:
     jobs = [{"id": "other", "status": "Done"}, JOB]
     with FaultyServer(reply(body={"jobs": jobs})) as server, client_for(server) as client:
         assert client.get_job(JOB_ID.upper()).id == JOB_ID
+
+
+def test_an_odd_job_beside_the_one_that_was_asked_for_does_not_matter() -> None:
+    jobs = [{"id": 7}, {"id": "other", "status": []}, JOB]
+    with FaultyServer(reply(body={"jobs": jobs})) as server, client_for(server) as client:
+        assert client.get_job(JOB_ID).status == "Running"
+
+
+def test_a_listing_with_odd_jobs_shows_all_others() -> None:
+    odd = {"id": "odd", "status": [], "price": "n/a", "docker_metadata": 7}
+    body = {"jobs": [None, odd, JOB], "pagination": {"current_page": 1, "total_pages": 1}}
+    with FaultyServer(reply(body=body)) as server, client_for(server) as client:
+        assert [job.id for job in client.iter_jobs()] == ["odd", JOB_ID]
+
+
+def test_a_listing_comes_without_logs() -> None:
+    logs = {**JOB, "logs": "line\n"}
+    with FaultyServer(reply(body={"jobs": [logs]})) as server, client_for(server) as client:
+        assert [job.logs for job in client.list_jobs().items] == [None]
+        assert client.get_job(JOB_ID).logs == "line\n"
+
+
+def test_of_a_very_long_log_both_ends_are_read() -> None:
+    lines = "".join(f"line {number} ☃\n" for number in range(700_000))
+    answer = reply(body={"jobs": [{**JOB, "logs": lines}, {**JOB, "id": "other", "logs": lines}]})
+    with FaultyServer(answer) as server, client_for(server) as client:
+        log = client.get_job(JOB_ID).logs
+    assert isinstance(log, Excerpt)
+    assert log.startswith("line 0 ☃\nline 1 ☃\n")
+    assert log.endswith("\nline 699999 ☃\n")
+    assert log.whole_length == len(lines)
+    assert len(log) < len(lines) * 0.6
 
 
 def test_another_job_than_asked_for_is_no_answer() -> None:

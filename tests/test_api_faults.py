@@ -10,6 +10,8 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.http_faults import (
     Behaviour,
     FaultyServer,
@@ -43,6 +45,7 @@ from perian_shim.api import (
     TransportError,
     Unauthorized,
 )
+from perian_shim.api.responses import retry_after
 
 TOKEN = "canary/tok+en=="
 ORGANIZATION = "canary-organization"
@@ -224,6 +227,15 @@ def test_an_error_inside_a_good_answer_is_an_error(
         (format_datetime(NOW - timedelta(seconds=90), usegmt=True), 0.0),
         ("Fri, 02 Jan 2026 03:04:06 -0000", 1.0),
         ("soon", None),
+        ("99999999999999", 86400.0),
+        ("9" * 5000, None),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 86400.0),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
+        ("Mon, 99999999999999999999 Jan 2020 00:00:00 GMT", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2020 00:00:00 +99999999999999", None),
+        ("1_0", None),
+        ("1e5", None),
         ("nan", None),
         ("inf", None),
         ("", None),
@@ -237,6 +249,12 @@ def test_a_wish_to_wait_is_read(
     assert type(error) is leaf
     assert error.retryable
     assert error.retry_after == seconds
+
+
+@given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, \d+ [A-Z][a-z]{2} \d+ \d+:\d+:\d+ \S+"))
+def test_whatever_a_wish_to_wait_says_it_is_a_sane_number_or_nothing(value: str) -> None:
+    seconds = retry_after(value, lambda: NOW)
+    assert seconds is None or 0 <= seconds <= 86400
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ from perian_shim.api import (
     Page,
     Price,
 )
+from perian_shim.api.excerpt import Excerpt
 from perian_shim.api.reading import parse_time
 
 MORNING = datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=timezone.utc)
@@ -140,6 +141,11 @@ def test_an_image_without_a_tag_has_no_colon() -> None:
     assert Job.from_json(document).image == "a/b"
 
 
+def docker(**parameters: object) -> dict[str, object]:
+    """A job's ``docker_metadata``."""
+    return {"docker_run_parameters": parameters}
+
+
 @pytest.mark.parametrize(
     ("document", "field"),
     [
@@ -148,16 +154,8 @@ def test_an_image_without_a_tag_has_no_colon() -> None:
         ({"id": ""}, "job.id"),
         ({"id": 7}, "job.id"),
         ({"id": "1", "status": 3}, "job.status"),
-        ({"id": "1", "logs": ["x"]}, "job.logs"),
-        ({"id": "1", "created_at": "yesterday"}, "job.created_at"),
-        ({"id": "1", "created_at": 12}, "job.created_at"),
-        ({"id": "1", "price": "cheap"}, "job.price"),
-        ({"id": "1", "price": {"unit_price": "cheap"}}, "job.price.unit_price"),
-        ({"id": "1", "price": {"unit_price": "NaN"}}, "job.price.unit_price"),
-        ({"id": "1", "price": {"unit_price": True}}, "job.price.unit_price"),
         ({"id": "1", "docker_metadata": "SECRET"}, "job.docker_metadata"),
-        ({"id": "1", "runtime_metadata": {"timeout_seconds": 1.5}}, "timeout_seconds"),
-        ({"id": "1", "runtime_metadata": {"timeout_seconds": True}}, "timeout_seconds"),
+        ({"id": "1", "docker_metadata": docker(env_variables="SECRET")}, "env_variables"),
     ],
 )
 def test_a_wrong_shape_is_named_by_its_field_and_not_its_value(
@@ -169,7 +167,86 @@ def test_a_wrong_shape_is_named_by_its_field_and_not_its_value(
     assert "SECRET" not in str(caught.value)
 
 
-JOB_KEYS = ["id", "status", "price", "unit_price", "created_at", "env_variables", "jobs"]
+ODD: list[dict[str, object]] = [
+    {"logs": ["x"]},
+    {"created_at": "yesterday"},
+    {"done_at": 12},
+    {"price": "cheap"},
+    {"price": {"unit_price": "n/a"}},
+    {"price": {"unit_price": "NaN"}},
+    {"runtime_metadata": "none"},
+    {"runtime_metadata": {"timeout_seconds": 0.5}},
+    {"runtime_metadata": {"timeout_seconds": True}},
+    {"docker_metadata": docker(command=["a"], image_name=7)},
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("read", [Job.from_json, Job.from_listing])
+def test_what_nothing_depends_on_may_be_of_any_shape(
+    read: Callable[[object], Job | None], odd: dict[str, object]
+) -> None:
+    assert read({"id": "1", "status": "Done", **odd}) == Job(id="1", status="Done")
+
+
+def test_an_explanation_that_is_no_text_is_kept_as_json() -> None:
+    assert Job.from_json({"id": "1", "errors": ["no", "disk"]}).errors == '["no", "disk"]'
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"status": 3},
+        {"docker_metadata": "none", "command": "x"},
+        {"docker_metadata": {"docker_run_parameters": []}},
+        {"docker_metadata": docker(command="x", env_variables=["A"])},
+    ],
+)
+def test_a_listed_job_whose_key_or_status_cannot_be_told_lives_and_has_to_be_asked_for(
+    odd: dict[str, object],
+) -> None:
+    assert Job.from_listing({"id": "1", **odd}) == Job(id="1", status="Undefined")
+
+
+@pytest.mark.parametrize("entry", [None, 7, "x", [], {}, {"id": ""}, {"id": 7, "status": "Done"}])
+def test_an_entry_of_which_nothing_can_be_told_is_left_out(entry: object) -> None:
+    listed = Page.from_json(
+        {"jobs": [entry, {"id": "1"}]}, "jobs", Job.from_listing, page=1, limit=2
+    )
+    assert [job.id for job in listed.items] == ["1"]
+    assert listed.has_next, "the page was full all the same"
+
+
+def test_an_entry_without_an_id_is_shown_with_its_environment() -> None:
+    entry = {"status": "Running", "docker_metadata": docker(env_variables={"KEY": "ours"})}
+    job = Job.from_listing(entry, "jobs[4]")
+    assert job is not None
+    assert job.env_variables == {"KEY": "ours"}
+    assert job.id == "(jobs[4], without an id)"
+
+
+def test_a_shortened_log_is_an_excerpt() -> None:
+    cut = {"head": "a\nb", "omitted": 10, "tail": "c\nd\n"}
+    log = Job.from_json({"id": "1", "logs": cut}).logs
+    assert isinstance(log, Excerpt)
+    assert log.startswith("a\n[perian-shim] 13 characters")
+    assert log.endswith(" left out here\nd\n")
+    assert log.whole_length == 17
+
+
+JOB_KEYS = [
+    "id",
+    "status",
+    "logs",
+    "head",
+    "omitted",
+    "tail",
+    "price",
+    "unit_price",
+    "created_at",
+    "env_variables",
+    "jobs",
+]
 NESTED_KEYS = ["docker_metadata", "docker_run_parameters", "pagination", "total_pages", "memory"]
 MACHINE_KEYS = ["cpu", "cores", "ram", "size", "name", "accelerator", "accelerator_types"]
 KEYS = [*JOB_KEYS, *NESTED_KEYS, *MACHINE_KEYS]
@@ -193,6 +270,7 @@ documents = st.recursive(
     "read",
     [
         Job.from_json,
+        Job.from_listing,
         InstanceType.from_json,
         AcceleratorType.from_json,
         Price.from_json,

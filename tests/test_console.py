@@ -1,6 +1,7 @@
 """Printing never fails a run, and never shows a secret."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perian_shim.api.wording import Redactor
+from perian_shim.api.redaction import Redactor
 from perian_shim.console import Console, confidential_forms, printable
 
 KEY = "-----BEGIN KEY-----\nMIIabcdefghijkl\nmnopqrstuvwx==\n-----END KEY-----\n"
@@ -95,3 +96,50 @@ def test_a_secret_of_several_lines_is_taken_out_as_a_whole_too() -> None:
 
 def test_short_lines_of_a_secret_do_not_garble_the_log() -> None:
     assert "end" not in confidential_forms(["begin\nend\nlong enough to hide"])
+
+
+def test_the_texts_in_a_secret_that_is_a_json_document_are_not_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    account = json.dumps(
+        {"type": "x", "private_key": KEY, "nested": [{"password": "hunter2hunter2"}]}
+    )
+    console = Console(Redactor([], confidential_forms([account])))
+    for line in [*KEY.splitlines(), "hunter2hunter2", account]:
+        console(f"> {line}")
+    assert capsys.readouterr().out == "> [redacted]\n" * 6
+
+
+STUCK = """
+import os, sys, threading, time
+from perian_shim.console import Console
+reading, writing = os.pipe()
+os.dup2(writing, 1)
+os.set_blocking(writing, False)
+try:
+    while True: os.write(writing, b"x" * 4096)
+except BlockingIOError:
+    pass
+os.set_blocking(writing, True)
+console = Console()
+console.hurry()
+began = time.monotonic()
+for number in range(20): console(f"line {number}")
+print(time.monotonic() - began < 5, file=sys.stderr, flush=True)
+os._exit(0)
+"""
+
+
+def test_a_pipe_that_nobody_reads_does_not_hold_up_who_is_in_a_hurry() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", STUCK], capture_output=True, check=True, timeout=60
+    )
+    assert ended.stderr == b"True\n"
+
+
+def test_who_is_in_a_hurry_still_prints_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console()
+    console.hurry()
+    for number in range(5):
+        console(f"line {number}")
+    assert capsys.readouterr().out.split("\n")[:-1] == [f"line {n}" for n in range(5)]

@@ -1,9 +1,11 @@
+import re
 from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perian_shim.logs import MARKER, LogTail, last_state
+from perian_shim.api.excerpt import Excerpt
+from perian_shim.logs import LONGEST_LINE, MARKER, LogTail, last_state
 
 lines = st.lists(st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=8))
 
@@ -176,3 +178,111 @@ def test_a_stale_answer_after_a_hand_over_brings_nothing() -> None:
     assert second.feed("one\n") == []
     assert second.feed("one\ntwo\nthree\nfour\n") == ["four"]
     assert second.flush() == []
+
+
+# --- very long logs, of which excerpts come ------------------------------------------------------
+
+
+def shortened(whole: str, head: int, tail: int) -> str:
+    """What is read of a log that is too long."""
+    if len(whole) <= head + tail:
+        return whole
+    return Excerpt.of(whole[:head], len(whole) - head - tail, whole[len(whole) - tail :])
+
+
+def numbered(count: int) -> str:
+    return "".join(f"line {number:05d}.\n" for number in range(count))
+
+
+@settings(max_examples=300)
+@given(
+    head=st.integers(0, 6000),
+    tail=st.integers(40, 6000),
+    looks=st.lists(
+        st.tuples(st.integers(0, 12_000), st.booleans(), st.booleans()), min_size=1, max_size=8
+    ),
+)
+def test_of_excerpts_no_line_is_printed_twice_and_gaps_are_marked(
+    head: int, tail: int, looks: list[tuple[int, bool, bool]]
+) -> None:
+    whole = numbered(1000)
+    follower = LogTail()
+    seen: list[str] = []
+    size = 0
+    for place, stale, hand_over in looks:
+        size = max(size, place) if not stale else size
+        seen += follower.feed(shortened(whole[: place if stale else size], head, tail))
+        if hand_over:
+            follower = LogTail(follower.position())
+    seen += follower.feed(shortened(whole, head, tail)) + follower.flush()
+
+    expected, missing = 0, False
+    for line in seen:
+        number = re.fullmatch(r"line (\d{5})\.", line)
+        if number is None:  # a piece of a line comes only where the rest of it is left out
+            missing = True
+            assert line == MARKER or "left out" in line or "line".startswith(line[:4])
+            continue
+        assert int(number[1]) >= expected
+        assert missing or int(number[1]) == expected
+        expected, missing = int(number[1]) + 1, False
+    assert expected == 1000 or missing
+
+
+@given(steps=st.lists(st.integers(0, 200), max_size=12), hand_over=st.booleans())
+def test_nothing_is_lost_of_a_log_that_grows_by_less_than_the_excerpts_end(
+    steps: list[int], *, hand_over: bool
+) -> None:
+    whole = numbered(sum(steps))
+    tail = LogTail()
+    seen: list[str] = []
+    end = 0
+    for step in steps:
+        end += step * 12
+        seen += tail.feed(shortened(whole[:end], 2400, 201 * 12 + 5))
+        if hand_over:
+            tail = LogTail(tail.position())
+    assert seen + tail.flush() == whole.splitlines()
+
+
+def test_a_very_long_log_that_is_seen_late_is_printed_with_a_line_about_what_is_left_out() -> None:
+    tail = LogTail()
+    assert tail.feed(shortened(numbered(100), 30, 30)) == [
+        "line 00000.",
+        "line 00001.",
+        "[perian-shim] 1152 characters of the log are left out here",
+        "line 00098.",
+        "line 00099.",
+    ]
+
+
+def test_what_grew_beyond_the_excerpts_end_is_marked_once() -> None:
+    tail = LogTail()
+    assert len(tail.feed(numbered(10))) == 10
+    assert tail.feed(shortened(numbered(100), 30, 30)) == [MARKER, "line 00098.", "line 00099."]
+    assert tail.feed(shortened(numbered(101), 30, 30)) == ["line 00100."]
+
+
+def test_another_log_in_its_place_is_printed_whole() -> None:
+    tail = LogTail()
+    tail.feed(shortened(numbered(500), 30, 30))
+    other = numbered(600).replace("line", "LINE")
+    assert tail.feed(shortened(other, 30, 30))[:2] == [MARKER, "LINE 00000."]
+
+
+def test_a_line_without_an_end_is_not_kept_whole() -> None:
+    tail = LogTail()
+    text = "x" * LONGEST_LINE
+    assert tail.feed(text) == []
+    assert tail.feed(text + "yz") == [text + "yz"]
+    assert tail.feed(text + "yz!\n") == ["!"]
+    assert tail.position().length == len(text) + 4
+
+
+def test_of_a_line_that_is_rewritten_only_the_last_state_is_kept() -> None:
+    tail = LogTail()
+    bar = "".join(f"\r{number} %" for number in range(LONGEST_LINE // 4))
+    assert tail.feed(bar) == []
+    assert len(tail._held) < 10
+    assert tail.position().length == 0
+    assert tail.feed(bar + "\rdone\r\n") == ["done"]

@@ -22,6 +22,11 @@ from perian_shim.status import PHASES, Phase, phase_of
         ("Undefined", Phase.UNKNOWN),
         ("Hibernating", Phase.UNKNOWN),
         ("", Phase.UNKNOWN),
+        ("DONE", Phase.SUCCEEDED),
+        ("done", Phase.SUCCEEDED),
+        ("usererror", Phase.FAILED),
+        ("MODELLOADING", Phase.RUNNING),
+        ("modelLoading", Phase.RUNNING),
     ],
 )
 def test_each_status_has_one_phase(status: str, phase: Phase) -> None:

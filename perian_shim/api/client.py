@@ -19,9 +19,10 @@ import requests
 from perian_shim.api.errors import InvalidRequest, JobNotFound, MalformedResponse
 from perian_shim.api.job_request import CreateJobRequest, Requirements
 from perian_shim.api.models import AcceleratorType, InstanceType, Job, Page
-from perian_shim.api.reading import Fields
+from perian_shim.api.reading import Fields, optional
 from perian_shim.api.responses import Answer, Call, Clock, read_answer
 from perian_shim.api.transport import Credentials, Transport
+from perian_shim.api.trimming import Keep
 
 T = TypeVar("T")
 
@@ -30,6 +31,15 @@ DEFAULT_LIMIT = 25
 
 MAX_PAGES = 10_000
 """Pages after which a listing is taken for endless."""
+
+FILES = Keep(b"base64_content", depth=7)
+"""Nobody reads what the API echoes of container files."""
+
+ONE_JOB = (Keep(b"logs", depth=3, head=1 << 20, tail=6 << 20), FILES)
+"""What is kept of one job's log: more new text between two looks than the tail holds is lost."""
+
+MANY_JOBS = (Keep(b"logs", depth=3), FILES)
+"""Nobody reads logs in a listing."""
 
 # Ids are UUIDs today. What matters is that an id can never become another path.
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -133,23 +143,28 @@ class PerianClient:
         return self._call(call, lambda fields: read_job_id(fields, call))
 
     def get_job(self, job_id: str) -> Job:
-        """Return a job with its whole log.
+        """Return a job with its log, of which the middle is left out if it is very long.
 
         Raises:
             JobNotFound: there is none of this id.
             ApiError: any other failure.
         """
-        call = Call("GET", f"/job/{checked_id(job_id)}")
+        call = Call("GET", f"/job/{checked_id(job_id)}", keeps=ONE_JOB)
         return self._call(call, lambda fields: read_one_job(fields, call, job_id))
 
     def list_jobs(self, page: int = 1, limit: int = DEFAULT_LIMIT) -> Page[Job]:
-        """Return one page of the organization's jobs."""
-        call = Call("GET", "/job", query=paging(page, limit))
+        """Return one page of the organization's jobs, without their logs.
+
+        A job that cannot be read does not hide the others, see ``Job.from_listing``.
+        """
+        call = Call("GET", "/job", query=paging(page, limit), keeps=MANY_JOBS)
+
+        def read(entry: object, where: str) -> Job | None:
+            return Job.from_listing(entry, f"page {page}, {where}")
+
         return self._call(
             call,
-            lambda fields: Page.from_json(
-                fields.values, "jobs", Job.from_json, page=page, limit=limit
-            ),
+            lambda fields: Page.from_json(fields.values, "jobs", read, page=page, limit=limit),
         )
 
     def iter_jobs(self, limit: int = 100) -> Iterator[Job]:
@@ -283,10 +298,10 @@ def read_job_id(fields: Fields, call: Call) -> str:
 
 def read_one_job(fields: Fields, call: Call, job_id: str) -> Job:
     """Return the one job that was asked for from a listing."""
-    jobs = Page.from_json(fields.values, "jobs", Job.from_json, page=1, limit=0).items
-    for job in jobs:
-        if job.id.casefold() == job_id.casefold():
-            return job
+    jobs = Page.from_json(fields.values, "jobs", Fields, page=1, limit=0).items
+    for entry in jobs:
+        if (optional(entry.text, "id") or "").casefold() == job_id.casefold():
+            return Job.from_json(entry.values, entry.where)
     if not jobs:
         message = f"{call}: the answer holds no job."
         raise JobNotFound(message, method=call.method, path=call.path, status_code=200)

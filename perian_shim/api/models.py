@@ -3,8 +3,9 @@
 Units: memory is in gigabytes, times are aware datetimes, prices are per ``granularity`` (e.g.
 ``"PER_HOUR"``) in ``currency``. ``from_json`` ignores unknown fields and keeps unknown statuses and
 other names as they are spelled; what is missing reads as None; a value of a wrong shape raises
-``MalformedResponse`` naming the field. Secrets, registry credentials and container files, which the
-API echoes in a job's ``docker_metadata``, are not kept.
+``MalformedResponse`` naming the field. Of a job only what tells it from others and how it fares is
+read so strictly: id, status and environment; the rest is None then. Secrets, registry credentials
+and container files, which the API echoes in a job's ``docker_metadata``, are not kept.
 """
 
 import json
@@ -15,7 +16,9 @@ from decimal import Decimal
 from enum import Enum
 from typing import Generic, TypeVar
 
-from perian_shim.api.reading import Fields, malformed
+from perian_shim.api.errors import MalformedResponse
+from perian_shim.api.excerpt import Excerpt
+from perian_shim.api.reading import Fields, malformed, optional
 
 T = TypeVar("T")
 
@@ -91,8 +94,9 @@ class Job:
         started_at: when it began to run.
         done_at: when it ended.
         updated_at: when it last changed.
-        logs: everything the container printed so far, as the API returns it.
-        errors: the platform's explanation of a failure.
+        logs: everything the container printed so far, as the API returns it; an ``Excerpt`` if that
+            is very long. None in listings.
+        errors: the platform's explanation of a failure; one that is not text as JSON.
         price: of the machine chosen.
         image: ``name`` or ``name:tag``.
         command: the command string.
@@ -121,29 +125,74 @@ class Job:
         """Read the API's ``JobView``."""
         fields = Fields(obj, where)
         docker = fields.child("docker_metadata").child("docker_run_parameters")
-        runtime = fields.child("runtime_metadata")
+        return cls.of(fields, fields.text("status"), docker, variables_of(docker))
+
+    @classmethod
+    def from_listing(cls, obj: object, where: str = "job") -> "Job | None":
+        """Read an entry of a listing, which must not stand in the way of all others.
+
+        What cannot be read of it is None, and its status Undefined. Of an entry whose environment
+        cannot be told neither that nor the command is given, as of a listing without such details:
+        who needs to know has to ask for the job itself. An entry that has an environment but no id
+        gets one that no job has: whoever recognizes it sees that a job is there, although nobody
+        can ask for it.
+
+        Returns:
+            The job, or None if neither its id nor its environment can be told.
+        """
+        try:
+            fields = Fields(obj, where)
+        except MalformedResponse:
+            return None
+        status = optional(fields.text, "status")
+        try:
+            docker = fields.child("docker_metadata").child("docker_run_parameters")
+            variables = variables_of(docker)
+        except MalformedResponse:
+            docker, variables = Fields({}, where), {}
+        if not optional(fields.text, "id"):
+            if not variables:
+                return None
+            fields = Fields({**fields.values, "id": f"({where}, without an id)"}, where)
+        return cls.of(fields, status, docker, variables)
+
+    @classmethod
+    def of(
+        cls, fields: Fields, status: str | None, docker: Fields, variables: Mapping[str, str]
+    ) -> "Job":
+        """Read what is optional besides what has been read."""
+        runtime = fields.optional_child("runtime_metadata")
+        image = (optional(docker.text, "image_name"), optional(docker.text, "image_tag"))
         return cls(
             id=fields.required_text("id"),
-            status=fields.text("status") or JobStatus.UNDEFINED.value,
-            created_at=fields.moment("created_at"),
-            started_at=fields.moment("started_at"),
-            done_at=fields.moment("done_at"),
-            updated_at=fields.moment("updated_at"),
-            logs=fields.text("logs"),
-            errors=fields.text("errors"),
-            price=Price.from_field(fields),
-            image=":".join(
-                part for part in (docker.text("image_name"), docker.text("image_tag")) if part
-            )
-            or None,
-            command=docker.text("command"),
-            env_variables={
-                name: value if isinstance(value, str) else json.dumps(value)
-                for name, value in docker.child("env_variables").values.items()
-            },
-            instance_type_id=runtime.text("instance_type_id"),
-            timeout_seconds=runtime.count("timeout_seconds"),
+            status=status or JobStatus.UNDEFINED.value,
+            created_at=optional(fields.moment, "created_at"),
+            started_at=optional(fields.moment, "started_at"),
+            done_at=optional(fields.moment, "done_at"),
+            updated_at=optional(fields.moment, "updated_at"),
+            logs=log_of(fields),
+            errors=fields.words("errors"),
+            price=optional(lambda _: Price.from_field(fields), "price"),
+            image=":".join(part for part in image if part) or None,
+            command=optional(docker.text, "command"),
+            env_variables=variables,
+            instance_type_id=optional(runtime.text, "instance_type_id"),
+            timeout_seconds=optional(runtime.count, "timeout_seconds"),
         )
+
+
+def variables_of(docker: Fields) -> dict[str, str]:
+    """Return a container's environment."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in docker.child("env_variables").values.items()
+    }
+
+
+def log_of(fields: Fields) -> str | None:
+    """Return a job's log, whole or shortened."""
+    value = fields.values.get("logs")
+    return Excerpt.from_json(value) if isinstance(value, dict) else optional(fields.text, "logs")
 
 
 @dataclass(frozen=True)
@@ -252,14 +301,20 @@ class Page(Generic[T]):
 
     @classmethod
     def from_json(
-        cls, obj: object, key: str, read: Callable[[object, str], T], *, page: int, limit: int
+        cls,
+        obj: object,
+        key: str,
+        read: Callable[[object, str], T | None],
+        *,
+        page: int,
+        limit: int,
     ) -> "Page[T]":
         """Read a listing.
 
         Args:
             obj: the answer.
             key: the field that holds the items.
-            read: makes an item from JSON and its place in the answer.
+            read: makes an item from JSON and its place in the answer; None to leave it out.
             page: the page that was asked for.
             limit: how many items per page were asked for; 0 if the listing is whole.
         """
@@ -267,13 +322,15 @@ class Page(Generic[T]):
         if not isinstance(fields.values.get(key), list):
             # Missing is not empty: who looks for a job must not be told that there are none.
             raise malformed(fields.place(key), "a list", fields.values.get(key))
-        items = tuple(read(item, f"{key}[{index}]") for index, item in enumerate(fields.items(key)))
+        entries = fields.items(key)
+        read_entries = (read(entry, f"{key}[{index}]") for index, entry in enumerate(entries))
+        items = tuple(item for item in read_entries if item is not None)
         pagination = fields.child("pagination")
         here = pagination.count("current_page") or page
         total_pages = pagination.count("total_pages")
         following = pagination.count("next_page")
         if total_pages is None and following is None:
-            has_next = 0 < limit <= len(items)
+            has_next = 0 < limit <= len(entries)
         else:
             # Either may be a default that says nothing (1): a next page is believed from both.
             has_next = (total_pages or 0) > here or (following or 0) > here

@@ -2,15 +2,20 @@
 
 ``Fields`` wraps one JSON object and knows where in the answer it is. A key that is missing or null
 reads as None (or as empty); a value of another type raises ``MalformedResponse`` naming the field
-and the types, never the value, which may be a secret. Times without an offset are UTC.
+and the types, never the value, which may be a secret. What nothing depends on is read through
+``optional``, which makes None of such a value. Times without an offset are UTC.
 """
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from typing import TypeVar
 
 from perian_shim.api.errors import MalformedResponse
+
+T = TypeVar("T")
 
 # datetime.fromisoformat of Python 3.10 knows neither "Z" nor fractions of other than 3 or 6 digits.
 _TIME = re.compile(
@@ -64,6 +69,11 @@ class Fields:
             return value
         raise malformed(self.place(key), "text", value)
 
+    def words(self, key: str) -> str | None:
+        """Return text; what is of another shape as it is in JSON."""
+        value = self.values.get(key)
+        return value if value is None or isinstance(value, str) else json.dumps(value)
+
     def required_text(self, key: str) -> str:
         """Return text that must be there and not be empty."""
         value = self.text(key)
@@ -116,6 +126,11 @@ class Fields:
         value = self.values.get(key)
         return Fields({} if value is None else value, self.place(key))
 
+    def optional_child(self, key: str) -> "Fields":
+        """Return an object, empty if it is missing or of another shape."""
+        value = self.values.get(key)
+        return Fields(value if isinstance(value, Mapping) else {}, self.place(key))
+
     def items(self, key: str) -> list[object]:
         """Return a list, empty if it is missing."""
         value = self.values.get(key)
@@ -124,6 +139,14 @@ class Fields:
         if isinstance(value, list):
             return value
         raise malformed(self.place(key), "a list", value)
+
+
+def optional(read: Callable[[str], T | None], key: str) -> T | None:
+    """Return what ``read`` makes of a key, None if that is malformed."""
+    try:
+        return read(key)
+    except MalformedResponse:
+        return None
 
 
 def parse_time(text: str) -> datetime:

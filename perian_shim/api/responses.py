@@ -9,6 +9,7 @@ job. An error inside a 2xx body is an error too. ``Retry-After`` is read as seco
 import email.utils
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -28,13 +29,20 @@ from perian_shim.api.errors import (
     Unauthorized,
 )
 from perian_shim.api.reading import Fields
-from perian_shim.api.wording import MAX_FOREIGN_TEXT, Redactor, foreign_text, server_words, tidy
+from perian_shim.api.redaction import Redactor
+from perian_shim.api.trimming import Keep
+from perian_shim.api.wording import MAX_FOREIGN_TEXT, foreign_text, server_words, tidy
 
 Clock = Callable[[], datetime]
 
 OK, REDIRECT, CLIENT_ERROR, SERVER_ERROR = 200, 300, 400, 500
 BAD_CREDENTIALS = frozenset({401, 403})
 PAYMENT_REQUIRED, REQUEST_TIMEOUT, UNPROCESSABLE, TOO_MANY = 402, 408, 422, 429
+
+LONGEST_RETRY_AFTER = 86400.0
+"""Bound of what a ``Retry-After`` header may ask for, in seconds: a day."""
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class Call:
         body: JSON body, None for none.
         repeatable: whether sending it twice does the same as once.
         confidential: values of the body that no message may show.
+        keeps: what is shortened of the answer.
     """
 
     method: str
@@ -56,6 +65,7 @@ class Call:
     body: Mapping[str, object] | None = field(default=None, repr=False)
     repeatable: bool = True
     confidential: tuple[str, ...] = field(default=(), repr=False)
+    keeps: tuple[Keep, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -226,17 +236,25 @@ def offer_leaf(status: int, words: str) -> type[ApiError]:
 
 
 def retry_after(value: str | None, clock: Clock) -> float | None:
-    """Return the seconds a ``Retry-After`` header asks for, never negative; None if unclear."""
-    if not value:
+    """Return the seconds that a ``Retry-After`` header asks for.
+
+    Returns:
+        At least 0 and at most ``LONGEST_RETRY_AFTER``; None if it is unclear.
+    """
+    seconds = seconds_in(value or "", clock)
+    if seconds is None or not math.isfinite(seconds):
         return None
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+
+
+def seconds_in(value: str, clock: Clock) -> float | None:
+    """Return the number, or how far off the date is; None if it is neither."""
+    if _NUMBER.fullmatch(value.strip()):
+        return float(value)
     try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            date = email.utils.parsedate_to_datetime(value)
-        except ValueError:
-            return None
+        date = email.utils.parsedate_to_datetime(value)
         if date.tzinfo is None:  # "-0000" means UTC of unknown origin
             date = date.replace(tzinfo=timezone.utc)
-        seconds = (date - clock()).total_seconds()
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
+        return (date - clock()).total_seconds()
+    except (ValueError, TypeError, ArithmeticError, LookupError):  # Pythons differ
+        return None

@@ -23,13 +23,19 @@ from perian_shim.api.connection_faults import (
     was_closed,
 )
 from perian_shim.api.errors import ApiTimeout, ClientConfigError, TlsFailure, TransportError
+from perian_shim.api.redaction import Redactor
 from perian_shim.api.responses import CLIENT_ERROR, Answer, Call
-from perian_shim.api.wording import MAX_FOREIGN_TEXT, Redactor, tidy
+from perian_shim.api.trimming import Trimmer
+from perian_shim.api.wording import MAX_FOREIGN_TEXT, tidy
 
 MAX_BODY_BYTES = 512 * 1024 * 1024
-"""A longer answer is cut off: a job's whole log comes in one, but memory is finite."""
+"""A longer answer is broken off: a job's whole log comes in one, but patience is finite."""
 
-_CHUNK_BYTES = 64 * 1024
+MAX_KEPT_BYTES = 32 * 1024 * 1024
+"""An answer of which more is left when its long strings have been shortened is broken off too."""
+
+# Compressed, a piece may be a thousand times shorter than it is in memory.
+_CHUNK_BYTES = 16 * 1024
 
 
 class Credentials(requests.auth.AuthBase):
@@ -145,12 +151,15 @@ class Transport:
 
     def _receive(self, call: Call, response: requests.Response) -> Answer:
         body = bytearray()
+        trimmer = Trimmer(call.keeps)
+        received = 0
         status = response.status_code
         complete = True
         try:
             for chunk in response.iter_content(_CHUNK_BYTES):
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
+                received += len(chunk)
+                body += trimmer.feed(chunk)
+                if received > MAX_BODY_BYTES or len(body) > MAX_KEPT_BYTES:
                     complete = False
                     break
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as fault:
@@ -162,6 +171,7 @@ class Transport:
             complete = False
         # urllib3 before 2.0 does not complain about a body shorter than announced.
         complete = complete and not getattr(response.raw, "length_remaining", 0)
+        body += trimmer.close()
         return Answer(status, response.headers, bytes(body), complete)
 
     def _harmless(self, call: Call, fault: Exception) -> Exception | None:

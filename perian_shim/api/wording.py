@@ -8,8 +8,20 @@ where and what, never the input that it echoes.
 import html
 import json
 import re
-import urllib.parse
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+
+from perian_shim.api.redaction import Redactor
+
+__all__ = [
+    "MAX_FOREIGN_TEXT",
+    "MAX_TEXT",
+    "Redactor",
+    "detail_text",
+    "foreign_text",
+    "server_words",
+    "tidy",
+    "validation_text",
+]
 
 MAX_TEXT = 1000
 """Longest text of a server in a message, in characters."""
@@ -17,48 +29,11 @@ MAX_TEXT = 1000
 MAX_FOREIGN_TEXT = 300
 """The same for pages and other text that the API itself would not send."""
 
-REDACTED = "[redacted]"
-
-_SHORTEST_HIDDEN = 4  # hiding every "1" or "ab" would garble the text and protect nothing
 _INVISIBLE_HTML = re.compile(
     r"<(script|style)\b.*?(</\1\s*>|\Z)|<!--.*?(-->|\Z)", re.DOTALL | re.IGNORECASE
 )
 _TAG = re.compile(r"<[^>]*(>|\Z)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
-
-
-class Redactor:
-    """Takes confidential values out of text: as they are, and as URLs, JSON and HTML show them.
-
-    Args:
-        always: values that are hidden however short they are.
-        values: values that are hidden unless they are so short that nothing is gained.
-    """
-
-    def __init__(self, always: Iterable[str], values: Iterable[str] = ()) -> None:
-        hidden = {*always, *(value for value in values if len(value) >= _SHORTEST_HIDDEN)}
-        forms = {form for value in hidden if value for form in disguises(value)}
-        self._forms = sorted(forms, key=len, reverse=True)
-
-    def __repr__(self) -> str:
-        return f"Redactor({len(self._forms)} forms)"
-
-    def __call__(self, text: str) -> str:
-        """Return ``text`` without any of the values."""
-        for form in self._forms:
-            text = text.replace(form, REDACTED)
-        return text
-
-
-def disguises(value: str) -> set[str]:
-    """Return the forms in which a server may echo a value."""
-    return {
-        value,
-        urllib.parse.quote(value),
-        urllib.parse.quote_plus(value),
-        json.dumps(value)[1:-1],
-        html.escape(value),
-    }
 
 
 def tidy(text: str, limit: int = MAX_TEXT) -> str:

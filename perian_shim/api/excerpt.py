@@ -1,0 +1,60 @@
+"""A text whose middle was left out because the whole is too long to be held in memory.
+
+An ``Excerpt`` is the text to show: the whole's beginning, one line that says how much is missing,
+the whole's end. It also knows where in the whole its parts stand, so that whoever has seen a part
+of the whole finds the place to go on. Lengths and places are in characters. Both parts consist of
+full lines, unless a part is a single line.
+"""
+
+from collections.abc import Mapping
+
+HEAD, OMITTED, TAIL = "head", "omitted", "tail"
+"""Members of the JSON object that stands for a cut string, see ``perian_shim.api.trimming``."""
+
+
+class Excerpt(str):
+    """The beginning and the end of a longer text, and between them a line about the rest.
+
+    Attributes:
+        gap: where in the whole, and here, the beginning ends.
+        omitted: how much of the whole is left out after that.
+        resumes: where in this text the whole's end begins.
+    """
+
+    __slots__ = ("gap", "omitted", "resumes")
+
+    gap: int
+    omitted: int
+    resumes: int
+
+    @classmethod
+    def of(cls, head: str, omitted: int, tail: str) -> "Excerpt":
+        """Put an excerpt together; pieces of lines at the cut are left out too."""
+        gap = head.rfind("\n") + 1 or len(head)
+        start = tail.find("\n") + 1
+        omitted += len(head) - gap + start
+        end = "\n" if gap and head[gap - 1] != "\n" else ""
+        note = f"{end}[perian-shim] {omitted} characters of the log are left out here\n"
+        whole = cls("".join((head[:gap], note, tail[start:])))
+        whole.gap, whole.omitted, whole.resumes = gap, omitted, gap + len(note)
+        return whole
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, object]) -> "Excerpt | None":
+        """Read the object that stands for a cut string; None if it is another object."""
+        head, omitted, tail = value.get(HEAD), value.get(OMITTED), value.get(TAIL)
+        if isinstance(head, str) and isinstance(omitted, int) and isinstance(tail, str):
+            return cls.of(head, omitted, tail)
+        return None
+
+    @property
+    def whole_length(self) -> int:
+        """How long the whole text is."""
+        return self.gap + self.omitted + len(self) - self.resumes
+
+    def locate(self, place: int) -> int | None:
+        """Return where a place in the whole is here, None if it is left out."""
+        if place <= self.gap:
+            return place
+        after = place - self.gap - self.omitted
+        return self.resumes + after if after >= 0 else None

@@ -1,0 +1,200 @@
+"""Long strings are taken out of JSON as it streams by: exactly, however it is cut in pieces."""
+
+import itertools
+import json
+import re
+import time
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from perian_shim.api.trimming import Keep, Trimmer, boundary
+
+SMALL = Keep(b"logs", depth=3, head=9, tail=14, slack=5)
+
+# What escapes, quotes, several bytes and halves of characters make difficult.
+hard = st.lists(
+    st.sampled_from(
+        ["\\", '"', "\n", "u", "é", "☃", "🙂", "\ud83d", "\ude42", "\x00", "a", "00", " "]
+    ),
+    max_size=60,
+).map("".join)
+texts = hard | st.text(max_size=60)
+
+
+def spelled(text: str, escape: list[bool]) -> str:
+    """Write a JSON string; of what may be an escape or not, some characters are."""
+    parts = []
+    for index, character in enumerate(text):
+        forced = json.dumps(character)[1:-1]
+        plain = json.dumps(character, ensure_ascii=False)[1:-1]
+        parts.append(forced if escape and escape[index % len(escape)] else plain)
+    return f'"{"".join(parts)}"'
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> bytes:
+    """A listing of jobs, spelled and spaced in any way."""
+    space = st.sampled_from(["", " ", "\n\t ", "  "])
+    jobs = []
+    for _ in range(draw(st.integers(0, 3))):
+        log = spelled(draw(texts), draw(st.lists(st.booleans(), max_size=3)))
+        other = json.dumps({"logs": draw(texts), "x": [1, {"logs": "logs"}]})
+        value = draw(st.sampled_from([log, log, "null", "[]", "12"]))
+        members = [f'"id":{json.dumps(draw(texts))}', f'"m": {other}', '"n":"logs", "o":-1.5']
+        members.append(f'"logs"{draw(space)}:{draw(space)}{value}')
+        jobs.append("{" + f"{draw(space)},".join(draw(st.permutations(members))) + "}")
+    return f'{{"jobs" : [{",".join(jobs)}], "logs": "{"x" * 50}"}}'.encode("utf-8", "surrogatepass")
+
+
+cuts = st.lists(st.integers(0, 400), max_size=12)
+
+
+def trimmed(text: bytes, places: list[int], *keeps: Keep) -> bytes:
+    trimmer = Trimmer(keeps or (SMALL,))
+    edges = [0, *sorted(min(place, len(text)) for place in places), len(text)]
+    pieces = [trimmer.feed(text[start:end]) for start, end in itertools.pairwise(edges)]
+    return b"".join(pieces) + trimmer.close()
+
+
+def check(whole: object, found: object, depth: int = 0) -> None:
+    """Compare what was kept with what there was."""
+    if isinstance(whole, dict):
+        assert isinstance(found, dict)
+        assert whole.keys() == found.keys()
+        for name, value in whole.items():
+            if name == "logs" and depth == 2 and isinstance(found[name], dict):
+                check_cut(value, found[name])
+            else:
+                check(value, found[name], depth + 1)
+    elif isinstance(whole, list):
+        assert isinstance(found, list)
+        assert len(whole) == len(found)
+        for one, other in zip(whole, found, strict=True):
+            check(one, other, depth + 1)
+    else:
+        assert whole == found
+
+
+def check_cut(whole: str, cut: dict[str, object]) -> None:
+    head, omitted, tail = cut["head"], cut["omitted"], cut["tail"]
+    assert isinstance(head, str)
+    assert isinstance(omitted, int)
+    assert isinstance(tail, str)
+    assert whole == head + whole[len(head) : len(head) + omitted] + tail
+    assert omitted >= 0
+
+
+@settings(max_examples=500)
+@given(answer=answers(), places=cuts)
+def test_what_is_left_is_both_ends_and_all_else_unchanged(answer: bytes, places: list[int]) -> None:
+    check(json.loads(answer), json.loads(trimmed(answer, places)))
+
+
+@settings(max_examples=200)
+@given(answer=answers(), places=cuts)
+def test_the_pieces_in_which_it_comes_do_not_matter_to_what_is_dropped(
+    answer: bytes, places: list[int]
+) -> None:
+    drop = Keep(b"logs", depth=3)
+    left = trimmed(answer, places, drop)
+    assert left == trimmed(answer, [], drop)
+    assert all(
+        job["logs"] is None
+        for job, was in zip(json.loads(left)["jobs"], json.loads(answer)["jobs"], strict=True)
+        if isinstance(was["logs"], str)
+    )
+
+
+@settings(max_examples=500)
+@given(
+    answer=answers(),
+    places=cuts,
+    where=st.integers(0, 400),
+    junk=st.sampled_from([b"", b'"', b"\\", b"\\u12", b"\xff", b"\xe2", b"\n", b"{", b"]", b":"]),
+)
+def test_what_is_no_json_stays_none(
+    answer: bytes, places: list[int], where: int, junk: bytes
+) -> None:
+    spoiled = answer[:where] + junk + answer[where + 1 :]
+    assert is_json(trimmed(spoiled, places)) == is_json(spoiled)
+
+
+@given(text=st.binary(max_size=80) | st.from_regex(rb'[\[\]{}:,"\\logsu \x00]*', fullmatch=True))
+def test_any_bytes_pass(text: bytes) -> None:
+    assert trimmed(text, [3, 7]) == text or b"omitted" in trimmed(text, [3, 7])
+
+
+@given(answer=answers(), end=st.integers(0, 400), places=cuts)
+def test_half_an_answer_is_no_json(answer: bytes, end: int, places: list[int]) -> None:
+    assert not is_json(trimmed(answer[: min(end, len(answer) - 1)], places))
+
+
+def is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+@settings(max_examples=500)
+@given(text=texts, escape=st.lists(st.booleans(), max_size=3), limit=st.integers(0, 400))
+@example(text="\ud83d\ud83d\ude42\ude42", escape=[True], limit=18)
+def test_a_string_is_cut_between_two_characters(text: str, escape: list[bool], limit: int) -> None:
+    content = spelled(text, escape)[1:-1].encode("utf-8", "surrogatepass")
+    if limit < len(content):
+        place = boundary(content, limit)
+        assert limit - 12 < place <= limit
+        parts = (content[:place], content[place:])
+        first, second = (json.loads(b'"' + part + b'"') for part in parts if is_text(part))
+        assert first + second == json.loads(b'"' + content + b'"')
+
+
+def is_text(part: bytes) -> bool:
+    return is_json(b'"' + part + b'"')
+
+
+def job_of(logs: bytes, count: int = 1) -> bytes:
+    entry = b'{"logs":"' + logs + b'"}'
+    return b'{"jobs":[' + b",".join([entry] * count) + b"]}"
+
+
+@pytest.mark.parametrize(
+    "logs", [rb"\\" * 500_000, rb"\"" * 500_000, rb"\ud83d\ude42" * 80_000, b"x" * 1_000_000]
+)
+def test_little_is_kept_of_a_long_string_whatever_it_is_made_of(logs: bytes) -> None:
+    keep = Keep(b"logs", depth=3, head=1000, tail=2000, slack=500)
+    left = trimmed(job_of(logs), list(range(0, len(logs), 999)), keep)
+    assert 2900 < len(left) < 3700
+    check(json.loads(job_of(logs)), json.loads(left))
+
+
+def test_less_is_kept_when_there_are_many_long_strings() -> None:
+    keep = Keep(b"logs", depth=3, head=1 << 10, tail=1 << 10, slack=1 << 10)
+    trimmer = Trimmer([keep], plenty=10_000)
+    answer = job_of(b"x" * 20_000, 1000)
+    left = trimmer.feed(answer) + trimmer.close()
+    assert len(left) < 80_000
+    check(json.loads(answer), json.loads(left))
+
+
+@pytest.mark.parametrize("piece", [rb"\\", rb"\"", rb"\n", b"x", b'","a":"', b"\\"])
+def test_time_grows_with_the_length_only(piece: bytes) -> None:
+    def seconds(times: int) -> float:
+        text = job_of(piece * times)
+        began = time.process_time()
+        trimmer = Trimmer([Keep(b"logs", depth=3, head=1 << 16, tail=1 << 16)])
+        for start in range(0, len(text), 1 << 14):
+            trimmer.feed(text[start : start + (1 << 14)])
+        return time.process_time() - began
+
+    assert seconds(2_000_000 // len(piece)) < 5
+
+
+def test_nothing_is_taken_out_of_what_nobody_asked_for() -> None:
+    text = job_of(b"x" * 100)
+    assert Trimmer([]).feed(text) == text
+    assert trimmed(text, [], Keep(b"logs", depth=2)) == text
+    assert not re.search(b"omitted", trimmed(text, [], Keep(b"log", depth=3)))
