@@ -2,6 +2,7 @@
 #   make demo    run the example workflow on an embedded Perian and an embedded S3
 #   make test    ruff, mypy and the whole test suite
 #   make faults  every call of the API x every fault x every stage, as a table
+#   make bench   measure against a no-op shim and the official connector, as a table
 #   make image   build the executor image; WHEELHOUSE=folder BASE_IMAGE=image TAG=name
 #   make wheelhouse WHEELHOUSE=folder    collect the wheels for building it without a network
 #   make lock    resolve requirements/*.txt anew (needs uv)
@@ -11,7 +12,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test faults image wheelhouse check lock clean
+.PHONY: demo test faults bench image wheelhouse check lock clean
 
 demo: $(VENV)/.sandbox
 	$(BIN)/perian-shim demo
@@ -21,6 +22,9 @@ test: check
 
 faults: $(VENV)/.dev
 	$(BIN)/python tests/fault_matrix.py
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks --json .bench/results.json
 
 image:
 	$(PYTHON) tools/image.py build $(if $(TAG),--tag $(TAG)) $(if $(BASE_IMAGE),--base $(BASE_IMAGE)) \
@@ -34,7 +38,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy --allow-any-generics tests examples tools images
+	$(BIN)/mypy --allow-any-generics tests examples tools images benchmarks
 
 $(BIN)/python:
 	$(PYTHON) tools/make_venv.py $(VENV)
@@ -58,6 +62,8 @@ lock:
 	$(LOCK) --group image -c requirements/dev.txt -o requirements/executor.txt
 	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
 	    --no-emit-index-url --no-annotate --group build -c requirements/dev.txt -o requirements/build.txt
+	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
+	    --no-emit-index-url --no-annotate benchmarks/official.in -o benchmarks/official.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,205 @@
+"""From measurements to a table: medians, spreads and the goals, as Markdown."""
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from benchmarks.records import CONTENDERS, FLOOR, OURS, Crowd, Results, Run
+
+NONE = "-"
+START_RATIO, MEMORY_RATIO, IMAGE_RATIO = 1.10, 1.15, 0.55
+"""Goals: perian-shim's start and memory as shares of the floor's, its image of a naive one's."""
+
+NAIVE = "naive"
+
+
+def latest_end(length: float) -> float:
+    """Return the goal for the time from a job's end to its outputs, in seconds."""
+    return 1.0 + 0.05 * length
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """Return median and range, e.g. ``1.20 (1.10 to 1.45)``."""
+    if not values:
+        return NONE
+    middle, low, high = (
+        f"{value:.{digits}f}" for value in (statistics.median(values), min(values), max(values))
+    )
+    return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def ratio(ours: Sequence[float], floor: Sequence[float]) -> float | None:
+    """Return the ratio of two medians, None where there is nothing to compare."""
+    if not ours or not floor or not statistics.median(floor):
+        return None
+    return statistics.median(ours) / statistics.median(floor)
+
+
+def calls(runs: Iterable[Run], pick: Callable[[Run], Mapping[str, int]]) -> str:
+    """Return the medians of calls, in all and split by name."""
+    counted = [pick(run) for run in runs]
+    names = sorted({name for each in counted for name in each})
+    if not names:
+        return NONE
+    medians = {name: statistics.median(each.get(name, 0) for each in counted) for name in names}
+    total = statistics.median(sum(each.values()) for each in counted)
+    return f"{total:g}: " + ", ".join(f"{count:g} {name}" for name, count in medians.items())
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+class Summary:
+    """The tables of a benchmark.
+
+    Args:
+        results: the measurements.
+    """
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+        runs = {run.contender for run in results.runs}
+        measured = runs | {crowd.contender for crowd in results.crowds}
+        self.contenders = [name for name in CONTENDERS if name in measured]
+        self.lengths = sorted({run.length for run in results.runs})
+
+    def runs(self, contender: str, length: float | None = None) -> list[Run]:
+        """Return the runs of a contender, of jobs of one length if given."""
+        return [
+            run
+            for run in self.results.runs
+            if run.contender == contender and length in {None, run.length}
+        ]
+
+    def row(
+        self,
+        title: str,
+        pick: Callable[[Run], float | None],
+        length: float | None = None,
+        digits: int = 2,
+        goal: Callable[[float | None, float], str] | None = None,
+    ) -> list[str]:
+        """Return one row of numbers.
+
+        Args:
+            title: what is measured.
+            pick: takes it from a run; None where it was not.
+            length: only jobs of this length.
+            digits: after the point.
+            goal: judges ratio to the floor and median of perian-shim.
+        """
+        values = {
+            name: [value for run in self.runs(name, length) if (value := pick(run)) is not None]
+            for name in self.contenders
+        }
+        ours = values.get(OURS, [])
+        compared = ratio(ours, values.get(FLOOR, []))
+        verdict = goal(compared, statistics.median(ours)) if goal and ours else ""
+        shown = NONE if compared is None else f"{compared:.2f}"
+        return [title, *(spread(values[name], digits) for name in self.contenders), shown, verdict]
+
+    def table_of_runs(self) -> str:
+        """Return the table of single jobs."""
+        row, by_calls = self.row, self.row_of_calls
+        start, wait = at_most(START_RATIO), at_most(MEMORY_RATIO)
+        rows = [
+            row("process start → POST, s", lambda run: run.start_to_post, digits=3, goal=start),
+            row("CPU until then, s", lambda run: run.cpu_to_post, digits=3),
+        ]
+        for length in self.lengths:
+            title = f"job end → outputs, {length:g} s job, s"
+            rows.append(row(title, lambda run: run.end_to_outputs, length, goal=before(length)))
+        rows.append(row("outputs → end of process, s", lambda run: run.outputs_to_exit))
+        rows += [
+            by_calls(f"API calls, {length:g} s job", length, lambda run: run.api_calls)
+            for length in self.lengths
+        ]
+        rows.append(by_calls("storage requests", None, lambda run: run.storage_calls))
+        rows += [
+            row(f"CPU, {length:g} s job, s", lambda run: run.cpu, length) for length in self.lengths
+        ]
+        rows += [
+            row("CPU while waiting, s per hour", lambda run: run.waiting_cpu, digits=1),
+            row("PSS while waiting, MiB", memory("pss"), digits=1, goal=wait),
+            row("private while waiting, MiB", memory("private"), digits=1),
+            row("anonymous while waiting, MiB", memory("anonymous"), digits=1),
+        ]
+        if self.results.image_sizes:
+            rows.append(self.row_of_images())
+        return markdown(["", *self.contenders, "ours / floor", "goal"], rows)
+
+    def row_of_calls(
+        self, title: str, length: float | None, pick: Callable[[Run], Mapping[str, int]]
+    ) -> list[str]:
+        """Return one row of calls."""
+        shown = (calls(self.runs(name, length), pick) for name in self.contenders)
+        return [title, *shown, "", ""]
+
+    def row_of_images(self) -> list[str]:
+        """Return the row of image sizes."""
+        sizes = self.results.image_sizes
+        shown = [f"{sizes[name]:.0f}" if name in sizes else NONE for name in self.contenders]
+        verdict = ""
+        if OURS in sizes and NAIVE in sizes:
+            share = sizes[OURS] / sizes[NAIVE]
+            met = "yes" if share <= IMAGE_RATIO else "no"
+            verdict = f"≤ {IMAGE_RATIO:.0%} of naive ({sizes[NAIVE]:.0f}): {met}, {share:.0%}"
+        return ["image, MiB", *shown, "", verdict]
+
+    def table_of_crowds(self) -> str:
+        """Return the table of many at once."""
+        columns: list[tuple[str, Callable[[Crowd], str]]] = [
+            ("first start → last POST, s", lambda crowd: f"{crowd.start_to_last_post:.1f}"),
+            ("CPU until all wait, s", lambda crowd: f"{crowd.cpu:.1f}"),
+            ("CPU while waiting, s per hour", lambda crowd: f"{crowd.waiting_cpu:.0f}"),
+            ("PSS in all, MiB", lambda crowd: f"{crowd.memory.pss:.0f}"),
+            ("PSS each, MiB", lambda crowd: f"{crowd.memory.pss / crowd.number:.1f}"),
+            ("private in all, MiB", lambda crowd: f"{crowd.memory.private:.0f}"),
+            ("jobs' end → last outputs, s", lambda crowd: f"{crowd.end_to_last_outputs:.1f}"),
+        ]
+        crowds = sorted(
+            self.results.crowds, key=lambda each: (each.number, CONTENDERS.index(each.contender))
+        )
+        rows = [
+            [str(crowd.number), crowd.contender, *(show(crowd) for _, show in columns)]
+            for crowd in crowds
+        ]
+        return markdown(["at once", "contender", *(title for title, _ in columns)], rows)
+
+    def text(self) -> str:
+        """Return the tables with what they were measured on."""
+        parts = []
+        if self.results.runs:
+            parts.append(f"One job at a time; median (least to most).\n\n{self.table_of_runs()}")
+        if self.results.crowds:
+            parts.append(f"Many at once, one measurement each.\n\n{self.table_of_crowds()}")
+        parts.append("\n".join(f"- {condition}" for condition in self.results.conditions))
+        return "\n\n".join(parts) + "\n"
+
+
+def at_most(bound: float) -> Callable[[float | None, float], str]:
+    """Return the judge of a ratio to the floor."""
+
+    def judge(compared: float | None, _ours: float) -> str:
+        if compared is None:
+            return ""
+        return f"≤ {bound:.2f} of floor: {'yes' if compared <= bound else 'no'}"
+
+    return judge
+
+
+def before(length: float) -> Callable[[float | None, float], str]:
+    """Return the judge of the time from a job's end to its outputs."""
+    bound = latest_end(length)
+
+    def judge(_compared: float | None, ours: float) -> str:
+        return f"≤ {bound:.2f} s: {'yes' if ours <= bound else 'no'}"
+
+    return judge
+
+
+def memory(kind: str) -> Callable[[Run], float | None]:
+    """Return what takes one kind of memory from a run, by the name of its field."""
+    return lambda run: getattr(run.memory, kind) if run.memory else None
