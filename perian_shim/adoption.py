@@ -36,10 +36,11 @@ def decide(jobs: Sequence[Job], record: LaunchRecord | None, told: Sequence[str]
     Args:
         jobs: every job with our key, in any order.
         record: what the attempt before left, None if it left nothing.
-        told: without a record: what Flyte has been told all the same of jobs that ended.
+        told: what Flyte has been told of jobs that ended, whatever the record says of them.
     """
     ordered = sorted(jobs, key=age_order)
-    spent = {job.id for job in ordered if is_spent(job, record) or is_told(job, told)}
+    known = is_named if record is not None else is_told
+    spent = {job.id for job in ordered if is_spent(job, record) or known(job, told)}
     fresh = [job for job in ordered if job.id not in spent]
     live = [job for job in fresh if not phase_of(job.status).terminal]
     done = [job for job in fresh if phase_of(job.status) is Phase.SUCCEEDED]
@@ -78,8 +79,13 @@ def is_spent(job: Job, record: LaunchRecord | None) -> bool:
     return record.stage is Stage.REPORTED
 
 
+def is_named(job: Job, told: Sequence[str]) -> bool:
+    """Whether Flyte has been told of this very job: the record of that may have got lost."""
+    return phase_of(job.status).terminal and any(job.id in text for text in told)
+
+
 def is_told(job: Job, told: Sequence[str]) -> bool:
-    """Whether Flyte knows already how an ended job failed.
+    """Whether Flyte knows already how an ended job failed, where there is no record.
 
     A function's own error does not name its job, which is Done all the same.
     """

@@ -6,22 +6,17 @@ the next attempt, where the user chose so); a job whose failure has been reporte
 spent, so that a user's retry gets a new one.
 """
 
-import contextlib
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from flytekit.models.literals import LiteralMap
 
-from perian_shim.adoption import is_spent
-from perian_shim.api import ApiError, Job, PerianError
+from perian_shim.api import CreateJobRequest, Job, PerianError
 from perian_shim.config import DETACH
 from perian_shim.console import Console
 from perian_shim.context import JobKind, Run
 from perian_shim.errors import (
-    ApiUnavailable,
     InternalError,
     JobCancelled,
     JobTimedOut,
@@ -30,6 +25,7 @@ from perian_shim.errors import (
     TaskError,
     Terminating,
 )
+from perian_shim.farewell import Beside, Farewell, beside
 from perian_shim.identity import work_key
 from perian_shim.journal import Journal, Stage
 from perian_shim.lifecycle import Lifecycle, ResourceMeta
@@ -37,22 +33,11 @@ from perian_shim.logs import LogPosition, LogTail
 from perian_shim.polling import PollPolicy
 from perian_shim.request import Labels, Private, build_request
 from perian_shim.retry import RetryingClient
-from perian_shim.status import Phase, phase_of
+from perian_shim.status import Phase
 from perian_shim.storage import join_uri
 from perian_shim.submission import Submission
 from perian_shim.termination import Terminated
 from perian_shim.watcher import Patience, Watcher
-
-T = TypeVar("T")
-
-FAREWELL_SECONDS = 20.0
-"""How long cleaning up after a signal may take; Kubernetes kills 30 seconds after it asked."""
-
-RECORD_PATIENCE_SECONDS = 2.0
-"""How long a job that is to be cancelled may wait for the record of that."""
-
-FAREWELL_LOOK_SECONDS = 0.5
-"""Pause between two looks while cleaning up."""
 
 LOG_NAME = "job.log"
 
@@ -61,13 +46,6 @@ SUCCESSORS = 3
 
 RECORD_SECONDS = 10.0
 """How often the place in the log is recorded at most."""
-
-
-def beside(act: Callable[[], None]) -> None:
-    """Do something, and go on before it is done if it takes too long."""
-    thread = threading.Thread(target=act, daemon=True)
-    thread.start()
-    thread.join(RECORD_PATIENCE_SECONDS)
 
 
 @dataclass
@@ -99,14 +77,16 @@ class Attempt:
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
-    beside: Callable[[Callable[[], None]], None] = beside
+    beside: Beside = beside
     ready: Callable[[], None] = lambda: None
     submission: Submission = field(init=False)
     tail: LogTail = field(init=False, default_factory=LogTail)
     recorded: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
+        self.recorded = self.clock()
         place = self.run.place
+        self.client.warn = self.warn
         journal = Journal(
             self.run.store,
             place.raw_prefix,
@@ -177,6 +157,7 @@ class Attempt:
                 self.console,
                 self.patience(adopted),
                 self.record_log,
+                self.submission.recheck,
                 clock=self.clock,
                 sleep=self.sleep,
                 tail=self.tail,
@@ -185,27 +166,26 @@ class Attempt:
             return meta, watcher.follow(meta)
         except Exception as error:
             record = self.submission.record
-            if record is None or record.job_id is None:
-                raise
-            told = (
-                error if isinstance(error, PerianError) else InternalError.of(error, record.job_id)
-            )
-            self.abandon(self.meta(record.job_id), told)
+            job_id = record.job_id if record else None
+            told = error if isinstance(error, PerianError) else InternalError.of(error, job_id)
+            if job_id is not None:
+                self.abandon(self.submission.meta_of(job_id), told)
+            self.submission.sweep()  # what a lost answer may have left is nobody's now
             if told is error:
                 raise
             raise told from error
 
     def submit(self) -> ResourceMeta:
         """Submit a new job."""
-        staging = self.kind.stage()
         self.warn_about_expiry()
-        place = self.run.place
-        labels = Labels(self.submission.key, place.raw_prefix, place.handed_on)
-        request = build_request(
-            self.run.spec, staging, labels, self.private, self.run.timeout_seconds
-        )
         self.warn(f"submitting {self.run.template.id.name}, image {self.run.spec.image}")
-        return self.submission.submit(request)
+        return self.submission.submit(self.request_for)
+
+    def request_for(self, output: str) -> CreateJobRequest:
+        """Return the request for a job that leaves what it produces below this URI."""
+        staging = self.kind.stage(output)
+        labels = Labels(self.submission.key, output, self.run.place.handed_on)
+        return build_request(self.run.spec, staging, labels, self.private, self.run.timeout_seconds)
 
     def rejoin(self, job: Job) -> ResourceMeta:
         """Go on with the job of an attempt before."""
@@ -258,109 +238,19 @@ class Attempt:
 
     def farewell(self, signal: Terminated) -> Terminating:
         """Do what a signal leaves time for, and return the error to report."""
-        deadline = self.clock() + FAREWELL_SECONDS
-        record = self.submission.record
-        job_id = record.job_id if record else None
-        self.warn(f"{signal}")
+        self.console.hurry()
         self.note_log()
-        if self.run.spec.config.on_terminate == DETACH:
-            self.submission.mark(Stage.DETACHED)
-            said = f"Job {job_id} goes on; the next attempt rejoins it." if job_id else ""
-            return Terminating(f"The run was {signal}. {said}", job_id=job_id)
-        try:
-            ended = self.cancel_all(job_id, deadline)
-        except PerianError as error:
-            return Terminating(
-                f"The run was {signal}. Job {job_id or '(not known)'} could not be cancelled and"
-                f" may go on: {error.message}",
-                job_id=job_id,
-            )
-        if ended and Phase.CANCELLED not in ended.values():
-            self.submission.mark(Stage.SUBMITTED)  # it ended by itself: it is the next attempt's
-        elif not ended and self.submission.record is not None:
-            self.submission.keep()  # nor may what the attempt before left be forgotten
-        said = ", ".join(f"job {each} is {phase.value}" for each, phase in ended.items())
-        return Terminating(
-            f"The run was {signal}: {said or 'no job was submitted'}.", job_id=job_id
+        end = Farewell(
+            self.submission,
+            self.hurried,
+            self.run.place.attempt > 0,
+            self.warn,
+            self.clock,
+            self.beside,
         )
-
-    def cancel_all(self, job_id: str | None, deadline: float) -> dict[str, Phase]:
-        """Cancel the job, or whatever a submission in flight turns into; return how each ended.
-
-        Other jobs of this work are cancelled too: a pod before may have died and left one.
-        """
-        self.submission.lifecycle = lifecycle = Lifecycle(self.hurried)
-        ids = [] if job_id is None else [job_id]
-        for each in ids:
-            self.cancel(lifecycle, each, deadline)
-        try:
-            for each in self.others(ids, deadline):
-                self.cancel(lifecycle, each, deadline)
-                ids.append(each)
-        except ApiUnavailable as error:
-            if job_id is None:
-                raise
-            self.warn(f"could not look for other jobs of the same work: {error.message}")
-        return {each: self.confirm(lifecycle, self.meta(each), deadline) for each in ids}
-
-    def others(self, known: list[str], deadline: float) -> list[str]:
-        """Return the ids of further jobs that are to be cancelled."""
-        later = self.run.place.attempt > 0
-        if self.submission.record is None and later:
-            self.submission.recall()
-        record, in_flight = self.submission.record, self.submission.in_flight
-        if record is None or not (later or in_flight or self.submission.doubtful):
-            return []
-        while True:
-            wanted = in_flight and not known
-            found = [
-                job.id
-                for job in self.insist(lambda: self.submission.find(record), deadline)
-                if job.id not in known
-                and (not phase_of(job.status).terminal or (wanted and not is_spent(job, record)))
-            ]
-            if found or not wanted or self.clock() >= deadline:
-                return found
-            self.sleep(FAREWELL_LOOK_SECONDS)
-
-    def insist(self, act: Callable[[], T], deadline: float) -> T:
-        """Do something again and again while there is time and it may help."""
-        while True:
-            try:
-                return act()
-            except (ApiError, ApiUnavailable) as error:
-                hopeless = isinstance(error, ApiError) and not error.retryable
-                if hopeless or self.clock() >= deadline:
-                    raise
-            self.sleep(FAREWELL_LOOK_SECONDS)
-
-    def cancel(self, lifecycle: Lifecycle, job_id: str, deadline: float) -> None:
-        """Record that it is us who cancel a job, and cancel it.
-
-        The record comes first: without it the next attempt, if we are killed here or the answer is
-        lost, would take it for somebody else's wish. But a store that hangs must not keep the job
-        alive, so it is waited for only a little.
-        """
-        if self.submission.record is not None:
-            self.submission.record = replace(self.submission.record, job_id=job_id)
-            self.beside(lambda: self.submission.mark(Stage.CANCELLING))
-        self.insist(lambda: lifecycle.delete(self.meta(job_id)), deadline)
-
-    def meta(self, job_id: str) -> ResourceMeta:
-        """Return what is needed to get and cancel a job of this work."""
-        return ResourceMeta(job_id, self.submission.key, self.submission.output)
-
-    def confirm(self, lifecycle: Lifecycle, meta: ResourceMeta, deadline: float) -> Phase:
-        """Wait until a job that was cancelled has ended, as long as there is time."""
-        while self.clock() < deadline:
-            phase = Phase.UNKNOWN
-            with contextlib.suppress(ApiError):
-                phase = lifecycle.status(lifecycle.get(meta))
-            if phase.terminal:
-                self.warn(f"job {meta.job_id}: {phase.value}")
-                return phase
-            self.sleep(FAREWELL_LOOK_SECONDS)
-        return Phase.CANCELLED  # the cancellation was accepted
+        self.warn(f"{signal}")
+        detaching = self.run.spec.config.on_terminate == DETACH
+        return end.detach(signal) if detaching else end.cancel(signal)
 
     def record_log(self) -> None:
         """Record how far the log has been printed, now and then."""

@@ -31,8 +31,11 @@ class ContainerJob:
     run: Run
     work: ContainerWork
 
-    def stage(self) -> Staging:
+    def stage(self, output: str) -> Staging:
         """Render the command and put together what the job is given.
+
+        Args:
+            output: URI of the prefix below which the job is to leave what it produces.
 
         Raises:
             InvalidCommand: the command cannot be rendered with these inputs, or not be started.
@@ -50,7 +53,7 @@ class ContainerJob:
             message = f"The command cannot be rendered: {error}"
             raise InvalidCommand(message) from error
         check_lengths(argv)
-        stager = Stager(self.work, self.run.store, place.raw_prefix, self.run.access_seconds)
+        stager = Stager(self.work, self.run.store, output, self.run.access_seconds)
         return stager.stage(argv, self.run.inputs, self.run.template.interface)
 
     def harvest(self, meta: ResourceMeta, job: Job) -> LiteralMap:

@@ -62,8 +62,11 @@ class Run:
 class JobKind(Protocol):
     """What differs between kinds of tasks."""
 
-    def stage(self) -> Staging:
+    def stage(self, output: str) -> Staging:
         """Put together what the job is given.
+
+        Args:
+            output: URI of the prefix below which the job is to leave what it produces.
 
         Raises:
             TaskError: it cannot be put together.

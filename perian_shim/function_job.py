@@ -63,21 +63,20 @@ class FunctionJob:
     access: StorageAccess = field(repr=False)
     distribution: Distribution | None = None
 
-    @property
-    def folder(self) -> str:
-        """URI below which this attempt's job finds its inputs and leaves its documents."""
-        return join_uri(self.run.place.raw_prefix, RECORD_FOLDER, JOB_FOLDER)
-
-    def stage(self) -> Staging:
+    def stage(self, output: str) -> Staging:
         """Write the inputs and put together what the job is given.
+
+        Args:
+            output: URI of the prefix below which the job is to leave what it produces.
 
         Raises:
             StorageFailed: the inputs could not be written.
         """
+        folder = documents_of(output)
         inputs = LiteralMap(dict(self.run.inputs)).to_flyte_idl().SerializeToString()
-        self.run.store.write(join_uri(self.folder, INPUTS_NAME), inputs)
+        self.run.store.write(join_uri(folder, INPUTS_NAME), inputs)
         return Staging(
-            command=tuple(self.command()),
+            command=tuple(self.command(folder)),
             files=tuple(
                 ContainerFile(path, content, read_only=True)
                 for path, content in self.access.files.items()
@@ -86,12 +85,16 @@ class FunctionJob:
             secrets=self.access.secrets,
         )
 
-    def command(self) -> list[str]:
-        """Return flytekit's entry point with the paths that are this attempt's."""
+    def command(self, folder: str) -> list[str]:
+        """Return flytekit's entry point with the paths that are this attempt's.
+
+        Args:
+            folder: URI below which the job finds its inputs and leaves its documents.
+        """
         place = self.run.place
         command = ["pyflyte-execute"]
-        command += ["--inputs", join_uri(self.folder, INPUTS_NAME)]
-        command += ["--output-prefix", self.folder]
+        command += ["--inputs", join_uri(folder, INPUTS_NAME)]
+        command += ["--output-prefix", folder]
         command += ["--raw-output-data-prefix", place.raw_prefix]
         if place.checkpoint:
             command += ["--checkpoint-path", place.checkpoint]
@@ -122,7 +125,7 @@ class FunctionJob:
             ResultMissing: the job ended well, but left neither outputs nor an error.
             OutputMissing: the outputs are not those that the task declares.
         """
-        folder = join_uri(meta.output, RECORD_FOLDER, JOB_FOLDER)
+        folder = documents_of(meta.output)
         self.hand_on_deck(folder)
         document = self.run.store.read(join_uri(folder, ERROR_NAME), MAX_DOCUMENT_BYTES)
         if document is not None:
@@ -156,3 +159,8 @@ class FunctionJob:
         deck = self.run.store.read(join_uri(folder, DECK_NAME), MAX_DOCUMENT_BYTES)
         if deck is not None:
             self.run.store.write(join_uri(prefix, DECK_NAME), deck)
+
+
+def documents_of(output: str) -> str:
+    """Return the URI below which a job that leaves its outputs there has its documents."""
+    return join_uri(output, RECORD_FOLDER, JOB_FOLDER)

@@ -5,7 +5,8 @@ job, followed to its end -> outputs. Here everything is put together; every fail
 ``PerianError``, with all secrets taken out of its text.
 """
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Callable, Mapping
 
 from flytekit.core.context_manager import FlyteContext
 from flytekit.core.type_engine import TypeEngine
@@ -20,6 +21,7 @@ from perian_shim.attempt import Attempt
 from perian_shim.console import Console, confidential_forms
 from perian_shim.container_job import ContainerJob
 from perian_shim.context import JobKind, Run
+from perian_shim.earlier import cancel_earlier, is_final
 from perian_shim.errors import DefinitionError, InternalError, TaskError, Terminating
 from perian_shim.function_job import FunctionJob
 from perian_shim.launch import LaunchOptions, map_item
@@ -70,7 +72,13 @@ def run_task(
     console = Console()
     try:
         with TERMINATION.handled(at_once=False):
-            return prepare(context, template, inputs, environ, options, console).outputs()
+            try:
+                attempt = prepare(context, template, inputs, environ, options, console)
+            except PerianError as error:
+                if is_final(error):
+                    release_earlier(context, template, environ, console)
+                raise
+            return attempt.outputs()
     except Terminated as signal:
         raise Terminating(f"The run was {signal}, before any job was submitted.") from None
     except PerianError as error:
@@ -115,8 +123,48 @@ def prepare(
         kind = ContainerJob(run, spec.work)
     else:
         kind = FunctionJob(run, spec.work, access, options.distribution)
-    url = environment.text(environment.API_URL, environment.DEFAULT_API_URL, environ)
+    connect = connector(group, environ)
+    if place.output_prefix is not None:
+        gc.freeze()  # the pod ends with this run: what is loaded need not be looked through then
+    return Attempt(
+        run=run,
+        kind=kind,
+        client=RetryingClient(connect, sleep=TERMINATION.sleep),
+        hurried=RetryingClient(lambda: connect(HURRIED_TIMEOUT, HURRIED_TIMEOUT), HURRIED),
+        policy=PollPolicy.from_environment(),
+        private=private,
+        console=console,
+        sleep=TERMINATION.sleep,
+        ready=TERMINATION.release,
+    )
 
+
+def release_earlier(
+    context: FlyteContext, template: TaskTemplate, environ: Mapping[str, str], console: Console
+) -> None:
+    """Cancel what the attempt before may have left running; never fails."""
+    place = Place.from_flyte(context, environ)
+
+    def connect() -> RetryingClient:
+        group = JobSpec.from_custom(template.custom).config.secret_group
+        return RetryingClient(connector(group, environ), RetryPolicy())
+
+    cancel_earlier(
+        place.previous_prefix,
+        lambda prefix: open_store(prefix, context),
+        connect,
+        lambda text: console(f"[perian-shim] {text}"),
+    )
+
+
+def connector(group: str, environ: Mapping[str, str]) -> Callable[..., PerianClient]:
+    """Return what makes a client of the API, with the credentials as they are when it is called.
+
+    Args:
+        group: the secret group that holds them.
+        environ: the resolver container's environment.
+    """
+    url = environment.text(environment.API_URL, environment.DEFAULT_API_URL, environ)
     patience = environment.seconds(environment.READ_TIMEOUT_SECONDS, 30.0, environ)
 
     def connect(connect_timeout: float = 10.0, read_timeout: float = patience) -> PerianClient:
@@ -128,16 +176,7 @@ def prepare(
             read_timeout=read_timeout,
         )
 
-    return Attempt(
-        run=run,
-        kind=kind,
-        client=RetryingClient(connect),
-        hurried=RetryingClient(lambda: connect(HURRIED_TIMEOUT, HURRIED_TIMEOUT), HURRIED),
-        policy=PollPolicy.from_environment(),
-        private=private,
-        console=console,
-        ready=TERMINATION.release,
-    )
+    return connect
 
 
 def redacted(error: PerianError, redact: Redactor) -> PerianError:

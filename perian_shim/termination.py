@@ -10,6 +10,7 @@ raised, further signals are ignored, so that cleaning up is not interrupted. ``T
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -84,6 +85,28 @@ class Termination:
             for number, handler in self._before.items():
                 signal.signal(number, handler)
             self._forget()  # there may be another run in this process
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; raise also what has been raised before and was lost.
+
+        CPython discards what is raised within a finalizer, and a signal may come within one.
+
+        Raises:
+            Terminated: a signal has been noted.
+        """
+        self.check()
+        time.sleep(seconds)
+        self.check()
+
+    def check(self) -> None:
+        """Raise if a signal has been noted, again if need be.
+
+        Raises:
+            Terminated: one has.
+        """
+        if self._ready and self._noted and on_main_thread():
+            self._raised = True
+            raise Terminated(self._noted)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._noted = self._noted or signal.Signals(number).name

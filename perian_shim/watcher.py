@@ -54,6 +54,37 @@ class Patience:
 
 
 @dataclass
+class Ages:
+    """How long the job has been in a phase; an unknown status in between is no new phase.
+
+    Attributes:
+        entered: when the phase began that was known last.
+        phase: that phase.
+        unknown: since when the status is unknown, None while it is not.
+    """
+
+    entered: float
+    phase: Phase | None = None
+    unknown: float | None = None
+
+    def of(self, phase: Phase, now: float) -> float:
+        """Return the age of the phase that the job is in.
+
+        Args:
+            phase: that phase.
+            now: the time.
+        """
+        if phase is Phase.UNKNOWN:
+            self.unknown = now if self.unknown is None else self.unknown
+            return now - self.unknown
+        self.unknown = None
+        if phase is not self.phase:
+            self.entered = now if self.phase is not None else self.entered
+            self.phase = phase
+        return now - self.entered
+
+
+@dataclass
 class Watcher:
     """Follows one job to its end.
 
@@ -63,12 +94,14 @@ class Watcher:
         emit: prints a line.
         patience: how long the job may take.
         on_progress: called after lines have been printed.
+        on_look: called after each look at the job.
         clock: monotonic time.
         sleep: waits.
         chance: a random number in [0, 1).
         tail: the log lines printed so far.
         before_cancel: called before the job is cancelled.
         verdict: why the job was to be cancelled; the answer to that may have been lost.
+        odd: since when the job is unknown or we are refused, and what the answer is each time.
     """
 
     lifecycle: Lifecycle
@@ -76,12 +109,14 @@ class Watcher:
     emit: Emit
     patience: Patience = field(default_factory=Patience)
     on_progress: Callable[[], None] = lambda: None
+    on_look: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     chance: Callable[[], float] = random.random
     tail: LogTail = field(default_factory=LogTail)
     before_cancel: Callable[[], None] = lambda: None
     verdict: TaskError | None = field(default=None, init=False)
+    odd: tuple[type[ApiError], float] | None = field(default=None, init=False)
 
     def follow(self, meta: ResourceMeta) -> Job:
         """Return the job as it is when it has ended.
@@ -95,6 +130,7 @@ class Watcher:
             StatusUnknown: nobody knows what the job's status means, for too long.
         """
         start = changed = answered = self.clock()
+        ages = Ages(start)
         status = ""
         while True:
             asked = 0.0
@@ -104,40 +140,50 @@ class Watcher:
                 asked = self.after_failure(error, meta, self.clock() - answered)
             else:
                 answered = self.clock()
+                self.odd = None
                 if job.status != status:
                     self.say(meta, status, job.status, answered - start)
                     status, changed = job.status, answered
                 self.print_lines(self.tail.feed(job.logs))
+                self.on_look()
                 phase = self.lifecycle.status(job)
                 if phase.terminal:
                     ended = self.drain(meta, job)
                     if phase is Phase.CANCELLED and self.verdict is not None:
                         raise self.verdict
                     return ended
-                self.check_patience(meta, job, phase, answered - changed)
+                self.check_patience(meta, job, phase, ages.of(phase, answered))
             age = self.clock() - changed
-            self.sleep(max(asked, self.policy.pause(age, self.chance())))
+            stretch = self.lifecycle.client.pace.stretch
+            # On top, since many may have been asked for the same.
+            self.sleep(asked + self.policy.pause(age, self.chance(), stretch))
 
     def after_failure(self, error: ApiError, meta: ResourceMeta, silence: float) -> float:
         """Return how long the API asked to be left alone, or raise what ends the run."""
-        doubtful = isinstance(error, JobNotFound | Unauthorized)
-        if doubtful and silence > min(ODD_ANSWERS_SECONDS, self.policy.outage):
+        # The job is known to exist: any other answer than these two is somebody else's, who stands
+        # in between, or will pass. It is not believed until the outage has lasted for too long.
+        kind = type(error) if isinstance(error, JobNotFound | Unauthorized) else None
+        if kind is None:
+            self.odd = None
+        elif self.odd is None or self.odd[0] is not kind:
+            self.odd = (kind, self.clock())
+        odd_for = self.clock() - self.odd[1] if self.odd else 0.0
+        if self.odd and odd_for > min(ODD_ANSWERS_SECONDS, self.policy.outage):
             if isinstance(error, JobNotFound):
-                message = f"Perian has not known job {meta.job_id} for {silence:.0f} s."
+                message = f"Perian has not known job {meta.job_id} for {odd_for:.0f} s."
                 raise JobVanished(message, job_id=meta.job_id) from error
             raise JobRejected(
                 error.message, job_id=meta.job_id, remedy=CREDENTIALS_REMEDY
             ) from error
-        if not doubtful and not error.retryable:
-            raise JobRejected(error.message, job_id=meta.job_id, remedy=error.remedy) from error
-        if silence > self.policy.outage:
+        # What is odd has its own, later end: a doubt that began in an outage is not that outage.
+        if silence > self.policy.outage + (ODD_ANSWERS_SECONDS if self.odd else 0.0):
             message = (
                 f"Perian gave no good answer for {silence:.0f} s about job {meta.job_id}, last:"
                 f" {error.message}"
             )
             raise ApiUnavailable(message, job_id=meta.job_id) from error
         self.emit(f"[perian-shim] job {meta.job_id}: {error.message} (trying again)")
-        return error.retry_after or 0.0
+        return min(error.retry_after or 0.0, self.lifecycle.client.policy.longest_wait)
 
     def check_patience(self, meta: ResourceMeta, job: Job, phase: Phase, age: float) -> None:
         """Cancel a job that takes too long, and raise that; give up on a status nobody knows."""

@@ -97,7 +97,7 @@ def test_each_log_line_is_printed_once_and_each_change_of_status(scenes: Any) ->
         f"[perian-shim] job {JOB}: Queued -> Running after 2.0 s",
         "one",
         "two",
-        f"[perian-shim] job {JOB}: Running -> Done after 8.0 s",
+        f"[perian-shim] job {JOB}: Running -> Done after 8.3 s",
         "three",
     ]
 
@@ -125,16 +125,59 @@ def test_an_outage_that_lasts_too_long_ends_the_run(scenes: Any) -> None:
 
 
 def test_a_wait_that_the_server_asks_for_is_kept(scenes: Any) -> None:
-    limited = reply(429, {}, headers={"Retry-After": "30"})
-    scene: Scene = scenes(job("Running"), limited, job("Done"))
+    busy = reply(503, {}, headers={"Retry-After": "30"})
+    scene: Scene = scenes(job("Running"), busy, job("Done"))
     scene.watcher.follow(META)
-    assert scene.clock.pauses[1] == 30
+    assert scene.clock.pauses == [2, pytest.approx(30 + 2, rel=0.01)]
 
 
-def test_a_refusal_ends_the_run_at_once(scenes: Any) -> None:
+def test_a_wait_that_the_server_asks_for_is_bounded(scenes: Any) -> None:
+    busy = reply(503, {}, headers={"Retry-After": "86400"})
+    scene: Scene = scenes(job("Running"), busy, job("Done"))
+    scene.watcher.follow(META)
+    assert scene.clock.pauses == [2, pytest.approx(120 + 2, rel=0.01)]
+
+
+def test_after_a_refusal_for_a_rate_limit_the_job_is_looked_at_less_often(scenes: Any) -> None:
+    limited = reply(429, {}, headers={"Retry-After": "30"})
+    scene: Scene = scenes(job("Running"), limited, job("Running"), job("Done"))
+    scene.watcher.follow(META)
+    assert scene.clock.pauses == [2, pytest.approx(30 + 4, rel=0.01), pytest.approx(7.5, rel=0.1)]
+
+
+def test_a_refusal_that_lasts_ends_the_run(scenes: Any) -> None:
     scene: Scene = scenes(job("Running"), reply(401, {"detail": "no such user"}))
     with pytest.raises(JobRejected):
         scene.watcher.follow(META)
+    assert scene.clock.now > 60
+
+
+@pytest.mark.parametrize("status", [302, 400, 404, 431])
+def test_what_stands_between_us_and_the_api_does_not_end_a_run(scenes: Any, status: int) -> None:
+    page = reply(status, {"detail": "default backend"}, headers={"Location": "/elsewhere"})
+    scene: Scene = scenes(job("Running"), page, page, job("Done"))
+    assert scene.watcher.follow(META).status == "Done"
+
+
+@pytest.mark.parametrize("odd", [(401, "who?"), (400, "No job found with specified ID")])
+def test_an_odd_answer_after_an_outage_is_not_believed_at_once(
+    scenes: Any, odd: tuple[int, str]
+) -> None:
+    status, detail = odd
+    answer = reply(status, {"detail": detail})
+    outage = [reply(503, {}, headers={"Retry-After": "20"})] * 4
+    scene: Scene = scenes(job("Running"), *outage, answer, answer, job("Done"))
+    assert scene.watcher.follow(META).status == "Done"
+
+
+def test_a_status_that_flaps_does_not_make_a_job_wait_for_ever(scenes: Any) -> None:
+    flapping = [job("Queued"), job("Undefined")] * 10
+    scene: Scene = scenes(
+        *flapping, reply(200, {"status": "Success"}), patience=Patience(queued=30.0)
+    )
+    with pytest.raises(QueuedTooLong):
+        scene.watcher.follow(META)
+    assert scene.clock.now < 45
 
 
 def test_a_job_that_waits_for_too_long_is_cancelled(scenes: Any) -> None:
@@ -142,7 +185,7 @@ def test_a_job_that_waits_for_too_long_is_cancelled(scenes: Any) -> None:
         *[job("Queued")] * 6, reply(200, {"status": "Success"}), patience=Patience(queued=9.0)
     )
     with pytest.raises(
-        QueuedTooLong, match=r"waited 10 s for a machine, and max_queued_time is 9 s"
+        QueuedTooLong, match=r"waited 11 s for a machine, and max_queued_time is 9 s"
     ):
         scene.watcher.follow(META)
     assert scene.server.requests[-1].path == f"/job/{JOB}/cancel"

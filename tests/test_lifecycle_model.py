@@ -73,7 +73,7 @@ class ModelKind:
     store: ObjectStore
     harvested: list[str]
 
-    def stage(self) -> Staging:
+    def stage(self, output: str) -> Staging:  # noqa: ARG002 - the store is told by the variables
         return Staging(("true",))
 
     def harvest(self, meta: ResourceMeta, job: Job) -> LiteralMap:
@@ -85,6 +85,10 @@ class ModelKind:
         self.harvested.append(meta.job_id)
         scalar = Scalar(primitive=Primitive(string_value=meta.job_id))
         return LiteralMap({"job": Literal(scalar=scalar)})
+
+
+def act_at_once(act: Callable[[], object]) -> None:
+    act()
 
 
 @dataclass
@@ -197,7 +201,7 @@ class Node:
             clock=lambda: self.world.now,
             now=lambda: EPOCH + self.world.now,
             sleep=pod.sleep,
-            beside=lambda act: act(),
+            beside=act_at_once,
         )
 
     def judge(self) -> None:

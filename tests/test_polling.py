@@ -18,8 +18,25 @@ def test_a_pause_grows_with_the_phases_age(younger: float, older: float) -> None
     assert (POLICY.pause(younger, 0.5) <= POLICY.pause(older, 0.5)) or younger > older
 
 
-def test_a_pause_is_a_share_of_the_age_between_the_bounds() -> None:
-    assert POLICY.pause(200, 0.5) == pytest.approx(10)
+def test_a_pause_grows_by_a_share_of_the_age_up_to_its_bound() -> None:
+    assert POLICY.pause(200, 0.5) == pytest.approx(12)
+    assert POLICY.pause(400, 0.5) == pytest.approx(20)
+
+
+@given(age=st.floats(0, 300), chance=st.floats(0, 1, exclude_max=True))
+def test_on_average_an_end_is_noticed_within_a_second_and_a_twentieth_of_the_run(
+    age: float, chance: float
+) -> None:
+    assert PollPolicy().pause(age, chance) / 2 <= 1 + 0.05 * age
+
+
+def test_a_pause_is_longer_while_the_rate_of_requests_is_limited() -> None:
+    assert POLICY.pause(0, 0.5, 3.0) == pytest.approx(6)
+
+
+def test_a_pause_may_be_longer_than_the_longest_only_for_a_limit_and_not_without_bound() -> None:
+    assert POLICY.pause(1e6, 0.5, 3.0) == pytest.approx(60)
+    assert POLICY.pause(1e6, 0.5, 64.0) == pytest.approx(120)
 
 
 def test_bounds_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

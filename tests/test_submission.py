@@ -25,7 +25,7 @@ from perian_shim.errors import ApiUnavailable, StorageFailed, SubmissionUnclear
 from perian_shim.journal import Journal, LaunchRecord, Stage, record_uri
 from perian_shim.lifecycle import Lifecycle
 from perian_shim.retry import RetryingClient, RetryPolicy
-from perian_shim.submission import Submission
+from perian_shim.submission import RECHECKS, RequestFor, Submission
 
 KEY = "the-key"
 REPORT = "s3://b/metadata/x/n0/data/0/error.pb"
@@ -35,9 +35,13 @@ def raw(attempt: int) -> str:
     return f"s3://b/raw/x-n0-{attempt}"
 
 
-def request(attempt: int) -> CreateJobRequest:
-    variables = {JOB_KEY: KEY, JOB_OUTPUT: raw(attempt)}
+def request(attempt: int, output: str | None = None) -> CreateJobRequest:
+    variables = {JOB_KEY: KEY, JOB_OUTPUT: output or raw(attempt)}
     return CreateJobRequest(DockerRun("debian", env_variables=variables), Requirements(cores=1))
+
+
+def request_of(attempt: int) -> RequestFor:
+    return lambda output: request(attempt, output)
 
 
 @dataclass
@@ -47,10 +51,12 @@ class Scene:
     world: World = field(default_factory=lambda: World(plans=[Plan(running=100.0)]))
     warnings: list[str] = field(default_factory=list)
 
-    def attempt(self, number: int) -> Submission:
+    def attempt(self, number: int, outage: float = 0.0) -> Submission:
         pod = StillPod(self.world)
         connect = cast("Callable[[], PerianClient]", lambda: ModelClient(self.world, pod))
-        client = RetryingClient(connect, RetryPolicy(attempts=2), pod.sleep, lambda: 0.5)
+        client = RetryingClient(
+            connect, RetryPolicy(attempts=2, outage=outage), pod.sleep, lambda: 0.5
+        )
         journal = Journal(
             ModelStore(self.world, pod),
             raw(number),
@@ -87,7 +93,7 @@ def scene() -> Scene:
 
 
 def test_a_submission_is_recorded_before_and_after(scene: Scene) -> None:
-    meta = scene.attempt(0).submit(request(0))  # the model refuses one without an intent
+    meta = scene.attempt(0).submit(request_of(0))  # the model refuses one without an intent
     record = scene.record(0)
     assert (record.stage, record.job_id) == (Stage.SUBMITTED, meta.job_id)
 
@@ -95,13 +101,13 @@ def test_a_submission_is_recorded_before_and_after(scene: Scene) -> None:
 def test_without_a_record_nothing_is_submitted(scene: Scene) -> None:
     scene.world.store_faults = 1
     with pytest.raises(StorageFailed):
-        scene.attempt(0).submit(request(0))
+        scene.attempt(0).submit(request_of(0))
     assert scene.world.submissions == []
 
 
 def test_a_record_that_cannot_be_kept_afterwards_is_a_warning(scene: Scene) -> None:
     submission = scene.attempt(0)
-    submission.submit(request(0))
+    submission.submit(request_of(0))
     scene.world.store_faults = 1
     submission.mark(Stage.REPORTED)
     assert "the launch record was not kept" in scene.warnings[-1]
@@ -112,7 +118,7 @@ def test_a_job_whose_answer_was_lost_is_found_and_not_asked_for_again(
     scene: Scene, fault: str
 ) -> None:
     scene.world.faults["create"] = [fault]
-    meta = scene.attempt(0).submit(request(0))
+    meta = scene.attempt(0).submit(request_of(0))
     assert (meta.job_id, meta.output) == ("job-0", raw(0))
     assert len(scene.world.submissions) == 1
 
@@ -120,35 +126,35 @@ def test_a_job_whose_answer_was_lost_is_found_and_not_asked_for_again(
 @pytest.mark.parametrize("fault", ["lost", "500"])
 def test_a_submission_that_made_no_job_is_repeated_after_a_while(scene: Scene, fault: str) -> None:
     scene.world.faults["create"] = [fault]
-    scene.attempt(0).submit(request(0))
+    scene.attempt(0).submit(request_of(0))
     assert scene.living == ["job-0"]
     assert scene.world.now > LATEST
 
 
 def test_a_submission_that_cannot_have_been_heard_is_repeated_at_once(scene: Scene) -> None:
     scene.world.faults["create"] = ["refused"]
-    scene.attempt(0).submit(request(0))
+    scene.attempt(0).submit(request_of(0))
     assert scene.world.now < 1.0
 
 
 def test_submissions_without_answer_end_in_an_error_that_names_the_key(scene: Scene) -> None:
     scene.world.faults["create"] = ["lost"] * 9
     with pytest.raises(SubmissionUnclear, match=KEY):
-        scene.attempt(0).submit(request(0))
+        scene.attempt(0).submit(request_of(0))
     assert len(scene.world.submissions) == 3
 
 
 def test_nothing_is_submitted_again_without_having_looked(scene: Scene) -> None:
     scene.world.faults = {"create": ["lost"], "list": ["refused"] * 2}
     with pytest.raises(SubmissionUnclear, match=KEY):
-        scene.attempt(0).submit(request(0))
+        scene.attempt(0).submit(request_of(0))
     assert len(scene.world.submissions) == 1
 
 
 def test_of_two_pods_at_the_same_point_the_older_job_stays(scene: Scene) -> None:
-    first = scene.attempt(0).submit(request(0))
+    first = scene.attempt(0).submit(request_of(0))
     scene.world.advance(1.0)
-    meta = scene.attempt(1).submit(request(1))
+    meta = scene.attempt(1).submit(request_of(1))
     assert (meta.job_id, meta.output) == (first.job_id, raw(0))
     assert scene.record(1).job_id == first.job_id
     scene.world.advance(scene.world.now + GRACE)
@@ -156,26 +162,26 @@ def test_of_two_pods_at_the_same_point_the_older_job_stays(scene: Scene) -> None
 
 
 def test_the_loser_is_recorded(scene: Scene) -> None:
-    scene.attempt(0).submit(request(0))
+    scene.attempt(0).submit(request_of(0))
     scene.world.advance(1.0)
-    scene.attempt(1).submit(request(1))
+    scene.attempt(1).submit(request_of(1))
     assert scene.record(1).losers == ("job-1",)
 
 
 def test_another_pods_job_that_is_found_leaves_its_outputs_elsewhere(scene: Scene) -> None:
-    scene.attempt(1).submit(request(1))
+    scene.attempt(1).submit(request_of(1))
     scene.world.faults["create"] = ["lost"]
-    meta = scene.attempt(0).submit(request(0))
+    meta = scene.attempt(0).submit(request_of(0))
     assert (meta.job_id, meta.output) == ("job-0", raw(1))
     assert scene.record(0).output == raw(1)
 
 
 def test_a_job_that_could_not_be_cancelled_is_cancelled_in_the_end(scene: Scene) -> None:
-    scene.attempt(0).submit(request(0))
+    scene.attempt(0).submit(request_of(0))
     scene.world.advance(1.0)
     scene.world.faults["cancel"] = ["refused"] * 2
     submission = scene.attempt(1)
-    submission.submit(request(1))
+    submission.submit(request_of(1))
     assert scene.living == ["job-0", "job-1"]
     submission.sweep()
     scene.world.advance(scene.world.now + GRACE)
@@ -183,10 +189,10 @@ def test_a_job_that_could_not_be_cancelled_is_cancelled_in_the_end(scene: Scene)
 
 
 def test_a_job_that_appears_after_another_was_found_is_swept_away(scene: Scene) -> None:
-    scene.attempt(1).submit(request(1))
+    scene.attempt(1).submit(request_of(1))
     scene.world.faults["create"] = ["late"]
     submission = scene.attempt(0)
-    submission.submit(request(0))
+    submission.submit(request_of(0))
     submission.sweep()
     scene.world.advance(scene.world.now + GRACE)
     assert scene.living == ["job-0"]
@@ -195,7 +201,7 @@ def test_a_job_that_appears_after_another_was_found_is_swept_away(scene: Scene) 
 
 def test_a_look_that_fails_after_the_submission_does_not_lose_the_job(scene: Scene) -> None:
     scene.world.faults["list"] = ["refused"] * 2
-    assert scene.attempt(0).submit(request(0)).job_id == "job-0"
+    assert scene.attempt(0).submit(request_of(0)).job_id == "job-0"
 
 
 # --- a later attempt ---
@@ -203,7 +209,7 @@ def test_a_look_that_fails_after_the_submission_does_not_lose_the_job(scene: Sce
 
 @pytest.mark.parametrize("stage", [Stage.SUBMITTED, Stage.DETACHED, Stage.INTENT])
 def test_a_live_job_is_rejoined(scene: Scene, stage: Stage) -> None:
-    scene.attempt(0).submit(request(0))
+    scene.attempt(0).submit(request_of(0))
     scene.left(stage, None if stage is Stage.INTENT else "job-0")
     job = scene.attempt(1).adopt()
     assert job is not None
@@ -214,7 +220,7 @@ def test_a_live_job_is_rejoined(scene: Scene, stage: Stage) -> None:
 @pytest.mark.parametrize("end", [DONE, USER_ERROR])
 def test_an_ended_job_that_nobody_harvested_is_harvested(scene: Scene, end: str) -> None:
     scene.world.plans = [Plan(running=1.0, end=end)]
-    scene.attempt(0).submit(request(0))
+    scene.attempt(0).submit(request_of(0))
     scene.world.advance(50.0)
     job = scene.attempt(1).adopt()
     assert job is not None
@@ -223,12 +229,12 @@ def test_an_ended_job_that_nobody_harvested_is_harvested(scene: Scene, end: str)
 
 def test_a_failure_that_flyte_knows_gets_a_new_job(scene: Scene) -> None:
     scene.world.plans = [Plan(running=1.0, end=USER_ERROR), Plan()]
-    scene.attempt(0).submit(request(0))
+    scene.attempt(0).submit(request_of(0))
     scene.world.advance(50.0)
     scene.left(Stage.REPORTED)
     second = scene.attempt(1)
     assert second.adopt() is None
-    assert second.submit(request(1)).job_id == "job-1"
+    assert second.submit(request_of(1)).job_id == "job-1"
     assert scene.record(1).spent == ("job-0",)
 
 
@@ -236,19 +242,19 @@ def test_a_failure_that_flyte_knows_stays_known_when_an_attempt_between_left_not
     scene: Scene,
 ) -> None:
     scene.world.plans = [Plan(running=1.0, end=USER_ERROR), Plan()]
-    scene.attempt(0).submit(request(0))
+    scene.attempt(0).submit(request_of(0))
     scene.world.advance(50.0)
     document = errors_pb2.ErrorDocument()
     document.error.origin = execution_pb2.ExecutionError.USER
     scene.world.objects[REPORT] = document.SerializeToString()
     third = scene.attempt(2)
     assert third.adopt() is None
-    third.submit(request(2))
+    third.submit(request_of(2))
     assert scene.record(2).spent == ("job-0",)
 
 
 def test_how_far_the_log_was_printed_is_handed_on(scene: Scene) -> None:
-    scene.attempt(0).submit(request(0))
+    scene.attempt(0).submit(request_of(0))
     record = replace(scene.record(0), log_length=9, log_digest="d")
     scene.world.objects[record_uri(raw(0))] = record.to_json()
     scene.attempt(1).adopt()
@@ -270,6 +276,114 @@ def test_an_attempt_that_cannot_look_submits_nothing(scene: Scene) -> None:
     assert scene.world.submissions == []
 
 
+def test_an_outage_is_ridden_out_before_the_job_of_the_attempt_before_is_given_up(
+    scene: Scene,
+) -> None:
+    scene.attempt(0).submit(request_of(0))
+    scene.world.faults["list"] = ["refused"] * 30
+    job = scene.attempt(1, outage=1800.0).adopt()
+    assert job is not None
+    assert job.id == "job-0"
+
+
+def test_an_outage_is_ridden_out_before_a_submission_is_given_up(scene: Scene) -> None:
+    scene.world.faults["create"] = ["refused"] * 30
+    assert scene.attempt(0, outage=1800.0).submit(request_of(0)).job_id == "job-0"
+    assert len(scene.world.submissions) == 1
+
+
+def test_an_outage_that_lasts_too_long_is_not_ridden_out(scene: Scene) -> None:
+    scene.world.faults["create"] = ["refused"] * 10_000
+    with pytest.raises(ApiUnavailable):
+        scene.attempt(0, outage=1800.0).submit(request_of(0))
+    assert 1800 <= scene.world.now < 1900
+
+
+def test_a_job_of_long_ago_is_found_although_no_attempt_left_a_record(scene: Scene) -> None:
+    scene.world.plans = [Plan(running=1e6)]
+    scene.world.create(request(0))
+    scene.world.advance(3 * 3600.0)
+    third = scene.attempt(2)
+    third.recall()
+    assert [job.id for job in third.find(third.record)] == ["job-0"]
+
+
+def test_a_failure_that_flyte_was_told_of_is_not_told_again_when_the_record_of_that_was_lost(
+    scene: Scene,
+) -> None:
+    scene.world.plans = [Plan(running=1.0, end=USER_ERROR), Plan()]
+    scene.attempt(0).submit(request_of(0))
+    scene.world.advance(50.0)
+    document = errors_pb2.ErrorDocument()
+    document.error.origin = execution_pb2.ExecutionError.USER
+    document.error.message = "[PERIAN:JobFailed] The container of job job-0 failed."
+    scene.world.objects[REPORT] = document.SerializeToString()
+    assert scene.record(0).stage is Stage.SUBMITTED
+    assert scene.attempt(1).adopt() is None
+
+
+# --- a submission that comes late ---
+
+
+def test_each_job_that_an_attempt_asks_for_has_a_place_of_its_own(scene: Scene) -> None:
+    scene.world.faults["create"] = ["reset"]
+    meta = scene.attempt(0).submit(request_of(0))
+    places = [sent.docker.env_variables[JOB_OUTPUT] for sent in scene.world.submissions]
+    assert places == [raw(0), f"{raw(0)}/submission-2"]
+    assert meta.output == scene.record(0).output == places[1]
+
+
+@pytest.mark.parametrize("late", [40.0, 170.0, 590.0])
+def test_a_submission_that_comes_late_is_ended_while_the_job_runs(
+    scene: Scene, late: float
+) -> None:
+    scene.world.faults["create"] = ["reset"]
+    scene.world.plans = [Plan(running=1e6)]
+    submission = scene.attempt(0)
+    submission.submit(request_of(0))
+    scene.world.late = [(late, request(0))]
+    for second in range(int(late), int(RECHECKS[-1]) + 30):
+        scene.world.advance(float(second))
+        submission.recheck()
+    assert scene.living == ["job-0"]
+
+
+def test_looking_again_costs_no_more_than_a_few_calls(scene: Scene) -> None:
+    scene.world.faults["create"] = ["reset"]
+    scene.world.plans = [Plan(running=1e6)]
+    submission = scene.attempt(0)
+    submission.submit(request_of(0))
+    scene.world.faults["list"] = ["429"] * 100
+    for second in range(15, 2000):
+        scene.world.advance(float(second))
+        submission.recheck()
+    assert 100 - len(scene.world.faults["list"]) <= len(RECHECKS) * 2
+
+
+def test_without_doubt_nothing_is_looked_for_again(scene: Scene) -> None:
+    submission = scene.attempt(0)
+    submission.submit(request_of(0))
+    scene.world.faults["list"] = ["429"]
+    scene.world.advance(1000.0)
+    submission.recheck()
+    assert scene.world.faults["list"] == ["429"]
+
+
+def test_what_a_lost_submission_left_is_swept_also_when_the_second_was_refused(
+    scene: Scene,
+) -> None:
+    scene.world.faults["create"] = ["reset", "refused", "refused"]
+    scene.world.plans = [Plan(running=1e6)]
+    scene.world.late = [(40.0, request(0))]
+    submission = scene.attempt(0)
+    with pytest.raises(ApiUnavailable):
+        submission.submit(request_of(0))
+    scene.world.advance(41.0)
+    submission.sweep()
+    scene.world.advance(scene.world.now + GRACE)
+    assert scene.living == []
+
+
 def test_jobs_of_other_work_are_left_alone(scene: Scene) -> None:
     other = CreateJobRequest(
         DockerRun("debian", env_variables={JOB_KEY: "other", JOB_OUTPUT: "s3://b/other"}),
@@ -279,7 +393,7 @@ def test_jobs_of_other_work_are_left_alone(scene: Scene) -> None:
     scene.world.create(CreateJobRequest(DockerRun("debian"), Requirements(cores=1)))
     submission = scene.attempt(1)
     assert submission.adopt() is None
-    submission.submit(request(1))
+    submission.submit(request_of(1))
     assert scene.living == ["job-0", "job-1", "job-2"]
 
 
@@ -292,17 +406,17 @@ def test_a_job_that_vanished_is_not_waited_for(scene: Scene) -> None:
 
 
 def test_a_job_cancelled_by_the_attempt_before_has_a_successor(scene: Scene) -> None:
-    scene.attempt(0).submit(request(0))
+    scene.attempt(0).submit(request_of(0))
     submission = scene.attempt(1)
     submission.adopt()
     scene.world.cancel("job-0", after=0.0)
     scene.left(Stage.CANCELLING)
     assert submission.succeed("job-0") == (True, None)
-    assert submission.submit(request(1)).job_id == "job-1"
+    assert submission.submit(request_of(1)).job_id == "job-1"
 
 
 def test_a_job_cancelled_in_favour_of_another_is_followed_by_that(scene: Scene) -> None:
-    scene.attempt(0).submit(request(0))
+    scene.attempt(0).submit(request_of(0))
     scene.world.create(request(0))
     submission = scene.attempt(1)
     submission.recall()
@@ -314,7 +428,7 @@ def test_a_job_cancelled_in_favour_of_another_is_followed_by_that(scene: Scene) 
 
 
 def test_a_job_cancelled_by_somebody_else_has_no_successor(scene: Scene) -> None:
-    scene.attempt(0).submit(request(0))
+    scene.attempt(0).submit(request_of(0))
     submission = scene.attempt(1)
     submission.adopt()
     scene.world.cancel("job-0", by_hand=True, after=0.0)

@@ -1,7 +1,9 @@
 """A signal becomes an exception wherever the main thread is, once."""
 
+import gc
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -53,3 +55,37 @@ def test_a_thread_that_may_have_no_handlers_goes_without() -> None:
     thread.start()
     thread.join()
     assert done == [True]
+
+
+def test_a_signal_that_was_lost_in_a_finalizer_is_heard_at_the_next_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: lost.append(unraisable.exc_type))
+
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    termination = Termination()
+    with termination.handled():
+        thing = Finalized()
+        del thing
+        gc.collect()
+        assert lost == [Terminated]
+        with pytest.raises(Terminated, match="SIGTERM"):
+            termination.sleep(0)
+
+
+def test_a_wait_without_a_signal_is_just_that() -> None:
+    termination = Termination()
+    with termination.handled():
+        termination.sleep(0)
+
+
+def test_a_handler_that_somebody_put_in_between_is_replaced_when_signals_are_noted_again() -> None:
+    termination = Termination()
+    termination.note()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with pytest.raises(Terminated), termination.handled():
+        signal.raise_signal(signal.SIGINT)

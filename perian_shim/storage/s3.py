@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
+from fsspec import get_filesystem_class
 
 from perian_shim import environment
 from perian_shim.errors import StorageFailed
@@ -78,6 +80,7 @@ class S3Store:
 
         config = DataConfig.auto().s3
         session = boto3.session.Session(
+            botocore_session=with_parsed_descriptions(),
             aws_access_key_id=config.access_key_id,
             aws_secret_access_key=config.secret_access_key,
         )
@@ -238,6 +241,18 @@ class S3Store:
                 read_timeout=60,
             ),
         )
+
+
+def with_parsed_descriptions() -> botocore.session.Session:
+    """Return a session that shares the descriptions of S3 which flytekit's own access has parsed.
+
+    They take 14 MiB and 55 ms per session otherwise. Where flytekit has not used S3, it is plain.
+    """
+    session = botocore.session.get_session()
+    flytekits = getattr(get_filesystem_class("s3").current(), "session", None)
+    if flytekits is not None:
+        session.register_component("data_loader", flytekits.get_component("data_loader"))
+    return session
 
 
 def split(uri: str) -> tuple[str, str]:

@@ -322,7 +322,8 @@ class ModelClient:
     def check_intent(self, request: CreateJobRequest) -> None:
         """Fail when a submission has no record of its intent before it."""
         variables = request.docker.env_variables
-        record = self.world.objects.get(join_uri(variables[JOB_OUTPUT], "_perian", "launch.json"))
+        attempt = variables[JOB_OUTPUT].partition("/submission-")[0]
+        record = self.world.objects.get(join_uri(attempt, "_perian", "launch.json"))
         assert record is not None, "a submission without a record"
         assert b'"stage": "intent"' in record, record
         assert variables[JOB_KEY].encode() in record, record
