@@ -32,13 +32,13 @@ T = TypeVar("T")
 PAGE_SIZE = 100
 """Jobs per page when looking through the list."""
 
-SLOWER = 2.0
+SLOWER = 1.5
 """By which factor a client asks less often after a call that was refused."""
 
-FASTER = 0.003
+FASTER = 0.004
 """What is added, for each planned pause that passes without a refusal, to the share of its planned
 rate that a client asks at. Divided by a factor and added to evenly in time, the rates of a crowd
-become alike; a hundred that want 2.5 times what they may have 1 call in 20 refused."""
+become alike; of a hundred that want 2.5 times what they may, 1 call in 12 is then refused."""
 
 SLOWEST = 64.0
 """Bound of the factor by which pauses grow."""

@@ -142,7 +142,7 @@ def test_after_a_refusal_for_a_rate_limit_the_job_is_looked_at_less_often(scenes
     limited = reply(429, {}, headers={"Retry-After": "30"})
     scene: Scene = scenes(job("Running"), limited, job("Running"), job("Done"))
     scene.watcher.follow(META)
-    assert scene.clock.pauses == [2, pytest.approx(30 + 4, rel=0.01), pytest.approx(7.5, rel=0.1)]
+    assert scene.clock.pauses == [2, pytest.approx(30 + 2.1 * 1.5), pytest.approx(5.6, rel=0.01)]
 
 
 def test_a_refusal_that_lasts_ends_the_run(scenes: Any) -> None:

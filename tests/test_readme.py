@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import image
 import pytest
 from flytekit.types.file import FlyteFile
 from support.flyte import Harness
@@ -68,6 +69,24 @@ def test_the_two_commands_are_targets_of_the_makefile() -> None:
     for command in blocks("bash")[0].split("\n"):
         target = command.removeprefix("make ")
         assert not target or f"\n{target}:" in makefile
+
+
+def test_every_make_target_shown_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    shown = {
+        name for block in blocks("bash") for name in re.findall(r"^make (\w+)", block, re.MULTILINE)
+    }
+    assert {"demo", "test", "image", "wheelhouse"} <= shown
+    for target in shown:
+        assert f"\n{target}:" in makefile
+
+
+def test_the_image_is_shown_with_the_version_and_the_entrypoint_that_it_has() -> None:
+    assert set(re.findall(r"perian-shim-executor:(\d[\d.]*\d)", README)) == {image.version()}
+    recipe = (ROOT / image.DOCKERFILE).read_text()
+    plain = recipe.replace("/opt/perian-shim/bin/", "")
+    (shown,) = re.findall(r'`(\["dumb-init".*?\])`', README)
+    assert f"ENTRYPOINT {shown}" in plain
 
 
 def test_the_commands_shown_exist() -> None:

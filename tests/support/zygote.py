@@ -1,0 +1,250 @@
+"""Many processes of ``pyflyte-execute`` for the price of starting one.
+
+``python zygote.py SOCKET`` imports flytekit and the executor once, then forks for each request: the
+fork takes over the asker's arguments, environment, working directory and output, and is from then
+on a process of its own that does what ``pyflyte-execute`` does. What is saved is the import, which
+is nearly all of an executor's CPU time and memory; nothing else is shared.
+
+``Zygote`` starts it and offers ``bin_dir``, a folder with a ``pyflyte-execute`` that asks for a
+fork, passes signals on and ends as the fork does. The zygote and its forks are one process group.
+That is killed as a whole when the ``Zygote`` is left, and by the zygote itself when the process
+that started it is gone: nothing stays behind, however a test ends.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn
+
+PRELOADED = (
+    "boto3.session",
+    "flytekit.bin.entrypoint",
+    "flytekit.configuration.plugin",
+    "perian_shim.executor",
+    "perian_shim.report",
+    "perian_shim.run",
+    "perian_shim.storage.s3",
+    "s3fs",
+)
+"""What every executor imports sooner or later."""
+
+ASKER = """\
+#!{python} -ISs
+import json, os, signal, socket, sys
+asker = socket.socket(socket.AF_UNIX)
+asker.connect({door!r})
+asked = json.dumps([sys.argv, dict(os.environ), os.getcwd()]).encode()
+socket.send_fds(asker, [len(asked).to_bytes(8, "big")], [1, 2])
+asker.sendall(asked)
+answers = asker.makefile("rb")
+fork = int(answers.readline())
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, lambda number, _: os.kill(fork, number))
+code = answers.readline()
+sys.exit(int(code) if code else 137)
+"""
+
+
+class Zygote:
+    """A process to be forked, while entered.
+
+    Args:
+        environment: what all forks have in common.
+
+    Attributes:
+        bin_dir: holds a ``pyflyte-execute``.
+        process: the zygote.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = environment
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "Zygote":  # noqa: PYI034 - Self needs Python 3.11
+        with contextlib.ExitStack() as undo:
+            folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="zygote-")))
+            door = folder / "door"
+            self.bin_dir = folder / "bin"
+            self.bin_dir.mkdir()
+            script = self.bin_dir / "pyflyte-execute"
+            script.write_text(ASKER.format(python=sys.executable, door=str(door)))
+            script.chmod(0o755)
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(door))
+                listener.listen(256)
+                self.process = subprocess.Popen(
+                    [sys.executable, __file__, str(listener.fileno())],
+                    env={"PATH": os.defpath, **self.environment},
+                    pass_fds=[listener.fileno()],
+                    stdin=subprocess.PIPE,  # never written to: its end tells that we are gone
+                    start_new_session=True,
+                )
+            undo.callback(self.end)
+            self.stack = undo.pop_all()
+        return self
+
+    def end(self) -> None:
+        """Kill the zygote and every fork of it."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stack.close()
+
+
+@dataclass
+class Fork:
+    """One executor, from the zygote's side.
+
+    Attributes:
+        process: its id.
+        ended: descriptor that can be read when it has ended.
+        asker: connection to whoever asked for it.
+        told: whether that has been told of the end.
+    """
+
+    process: int
+    ended: int
+    asker: socket.socket
+    told: bool = False
+
+
+class Forks:
+    """The zygote's own work: to fork for each asker, and to tell it of the fork's end.
+
+    Args:
+        listener: where askers connect.
+    """
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.listener = listener
+        self.events = selectors.DefaultSelector()
+        self.events.register(listener, selectors.EVENT_READ, self.fork)
+        self.events.register(sys.stdin, selectors.EVENT_READ, self.end)
+
+    def serve(self) -> NoReturn:
+        """Go on until killed."""
+        while True:
+            for key, _ in self.events.select():
+                key.data()
+
+    def end(self) -> None:
+        """Kill the whole process group: whoever started the zygote is gone."""
+        os.killpg(0, signal.SIGKILL)
+
+    def fork(self) -> None:
+        """Fork an executor for the next asker and tell it of its id."""
+        asker, _ = self.listener.accept()
+        head, outputs, _, _ = socket.recv_fds(asker, 8, 2)
+        with asker.makefile("rb") as stream:
+            asked = stream.read(int.from_bytes(head, "big"))
+        child = os.fork()
+        if child == 0:
+            asker.close()
+            self.become(outputs, *json.loads(asked))
+        for output in outputs:
+            os.close(output)
+        fork = Fork(child, os.pidfd_open(child), asker)
+        with contextlib.suppress(OSError):  # if it is gone already, that is noticed below
+            asker.sendall(f"{child}\n".encode())
+        self.events.register(fork.ended, selectors.EVENT_READ, lambda: self.tell(fork))
+        # The asker says nothing more: it can be read only when it is gone, and then so is the fork.
+        self.events.register(asker, selectors.EVENT_READ, lambda: self.orphaned(fork))
+
+    def become(
+        self, outputs: list[int], arguments: list[str], environment: dict[str, str], folder: str
+    ) -> NoReturn:
+        """Be the executor; in the fork only."""
+        for key in list(self.events.get_map().values()):
+            if key.fd:
+                os.close(key.fd)
+        self.events.close()
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for number, descriptor in enumerate([nothing, *outputs]):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+        os._exit(execute(arguments))
+
+    def tell(self, fork: Fork) -> None:
+        """Tell an asker how its fork has ended."""
+        self.events.unregister(fork.ended)
+        os.close(fork.ended)
+        code = os.waitstatus_to_exitcode(os.waitpid(fork.process, 0)[1])
+        if not fork.told:
+            self.events.unregister(fork.asker)
+        fork.told = True
+        with fork.asker, contextlib.suppress(OSError):
+            fork.asker.sendall(f"{code if code >= 0 else 128 - code}\n".encode())
+
+    def orphaned(self, fork: Fork) -> None:
+        """Kill a fork whose asker is gone; how it ends is noticed like any end."""
+        if not fork.told:
+            fork.told = True
+            self.events.unregister(fork.asker)
+            os.kill(fork.process, signal.SIGKILL)
+
+
+def execute(arguments: list[str]) -> int:
+    """Do what ``pyflyte-execute`` does; return its exit code."""
+    from flytekit.bin.entrypoint import execute_task_cmd  # noqa: PLC0415 - imported before the fork
+    from flytekit.core.context_manager import FlyteContextManager  # noqa: PLC0415 - the same
+
+    sys.argv = arguments
+    FlyteContextManager.initialize()  # what it has read of the environment was the zygote's
+    try:
+        execute_task_cmd()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
+
+
+def preload() -> None:
+    """Do once what is the same for every executor: imports, and reading botocore's models."""
+    for name in PRELOADED:
+        importlib.import_module(name)
+    import boto3  # noqa: PLC0415 - the parent of the zygote need not wait for it
+    from botocore.loaders import JSONFileLoader  # noqa: PLC0415 - the same
+
+    read = JSONFileLoader.load_file
+    models: dict[str, object] = {}
+
+    def load_file(loader: JSONFileLoader, path: str) -> object:
+        if path not in models:
+            models[path] = read(loader, path)
+        return models[path]
+
+    JSONFileLoader.load_file = load_file  # type: ignore[method-assign, assignment]  # for all loaders
+    boto3.client("s3", "us-east-1", aws_access_key_id="-", aws_secret_access_key="-").close()
+    boto3.DEFAULT_SESSION = None
+    gc.collect()
+    gc.freeze()  # or the forks' collections would copy all pages that they share
+
+
+if __name__ == "__main__":
+    preload()
+    Forks(socket.socket(fileno=int(sys.argv[1]))).serve()
