@@ -177,13 +177,13 @@ class Attempt:
 
     def submit(self) -> ResourceMeta:
         """Submit a new job."""
-        self.warn_about_expiry()
-        self.warn(f"submitting {self.run.template.id.name}, image {self.run.spec.image}")
         return self.submission.submit(self.request_for)
 
     def request_for(self, output: str) -> CreateJobRequest:
         """Return the request for a job that leaves what it produces below this URI."""
         staging = self.kind.stage(output)
+        self.warn_about_expiry()
+        self.warn(f"submitting {self.run.template.id.name}, image {self.run.spec.image}")
         labels = Labels(self.submission.key, output, self.run.place.handed_on)
         return build_request(self.run.spec, staging, labels, self.private, self.run.timeout_seconds)
 

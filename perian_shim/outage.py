@@ -56,7 +56,8 @@ class Endurance:
                     raise
                 if not failures or self.now() - told >= TELL_SECONDS:
                     told = self.now()
-                    self.warn(f"{error.message} (trying again)")
+                    left = (client.policy.outage - silence) / 60
+                    self.warn(f"{error.message} {error.remedy} Trying again, for {left:.0f} min.")
             failures += 1
             self.sleep(client.pause(failures))
 

@@ -57,7 +57,8 @@ def test_an_unknown_image_is_reported_with_perians_words(harness: Harness) -> No
 
 
 def with_api(harness: Harness, url: str) -> Harness:
-    variables = {**harness.cluster.environment, "PERIAN_API_URL": url}
+    outage = {"PERIAN_API_URL": url, "PERIAN_OUTAGE_SECONDS": "1"}
+    variables = {**harness.cluster.environment, **outage}
     return replace(harness, cluster=replace(harness.cluster, environment=variables))
 
 

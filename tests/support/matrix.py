@@ -104,7 +104,7 @@ class FaultCell:
         queued = FOREVER_SECONDS if self.situation is Situation.QUEUED else 0.0
         with FaultyApi(lab.harness.sandbox, script, queued) as api:
             cluster = lab.cluster(api)
-            if self.outage and self.situation is Situation.READ:
+            if self.outage:
                 cluster.environment = {**cluster.environment, "PERIAN_OUTAGE_SECONDS": "1"}
             trap = self.trap(cluster)
             api.intercept = opening(lab, cluster, execution, trap)

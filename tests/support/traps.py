@@ -188,7 +188,7 @@ class Relay:
         """Pass on what the server answers."""
         with contextlib.suppress(OSError):
             while piece := self.server.recv(1 << 16):
-                if self.armed and self.trap and not piece.startswith(b"HTTP/1.1 100"):
+                if self.armed and self.trap and not is_interim(piece):
                     self.armed = False
                     self.trap.go_off()
                     if self.trap.drop:
@@ -196,6 +196,13 @@ class Relay:
                         break
                 self.client.sendall(piece)
         hang_up(self.client)
+
+
+def is_interim(piece: bytes) -> bool:
+    """Whether a server has only said that it is ready for the body; the answer may come with that."""
+    while piece.startswith(b"HTTP/1.1 100"):
+        piece = piece.partition(b"\r\n\r\n")[2]
+    return not piece
 
 
 def hang_up(connection: socket.socket) -> None:
