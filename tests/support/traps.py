@@ -199,7 +199,7 @@ class Relay:
 
 
 def is_interim(piece: bytes) -> bool:
-    """Whether a server has only said that it is ready for the body; the answer may come with that."""
+    """Whether a server has only said that it is ready for the body; the answer may come along."""
     while piece.startswith(b"HTTP/1.1 100"):
         piece = piece.partition(b"\r\n\r\n")[2]
     return not piece
