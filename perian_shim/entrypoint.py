@@ -42,7 +42,8 @@ def main(arguments: Sequence[str]) -> int:
     from flytekit.bin.entrypoint import execute_task_cmd  # noqa: PLC0415
 
     gc.freeze()
-    gc.enable()
+    if not any(argument.startswith("perian_shim.") for argument in arguments):
+        gc.enable()  # else the run does, once all is there that it waits with
     sys.argv = list(arguments)
     execute_task_cmd(prog_name=PYFLYTE_EXECUTE)
     return 0

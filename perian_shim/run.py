@@ -125,7 +125,9 @@ def prepare(
         kind = FunctionJob(run, spec.work, access, options.distribution)
     connect = connector(group, environ)
     if place.output_prefix is not None:
-        gc.freeze()  # the pod ends with this run: what is loaded need not be looked through then
+        # The pod ends with this run: what is loaded by now need never be looked through.
+        gc.freeze()
+        gc.enable()
     return Attempt(
         run=run,
         kind=kind,
