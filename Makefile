@@ -18,7 +18,7 @@ demo: $(VENV)/.sandbox
 	$(BIN)/perian-shim demo
 
 test: check
-	$(BIN)/python -m pytest -n 4
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 faults: $(VENV)/.dev
 	$(BIN)/python tests/fault_matrix.py
