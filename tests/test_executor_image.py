@@ -240,7 +240,7 @@ def test_wheels_are_all_that_a_build_without_a_network_needs(
     shared = tmp_path_factory.getbasetemp().parent
     with one_at_a_time(shared if os.environ.get("PYTEST_XDIST_WORKER") else tmp_path):
         command = [*offline(), "python3", str(Path(recipe.__file__)), "build"]
-        options = ["--tag", tag, "--base", base, "--wheelhouse", str(wheels)]
+        options = ["--tag", tag, "--base", base, "--wheelhouse", str(wheels), "--no-cache"]
         built = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     try:
         assert built.returncode == 0, built.stderr[-2000:]

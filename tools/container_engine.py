@@ -64,6 +64,7 @@ class Engine:
         arguments: Mapping[str, str] | None = None,
         secrets: Mapping[str, Path] | None = None,
         timestamp: int | None = None,
+        cache: bool = True,
     ) -> None:
         """Build an image.
 
@@ -76,10 +77,13 @@ class Engine:
             secrets: files that are mounted during the build and end in no layer.
             timestamp: seconds since the epoch that all files get, so that the same input makes the
                 same image; with docker only where its builder can.
+            cache: whether what earlier builds have made of the same input may be used.
         """
         command = [*self.builder, "--file", str(dockerfile), "--tag", tag]
         if target:
             command += ["--target", target]
+        if not cache:
+            command += ["--no-cache"]
         for name, value in (arguments or {}).items():
             command += ["--build-arg", f"{name}={value}"]
         for name, path in (secrets or {}).items():

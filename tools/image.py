@@ -88,6 +88,8 @@ def build(
     base: str | None = None,
     wheelhouse: Path | None = None,
     target: str | None = None,
+    *,
+    cache: bool = True,
 ) -> None:
     """Build the image.
 
@@ -97,6 +99,7 @@ def build(
         base: the image that Python comes from, the recipe's own if None.
         wheelhouse: folder of wheels to use instead of the package index.
         target: another stage than the last.
+        cache: whether what earlier builds have made of the same input may be used.
     """
     arguments = {"VERSION": version(), "REVISION": git("rev-parse", "HEAD") or "unknown"}
     if base:
@@ -110,6 +113,7 @@ def build(
             arguments=arguments,
             secrets=secrets(os.environ),
             timestamp=int(git("log", "-1", "--format=%ct") or 0),
+            cache=cache,
         )
 
 
@@ -160,6 +164,7 @@ def main(arguments: Sequence[str]) -> int:
     building.add_argument("--tag", default=f"perian-shim-executor:{version()}")
     building.add_argument("--wheelhouse", type=Path, help="build from these wheels, offline")
     building.add_argument("--target", help="`debug`: with a shell, upon the whole base")
+    building.add_argument("--no-cache", action="store_true", help="make everything anew")
     collecting = commands.add_parser("wheelhouse", help="collect the wheels for an offline build")
     collecting.add_argument("folder", type=Path)
     for each in (building, collecting):
@@ -171,7 +176,8 @@ def main(arguments: Sequence[str]) -> int:
             count = fill_wheelhouse(engine, options.folder, options.base)
             print(f"{options.folder} has {count} wheels")
             return 0
-        build(engine, options.tag, options.base, options.wheelhouse, options.target)
+        cache = not options.no_cache
+        build(engine, options.tag, options.base, options.wheelhouse, options.target, cache=cache)
         print(describe(engine, options.tag))
     except (NoEngine, ValueError) as error:
         print(f"image: {error}", file=sys.stderr)
