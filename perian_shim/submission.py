@@ -101,6 +101,7 @@ class Submission:
         if job is None and before is not None and before.job_id is None:
             self.warn("The attempt before may have asked for a job. Looking for it before asking.")
             self.doubt()
+            self.unclear_at = self.now()
             job = self.look()
         if job is not None:
             same = before is not None and before.job_id == job.id
@@ -212,6 +213,7 @@ class Submission:
                 return self.patiently(partial(self.lifecycle.create, request))
             except SubmissionUnclear as unclear:
                 self.doubt()
+                self.unclear_at = self.now()
                 self.warn(f"{unclear.message} Looking for it before asking again.")
                 try:
                     found = self.look()
@@ -227,10 +229,9 @@ class Submission:
         raise SubmissionUnclear(message)
 
     def doubt(self) -> None:
-        """Note that a submission without an answer may still come to something."""
+        """Note that a job of ours may live beside the chosen one, and when to look for it."""
         self.doubtful = True
-        self.unclear_at = self.now()
-        self.rechecks = tuple(self.unclear_at + pause for pause in RECHECKS)
+        self.rechecks = tuple(self.now() + pause for pause in RECHECKS)
 
     def patiently(self, act: Callable[[], T]) -> T:
         """Do something that changes nothing when it fails, and ride out an outage meanwhile.
@@ -254,7 +255,7 @@ class Submission:
         try:
             chosen = self.choose(self.record)
         except ApiUnavailable as error:  # our own job is known: follow it
-            self.doubtful = True
+            self.doubt()
             self.warn(f"could not look for other jobs of the same work: {error.message}")
             return ours
         if chosen is None or chosen.id == ours.job_id:

@@ -348,6 +348,20 @@ def test_a_submission_that_comes_late_is_ended_while_the_job_runs(
     assert scene.living == ["job-0"]
 
 
+def test_another_pods_job_that_could_not_be_looked_for_is_ended_while_ours_runs(
+    scene: Scene,
+) -> None:
+    scene.world.plans = [Plan(running=1e6)]
+    scene.world.faults["list"] = ["refused"] * 2
+    submission = scene.attempt(0)
+    submission.submit(request_of(0))
+    scene.world.create(request(1))
+    scene.world.advance(RECHECKS[0] + 1)
+    submission.recheck()
+    scene.world.advance(RECHECKS[0] + 1 + GRACE)
+    assert scene.living == ["job-0"]
+
+
 def test_looking_again_costs_no_more_than_a_few_calls(scene: Scene) -> None:
     scene.world.faults["create"] = ["reset"]
     scene.world.plans = [Plan(running=1e6)]
