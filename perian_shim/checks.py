@@ -15,7 +15,7 @@ from flytekit.core.resources import ResourceSpec
 from flytekit.models.interface import Variable
 from flytekit.models.types import LiteralType
 
-from perian_shim import environment as env
+from perian_shim import settings as env
 from perian_shim.config import REQUIREMENTS, PerianConfig
 from perian_shim.errors import DefinitionError
 from perian_shim.image_reference import ImageReference

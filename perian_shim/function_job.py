@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from flyteidl.core import literals_pb2
 from flytekit.models.literals import LiteralMap
 
-from perian_shim import environment
+from perian_shim import settings
 from perian_shim.api import ContainerFile, Job
 from perian_shim.context import Run
 from perian_shim.errors import (
@@ -112,7 +112,7 @@ class FunctionJob:
         """Return Flyte's settings for large literals: the job then stores them itself."""
         return {
             name: self.run.place.environ[name]
-            for name in environment.OFFLOADING
+            for name in settings.OFFLOADING
             if name in self.run.place.environ
         }
 

@@ -27,8 +27,8 @@ from flytekit.models.literals import LiteralMap
 from flytekit.models.task import Container, K8sPod, TaskSpec, TaskTemplate
 from flytekit.tools.translator import get_serializable
 
-from perian_shim import environment as env
 from perian_shim import pod
+from perian_shim import settings as env
 from perian_shim.checks import Checker
 from perian_shim.config import PerianConfig
 from perian_shim.errors import DefinitionError

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from flytekit.models.literals import Literal
 
-from perian_shim import environment
+from perian_shim import settings
 from perian_shim.errors import InvalidInput, InvalidTemplate, TemplateTooNew
 
 DISTRIBUTION = "distribution"
@@ -90,9 +90,9 @@ def map_item(
     Raises:
         InvalidInput: the environment names no item, or a list is too short.
     """
-    index = environ.get(environ.get(environment.ARRAY_INDEX_NAME, ""), "")
+    index = environ.get(environ.get(settings.ARRAY_INDEX_NAME, ""), "")
     if not index.isdecimal():
-        message = f"This is an item of a map task, but {environment.ARRAY_INDEX_NAME} names none."
+        message = f"This is an item of a map task, but {settings.ARRAY_INDEX_NAME} names none."
         raise InvalidInput(message)
     return {
         name: literal if name in bound else item_of(name, literal, int(index))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from flytekit.core.context_manager import ExecutionParameters, FlyteContext
 
-from perian_shim import environment
+from perian_shim import settings
 from perian_shim.identity import NodeIdentity
 from perian_shim.storage import join_uri
 
@@ -40,7 +40,7 @@ class Place:
     @property
     def attempt(self) -> int:
         """Which attempt this is, from 0; a run without a backend is always the first."""
-        number = self.environ.get(environment.ATTEMPT_NUMBER, "")
+        number = self.environ.get(settings.ATTEMPT_NUMBER, "")
         return int(number) if number.isdecimal() and self.output_prefix else 0
 
     @property
@@ -59,7 +59,7 @@ class Place:
     @property
     def handed_on(self) -> dict[str, str]:
         """Flyte's variables for the job."""
-        return {name: self.environ[name] for name in environment.HANDED_ON if name in self.environ}
+        return {name: self.environ[name] for name in settings.HANDED_ON if name in self.environ}
 
     @property
     def per_retry_unique_key(self) -> str:
@@ -79,9 +79,9 @@ class Place:
             prefix = join_uri(raw_prefix, name)
             return cls(NodeIdentity("", "", name, prefix), prefix, None, environ=environ)
         node = NodeIdentity.from_output_prefix(
-            environ.get(environment.EXECUTION_PROJECT, ""),
-            environ.get(environment.EXECUTION_DOMAIN, ""),
-            environ.get(environment.EXECUTION_ID, ""),
+            environ.get(settings.EXECUTION_PROJECT, ""),
+            environ.get(settings.EXECUTION_DOMAIN, ""),
+            environ.get(settings.EXECUTION_ID, ""),
             output_prefix,
         )
         saved, previous = checkpoint_paths(parameters)

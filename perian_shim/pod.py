@@ -17,7 +17,7 @@ from flytekit.configuration import SerializationSettings
 from flytekit.core.resources import ResourceSpec, convert_resources_to_resource_model
 from flytekit.models.task import Container
 
-from perian_shim import environment as env
+from perian_shim import settings as env
 from perian_shim.config import PerianConfig
 from perian_shim.executor import PerianExecutor, template_resolver
 from perian_shim.resources import quantity

@@ -8,7 +8,7 @@ while the platform refuses some of what is asked because it is too much.
 
 from dataclasses import dataclass
 
-from perian_shim import environment
+from perian_shim import settings
 from perian_shim.errors import ConfigError
 
 LONGEST_LIMITED = 120.0
@@ -37,8 +37,8 @@ class PollPolicy:
     def __post_init__(self) -> None:
         if self.longest < self.shortest:
             message = (
-                f"{environment.POLL_MAX_SECONDS}: expected at least {self.shortest:g}"
-                f" ({environment.POLL_MIN_SECONDS}), got {self.longest:g}"
+                f"{settings.POLL_MAX_SECONDS}: expected at least {self.shortest:g}"
+                f" ({settings.POLL_MIN_SECONDS}), got {self.longest:g}"
             )
             raise ConfigError(message)
 
@@ -49,11 +49,11 @@ class PollPolicy:
         Raises:
             ConfigError: a bound is no number of seconds, or they are the wrong way round.
         """
-        shortest = environment.seconds(environment.POLL_MIN_SECONDS, cls.shortest)
+        shortest = settings.seconds(settings.POLL_MIN_SECONDS, cls.shortest)
         return cls(
             shortest=shortest,
-            longest=environment.seconds(environment.POLL_MAX_SECONDS, max(cls.longest, shortest)),
-            outage=environment.seconds(environment.OUTAGE_SECONDS, cls.outage),
+            longest=settings.seconds(settings.POLL_MAX_SECONDS, max(cls.longest, shortest)),
+            outage=settings.seconds(settings.OUTAGE_SECONDS, cls.outage),
         )
 
     def pause(self, age: float, chance: float, stretch: float = 1.0) -> float:

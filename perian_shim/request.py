@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from perian_shim import environment
+from perian_shim import settings
 from perian_shim.api import (
     ContainerFile,
     CreateJobRequest,
@@ -83,8 +83,8 @@ def build_request(
                 **labels.handed_on,
                 **staging.variables,
                 **spec.environment,
-                environment.JOB_KEY: labels.key,
-                environment.JOB_OUTPUT: labels.output,
+                settings.JOB_KEY: labels.key,
+                settings.JOB_OUTPUT: labels.output,
             },
             secrets={**staging.secrets, **variables},
             container_files=(*staging.files, *files),

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from perian_shim import environment
+from perian_shim import settings
 from perian_shim.api import (
     ApiError,
     CreateJobRequest,
@@ -77,7 +77,7 @@ class RetryPolicy:
         Raises:
             ConfigError: that is no number of seconds.
         """
-        return cls(outage=environment.seconds(environment.OUTAGE_SECONDS, 1800.0))
+        return cls(outage=settings.seconds(settings.OUTAGE_SECONDS, 1800.0))
 
     def pause(
         self, failures: int, chance: float, asked: float | None, stretch: float = 1.0

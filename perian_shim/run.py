@@ -14,7 +14,7 @@ from flytekit.models.literals import Literal, LiteralMap
 from flytekit.models.task import TaskTemplate
 from flytekit.utils.asyn import loop_manager
 
-from perian_shim import environment
+from perian_shim import settings
 from perian_shim.api import PerianClient, PerianError
 from perian_shim.api.wording import Redactor
 from perian_shim.attempt import Attempt
@@ -166,8 +166,8 @@ def connector(group: str, environ: Mapping[str, str]) -> Callable[..., PerianCli
         group: the secret group that holds them.
         environ: the resolver container's environment.
     """
-    url = environment.text(environment.API_URL, environment.DEFAULT_API_URL, environ)
-    patience = environment.seconds(environment.READ_TIMEOUT_SECONDS, 30.0, environ)
+    url = settings.text(settings.API_URL, settings.DEFAULT_API_URL, environ)
+    patience = settings.seconds(settings.READ_TIMEOUT_SECONDS, 30.0, environ)
 
     def connect(connect_timeout: float = 10.0, read_timeout: float = patience) -> PerianClient:
         return PerianClient(
@@ -196,7 +196,7 @@ def refuse_inside_a_job(environ: Mapping[str, str]) -> None:
     Raises:
         DefinitionError: this process runs in a job of ours.
     """
-    if environ.get(environment.JOB_KEY):
+    if environ.get(settings.JOB_KEY):
         message = "A Perian job tried to submit another Perian job."
         remedy = "Call the function itself within a task, and tasks only within a workflow."
         raise DefinitionError(message, remedy=remedy)

@@ -8,7 +8,7 @@ import os
 
 from flytekit import current_context
 
-from perian_shim import environment
+from perian_shim import settings
 from perian_shim.api import RegistryCredentials
 from perian_shim.errors import MissingSecret
 from perian_shim.spec import ForwardedSecret
@@ -21,7 +21,7 @@ REGISTRY_KEYS = ("docker_registry_url", "docker_registry_username", "docker_regi
 FLYTE_FILE_DIR = "/etc/flyte/secrets"
 """Where Flyte's webhook mounts secrets as files, and so where users' programs look for them."""
 
-_VARIABLES = {ORGANIZATION_KEY: environment.ORGANIZATION, TOKEN_KEY: environment.TOKEN}
+_VARIABLES = {ORGANIZATION_KEY: settings.ORGANIZATION, TOKEN_KEY: settings.TOKEN}
 
 
 def read_secret(group: str, key: str) -> str | None:
@@ -30,7 +30,7 @@ def read_secret(group: str, key: str) -> str | None:
         value = current_context().secrets.get(group, key)
     except ValueError:
         variable = _VARIABLES.get(key)
-        value = environment.text(variable, environ=os.environ) if variable else ""
+        value = settings.text(variable, environ=os.environ) if variable else ""
     return str(value).strip() or None
 
 

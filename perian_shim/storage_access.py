@@ -10,7 +10,7 @@ if they are there ``aws_session_token``, ``aws_region`` and ``aws_endpoint_url``
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from perian_shim import environment
+from perian_shim import settings
 from perian_shim.errors import MissingSecret
 
 AWS_KEYS = (
@@ -88,14 +88,14 @@ def aws_access(found: Mapping[str, str], environ: Mapping[str, str]) -> StorageA
     """Return the access of AWS keys, under the names that flytekit, s3fs and boto3 read."""
     endpoint = (
         found.get("aws_endpoint_url")
-        or environment.text(environment.S3_PUBLIC_ENDPOINT, environ=environ)
-        or environment.text("FLYTE_AWS_ENDPOINT", environ=environ)
-        or environment.text("AWS_ENDPOINT_URL_S3", environ=environ)
+        or settings.text(settings.S3_PUBLIC_ENDPOINT, environ=environ)
+        or settings.text("FLYTE_AWS_ENDPOINT", environ=environ)
+        or settings.text("AWS_ENDPOINT_URL_S3", environ=environ)
     )
     region = (
         found.get("aws_region")
-        or environment.text("AWS_REGION", environ=environ)
-        or environment.text("AWS_DEFAULT_REGION", environ=environ)
+        or settings.text("AWS_REGION", environ=environ)
+        or settings.text("AWS_DEFAULT_REGION", environ=environ)
     )
     variables: dict[str, str] = {}
     if endpoint:

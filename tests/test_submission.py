@@ -20,11 +20,11 @@ from support.perian_model import (
 )
 
 from perian_shim.api import CreateJobRequest, DockerRun, PerianClient, Requirements
-from perian_shim.environment import JOB_KEY, JOB_OUTPUT
 from perian_shim.errors import ApiUnavailable, StorageFailed, SubmissionUnclear
 from perian_shim.journal import Journal, LaunchRecord, Stage, record_uri
 from perian_shim.lifecycle import Lifecycle
 from perian_shim.retry import RetryingClient, RetryPolicy
+from perian_shim.settings import JOB_KEY, JOB_OUTPUT
 from perian_shim.submission import RECHECKS, RequestFor, Submission
 
 KEY = "the-key"

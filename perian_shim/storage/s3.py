@@ -25,7 +25,7 @@ from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 from fsspec import get_filesystem_class
 
-from perian_shim import environment
+from perian_shim import settings
 from perian_shim.errors import StorageFailed
 from perian_shim.storage.base import MAX_OBJECT_BYTES, ObjectInfo, UploadPolicy, broken_off
 
@@ -84,11 +84,11 @@ class S3Store:
             aws_access_key_id=config.access_key_id,
             aws_secret_access_key=config.secret_access_key,
         )
-        endpoint = config.endpoint or environment.text("AWS_ENDPOINT_URL_S3") or None
+        endpoint = config.endpoint or settings.text("AWS_ENDPOINT_URL_S3") or None
         return cls(
             session,
             endpoint,
-            environment.text(environment.S3_PUBLIC_ENDPOINT) or None,
+            settings.text(settings.S3_PUBLIC_ENDPOINT) or None,
             virtual_hosts=getattr(config, "adressing_style", None)
             == "virtual",  # flytekit's spelling
         )

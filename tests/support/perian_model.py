@@ -31,8 +31,8 @@ from perian_shim.api import (
     ServerFault,
     TransportError,
 )
-from perian_shim.environment import JOB_KEY, JOB_OUTPUT
 from perian_shim.errors import StorageFailed
+from perian_shim.settings import JOB_KEY, JOB_OUTPUT
 from perian_shim.storage import ObjectInfo, UploadPolicy, join_uri
 from perian_shim.termination import Terminated
 

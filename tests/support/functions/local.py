@@ -8,7 +8,7 @@ from flytekit import task
 from flytekit.types.file import FlyteFile
 
 from perian_shim import PerianConfig
-from perian_shim.environment import JOB_KEY
+from perian_shim.settings import JOB_KEY
 
 
 @task(

@@ -5,7 +5,7 @@ import os
 from flytekit import task
 
 from perian_shim import PerianConfig
-from perian_shim.environment import JOB_KEY
+from perian_shim.settings import JOB_KEY
 
 if JOB_KEY in os.environ:
     import a_package_that_the_image_lacks  # type: ignore[import-not-found]  # noqa: F401 - as said
