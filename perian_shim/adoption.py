@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perian_shim.api import Job
+from perian_shim.api.phases import Phase, phase_of
 from perian_shim.journal import LaunchRecord, Stage
-from perian_shim.status import Phase, phase_of
 
 
 @dataclass(frozen=True)

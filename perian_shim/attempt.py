@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from flytekit.models.literals import LiteralMap
 
 from perian_shim.api import CreateJobRequest, Job, PerianError
+from perian_shim.api.phases import Phase
 from perian_shim.config import DETACH
 from perian_shim.console import Console
 from perian_shim.context import JobKind, Run
@@ -33,7 +34,6 @@ from perian_shim.logs import LogPosition, LogTail
 from perian_shim.polling import PollPolicy
 from perian_shim.request import Labels, Private, build_request
 from perian_shim.retry import RetryingClient
-from perian_shim.status import Phase
 from perian_shim.storage import join_uri
 from perian_shim.submission import Submission
 from perian_shim.termination import Terminated

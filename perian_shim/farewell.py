@@ -15,11 +15,11 @@ from typing import TypeVar
 
 from perian_shim.adoption import is_spent
 from perian_shim.api import ApiError, PerianError
+from perian_shim.api.phases import Phase, phase_of
 from perian_shim.errors import ApiUnavailable, Terminating
 from perian_shim.journal import LaunchRecord, Stage
 from perian_shim.lifecycle import Lifecycle, ResourceMeta
 from perian_shim.retry import RetryingClient
-from perian_shim.status import Phase, phase_of
 from perian_shim.submission import Submission, Warn
 from perian_shim.termination import Terminated
 

@@ -14,6 +14,7 @@ from flytekit.models.literals import LiteralMap
 
 from perian_shim import settings
 from perian_shim.api import ContainerFile, Job
+from perian_shim.api.phases import Phase, phase_of
 from perian_shim.context import Run
 from perian_shim.errors import (
     FunctionFailed,
@@ -25,7 +26,6 @@ from perian_shim.launch import Distribution
 from perian_shim.lifecycle import ResourceMeta
 from perian_shim.spec import FunctionWork
 from perian_shim.staging import RECORD_FOLDER, Staging
-from perian_shim.status import Phase, phase_of
 from perian_shim.storage import join_uri
 from perian_shim.storage_access import StorageAccess
 

@@ -19,9 +19,9 @@ from perian_shim.api import (
     TlsFailure,
     Unauthorized,
 )
+from perian_shim.api.phases import Phase, phase_of
 from perian_shim.errors import ApiUnavailable, JobRejected, SubmissionUnclear
 from perian_shim.retry import RetryingClient
-from perian_shim.status import Phase, phase_of
 
 Emit = Callable[[str], None]
 

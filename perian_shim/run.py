@@ -16,7 +16,7 @@ from flytekit.utils.asyn import loop_manager
 
 from perian_shim import settings
 from perian_shim.api import PerianClient, PerianError
-from perian_shim.api.wording import Redactor
+from perian_shim.api.server_text import Redactor
 from perian_shim.attempt import Attempt
 from perian_shim.console import Console, confidential_forms
 from perian_shim.container_job import ContainerJob

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from perian_shim.api import ApiError, Job, JobNotFound, Unauthorized
+from perian_shim.api.phases import Phase
 from perian_shim.errors import (
     ApiUnavailable,
     JobRejected,
@@ -23,7 +24,6 @@ from perian_shim.errors import (
 from perian_shim.lifecycle import CREDENTIALS_REMEDY, Emit, Lifecycle, ResourceMeta
 from perian_shim.logs import LogTail
 from perian_shim.polling import PollPolicy
-from perian_shim.status import Phase
 
 DRAIN_READS = 5
 """How often a finished job is read again at most, until its log stops growing."""

@@ -45,7 +45,7 @@ from perian_shim.api import (
     Price,
 )
 from perian_shim.api.excerpt import Excerpt
-from perian_shim.api.reading import parse_time
+from perian_shim.api.fields import parse_time
 
 MORNING = datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=timezone.utc)
 PRICE = PriceData(unit_price="1.25", currency=Currency.EUR, granularity=BillingGranularity.PER_HOUR)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perian_shim.api.redaction import Redactor
-from perian_shim.api.wording import (
+from perian_shim.api.server_text import (
     MAX_FOREIGN_TEXT,
     MAX_TEXT,
     detail_text,

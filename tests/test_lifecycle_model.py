@@ -37,6 +37,7 @@ from support.perian_model import (
 
 from perian_shim import PerianConfig
 from perian_shim.api import Job, PerianClient
+from perian_shim.api.phases import Phase, phase_of
 from perian_shim.attempt import Attempt
 from perian_shim.console import Console
 from perian_shim.context import Run
@@ -58,7 +59,6 @@ from perian_shim.retry import RetryingClient, RetryPolicy
 from perian_shim.run import HURRIED
 from perian_shim.spec import ContainerWork, JobSpec
 from perian_shim.staging import Staging
-from perian_shim.status import Phase, phase_of
 from perian_shim.storage import ObjectStore
 
 NODE = "s3://b/metadata/p-d-x/n0/data"

@@ -99,7 +99,7 @@ def test_the_commands_shown_exist() -> None:
 
 
 def test_every_setting_is_listed() -> None:
-    assert set(environment.SETTINGS) <= set(re.findall(r"`([A-Z0-9_]+)`", README))
+    assert set(settings.SETTINGS) <= set(re.findall(r"`([A-Z0-9_]+)`", README))
 
 
 def test_every_field_of_the_config_is_listed() -> None:

@@ -17,9 +17,9 @@ from typing import TypeVar, final
 import requests
 
 from perian_shim.api.errors import InvalidRequest, JobNotFound, MalformedResponse
+from perian_shim.api.fields import Fields, optional
 from perian_shim.api.job_request import CreateJobRequest, Requirements
 from perian_shim.api.models import AcceleratorType, InstanceType, Job, Page
-from perian_shim.api.reading import Fields, optional
 from perian_shim.api.responses import Answer, Call, Clock, read_answer
 from perian_shim.api.transport import Credentials, Transport
 from perian_shim.api.trimming import Keep

@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 
 from perian_shim.api.errors import MalformedResponse
 from perian_shim.api.excerpt import Excerpt
-from perian_shim.api.reading import Fields, malformed, optional
+from perian_shim.api.fields import Fields, malformed, optional
 
 T = TypeVar("T")
 

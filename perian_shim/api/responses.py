@@ -28,10 +28,10 @@ from perian_shim.api.errors import (
     ServerFault,
     Unauthorized,
 )
-from perian_shim.api.reading import Fields
+from perian_shim.api.fields import Fields
 from perian_shim.api.redaction import Redactor
+from perian_shim.api.server_text import MAX_FOREIGN_TEXT, foreign_text, server_words, tidy
 from perian_shim.api.trimming import Keep
-from perian_shim.api.wording import MAX_FOREIGN_TEXT, foreign_text, server_words, tidy
 
 Clock = Callable[[], datetime]
 

@@ -25,8 +25,8 @@ from perian_shim.api.connection_faults import (
 from perian_shim.api.errors import ApiTimeout, ClientConfigError, TlsFailure, TransportError
 from perian_shim.api.redaction import Redactor
 from perian_shim.api.responses import CLIENT_ERROR, Answer, Call
+from perian_shim.api.server_text import MAX_FOREIGN_TEXT, tidy
 from perian_shim.api.trimming import Trimmer
-from perian_shim.api.wording import MAX_FOREIGN_TEXT, tidy
 
 MAX_BODY_BYTES = 512 * 1024 * 1024
 """A longer answer is broken off: a job's whole log comes in one, but patience is finite."""

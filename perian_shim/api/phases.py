@@ -6,7 +6,7 @@
 
 from enum import Enum
 
-from perian_shim.api import JobStatus
+from perian_shim.api.models import JobStatus
 
 
 class Phase(Enum):
