@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from perian_shim.api.errors import PerianError
     from perian_shim.config import PerianConfig
-    from perian_shim.container_task import PerianContainerTask
     from perian_shim.executor import PerianExecutor
-    from perian_shim.function_task import PerianTask
+    from perian_shim.flyte1.container_task import PerianContainerTask
+    from perian_shim.flyte1.function_task import PerianTask
     from perian_shim.version import __version__
 
 __all__ = [
@@ -25,11 +25,11 @@ __all__ = [
 
 _HOMES = {
     # Not its home: with the config comes the task class that flytekit is to make of it.
-    "PerianConfig": "perian_shim.function_task",
-    "PerianContainerTask": "perian_shim.container_task",
+    "PerianConfig": "perian_shim.flyte1.function_task",
+    "PerianContainerTask": "perian_shim.flyte1.container_task",
     "PerianError": "perian_shim.api.errors",
     "PerianExecutor": "perian_shim.executor",
-    "PerianTask": "perian_shim.function_task",
+    "PerianTask": "perian_shim.flyte1.function_task",
     "__version__": "perian_shim.version",
 }
 

@@ -12,7 +12,7 @@ import pytest
 from flytekit.types.file import FlyteFile
 from support.flyte import Harness
 
-from perian_shim import PerianConfig, PerianContainerTask, environment, errors
+from perian_shim import PerianConfig, PerianContainerTask, errors, settings
 from perian_shim.cli import parser
 from perian_shim.sandbox.demo import load_workflow
 from perian_shim.sandbox.workflow import run_workflow

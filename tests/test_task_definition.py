@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.errors import DefinitionError
-from perian_shim.pod import job_environment
+from perian_shim.flyte1.resolver_container import job_environment
 
 SETTINGS = SerializationSettings(
     image_config=PerianContainerTask.SERIALIZE_SETTINGS.image_config,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from flytekit import ImageSpec
 
-from perian_shim.checks import Checker
+from perian_shim.flyte1.arguments import Checker
 from perian_shim.spec import JobSpec
 
 if TYPE_CHECKING:

@@ -27,14 +27,14 @@ from flytekit.models.literals import LiteralMap
 from flytekit.models.task import Container, K8sPod, TaskSpec, TaskTemplate
 from flytekit.tools.translator import get_serializable
 
-from perian_shim import pod
 from perian_shim import settings as env
-from perian_shim.checks import Checker
 from perian_shim.config import PerianConfig
 from perian_shim.errors import DefinitionError
 from perian_shim.executor import PerianExecutor
+from perian_shim.flyte1 import resolver_container
+from perian_shim.flyte1.arguments import Checker
+from perian_shim.flyte1.resources import completed
 from perian_shim.launch import DESTINATION, DISTRIBUTION, MAPPED
-from perian_shim.resources import completed
 from perian_shim.spec import FunctionWork, JobSpec
 from perian_shim.storage_access import ACCESS_KEYS
 
@@ -116,14 +116,16 @@ class PerianTask(AsyncPythonFunctionTask[PerianConfig]):  # type: ignore[metacla
         super().__init__(
             task_config=task_config,
             task_function=task_function,
-            task_type=pod.TASK_TYPE,
+            task_type=resolver_container.TASK_TYPE,
             container_image=container_image,
             environment=dict(environment or {}),
-            secret_requests=pod.with_own_secrets(task_config, secret_requests or (), *ACCESS_KEYS),
+            secret_requests=resolver_container.with_own_secrets(
+                task_config, secret_requests or (), *ACCESS_KEYS
+            ),
             execution_mode=execution_mode,
             **kwargs,
         )
-        self._resources = pod.pod_resources(None, None)
+        self._resources = resolver_container.pod_resources(None, None)
 
     def job_config(self, config: PerianConfig) -> PerianConfig:
         """Return a config with its open points filled from the task's other arguments.
@@ -197,14 +199,17 @@ class PerianTask(AsyncPythonFunctionTask[PerianConfig]):  # type: ignore[metacla
             config=self.job_config(config),
             image=self.get_image(settings),
             work=FunctionWork(self.task_resolver.location, tuple(loader_args)),
-            environment=pod.job_environment(settings, environment),
+            environment=resolver_container.job_environment(settings, environment),
             secrets=self._forwarded,
         ).to_custom()
 
     def get_container(self, settings: SerializationSettings) -> Container:
         """Return the resolver container."""
-        return pod.resolver_container(
-            settings, pod.executor_image(None), self.resources, self.launch_options(settings)
+        return resolver_container.resolver_container(
+            settings,
+            resolver_container.executor_image(None),
+            self.resources,
+            self.launch_options(settings),
         )
 
     def launch_options(self, settings: SerializationSettings) -> dict[str, str]:

@@ -21,12 +21,12 @@ from flytekit.core.python_auto_container import get_registerable_container_image
 from flytekit.core.python_customized_container_task import PythonCustomizedContainerTask
 from flytekit.models.task import Container
 
-from perian_shim import pod
-from perian_shim.caching import CacheSettings
-from perian_shim.checks import Checker
 from perian_shim.config import PerianConfig
 from perian_shim.executor import PerianExecutor, template_resolver
-from perian_shim.shim import LiteralDispatch
+from perian_shim.flyte1 import resolver_container
+from perian_shim.flyte1.arguments import Checker
+from perian_shim.flyte1.caching import CacheSettings
+from perian_shim.flyte1.shim_task import LiteralDispatch
 from perian_shim.spec import DEFAULT_INPUT_DIR, DEFAULT_OUTPUT_DIR, ContainerWork, JobSpec
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         check.environment(environment or {})
         argv = check.command(command, arguments or (), inputs or {})
         forwarded = check.secrets(secret_requests or ())
-        resources = check.resources(lambda: pod.pod_resources(requests, limits))
+        resources = check.resources(lambda: resolver_container.pod_resources(requests, limits))
         self._job_image = image
         self._job = JobSpec(
             config=task_config,
@@ -163,14 +163,14 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         super().__init__(
             name=name,
             task_config=task_config,
-            container_image=pod.executor_image(executor_image),
+            container_image=resolver_container.executor_image(executor_image),
             executor_type=PerianExecutor,
             task_resolver=template_resolver,
-            task_type=pod.TASK_TYPE,
+            task_type=resolver_container.TASK_TYPE,
             requests=resources.requests,
             limits=resources.limits,
             environment=dict(environment or {}),
-            secret_requests=pod.with_own_secrets(task_config, secret_requests or ()),
+            secret_requests=resolver_container.with_own_secrets(task_config, secret_requests or ()),
             metadata=metadata,
             interface=declared_interface(inputs or {}, outputs or {}),
             docs=docs,
@@ -194,11 +194,13 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
 
     def get_command(self, settings: SerializationSettings) -> list[str]:  # noqa: ARG002 - flytekit's
         """Return the arguments of the resolver container."""
-        return pod.resolver_arguments({})
+        return resolver_container.resolver_arguments({})
 
     def get_container(self, settings: SerializationSettings) -> Container:
         """Return the resolver container. ``environment`` is the job's and does not go here."""
-        return pod.resolver_container(settings, self.get_image(settings), self.resources)
+        return resolver_container.resolver_container(
+            settings, self.get_image(settings), self.resources
+        )
 
 
 def declared_interface(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Interface:
