@@ -16,7 +16,6 @@ from perian_shim.api import CreateJobRequest, Job, PerianError
 from perian_shim.api.phases import Phase
 from perian_shim.config import DETACH
 from perian_shim.console import Console
-from perian_shim.context import JobKind, Run
 from perian_shim.errors import (
     InternalError,
     JobCancelled,
@@ -27,17 +26,18 @@ from perian_shim.errors import (
     Terminating,
 )
 from perian_shim.farewell import Beside, Farewell, beside
-from perian_shim.identity import work_key
 from perian_shim.journal import Journal, Stage
 from perian_shim.lifecycle import Lifecycle, ResourceMeta
 from perian_shim.logs import LogPosition, LogTail
 from perian_shim.polling import PollPolicy
-from perian_shim.request import Labels, Private, build_request
 from perian_shim.retry import RetryingClient
 from perian_shim.storage import join_uri
 from perian_shim.submission import Submission
 from perian_shim.termination import Terminated
 from perian_shim.watcher import Patience, Watcher
+from perian_shim.work.idempotency import work_key
+from perian_shim.work.request import Labels, Private, build_request
+from perian_shim.work.task_run import JobKind, Run
 
 LOG_NAME = "job.log"
 

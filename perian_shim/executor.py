@@ -30,7 +30,7 @@ class TemplateResolver(TaskTemplateResolver):
     def load_task(self, loader_args: list[str]) -> TemplateTask:  # type: ignore[override]  # flytekit's own does the same
         """Load the template from ``loader_args[0]``, the executor from ``loader_args[1]``.
 
-        What follows are options for the executor, see ``perian_shim.launch``.
+        What follows are options for the executor, see ``perian_shim.resolver_options``.
         """
         TERMINATION.note()  # from the first moment that is ours, unless the entrypoint did before
         template, executor, *options = loader_args
@@ -48,7 +48,7 @@ class PerianExecutor(ShimTaskExecutor[Any]):
     """Runs one task on Perian.
 
     Attributes:
-        options: the container's further arguments, see ``perian_shim.launch``.
+        options: the container's further arguments, see ``perian_shim.resolver_options``.
     """
 
     options: tuple[str, ...] = ()
@@ -64,8 +64,8 @@ class PerianExecutor(ShimTaskExecutor[Any]):
             PerianError: the run failed, and there is no backend to report it to.
             FlyteUserRuntimeException: the run failed and ``error.pb`` has been written.
         """
-        from perian_shim.launch import LaunchOptions  # noqa: PLC0415
         from perian_shim.report import report  # noqa: PLC0415
+        from perian_shim.resolver_options import LaunchOptions  # noqa: PLC0415
         from perian_shim.run import run_task  # noqa: PLC0415
 
         context = FlyteContextManager.current_context()

@@ -19,16 +19,11 @@ from perian_shim.api import PerianClient, PerianError
 from perian_shim.api.server_text import Redactor
 from perian_shim.attempt import Attempt
 from perian_shim.console import Console, confidential_forms
-from perian_shim.container_job import ContainerJob
-from perian_shim.context import JobKind, Run
 from perian_shim.earlier import cancel_earlier, is_final
 from perian_shim.errors import DefinitionError, InternalError, TaskError, Terminating
-from perian_shim.function_job import FunctionJob
-from perian_shim.launch import LaunchOptions, map_item
 from perian_shim.local import with_remote_blobs
-from perian_shim.place import Place
 from perian_shim.polling import PollPolicy
-from perian_shim.request import Private
+from perian_shim.resolver_options import LaunchOptions, map_item
 from perian_shim.retry import RetryingClient, RetryPolicy
 from perian_shim.secrets import (
     ORGANIZATION_KEY,
@@ -39,8 +34,13 @@ from perian_shim.secrets import (
 )
 from perian_shim.spec import ContainerWork, JobSpec
 from perian_shim.storage import open_store
-from perian_shim.storage_access import StorageAccess, storage_access
 from perian_shim.termination import TERMINATION, Terminated
+from perian_shim.work.container_job import ContainerJob
+from perian_shim.work.function_job import FunctionJob
+from perian_shim.work.job_credentials import StorageAccess, storage_access
+from perian_shim.work.place import Place
+from perian_shim.work.request import Private
+from perian_shim.work.task_run import JobKind, Run
 
 HURRIED = RetryPolicy(attempts=1)
 """For cleaning up after a signal, when seconds count: what is worth repeating is, until a deadline

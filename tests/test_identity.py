@@ -4,8 +4,8 @@ import pytest
 from flytekit.models.literals import Literal, LiteralMap, Primitive, Scalar
 
 from perian_shim import PerianConfig
-from perian_shim.identity import NodeIdentity, work_key
 from perian_shim.spec import ContainerWork, JobSpec
+from perian_shim.work.idempotency import NodeIdentity, work_key
 
 PREFIX = "s3://b/metadata/propeller/p-d-fab12/n0/data"
 SPEC = JobSpec(PerianConfig(cores=1), "python:3.12", ContainerWork(("true",)))

@@ -40,7 +40,6 @@ from perian_shim.api import Job, PerianClient
 from perian_shim.api.phases import Phase, phase_of
 from perian_shim.attempt import Attempt
 from perian_shim.console import Console
-from perian_shim.context import Run
 from perian_shim.errors import (
     InternalError,
     JobCancelled,
@@ -49,17 +48,18 @@ from perian_shim.errors import (
     TaskError,
     job_failure,
 )
-from perian_shim.identity import NodeIdentity
 from perian_shim.lifecycle import ResourceMeta
-from perian_shim.place import Place
 from perian_shim.polling import PollPolicy
 from perian_shim.report import error_document
-from perian_shim.request import Private
 from perian_shim.retry import RetryingClient, RetryPolicy
 from perian_shim.run import HURRIED
 from perian_shim.spec import ContainerWork, JobSpec
-from perian_shim.staging import Staging
 from perian_shim.storage import ObjectStore
+from perian_shim.work.idempotency import NodeIdentity
+from perian_shim.work.place import Place
+from perian_shim.work.request import Private
+from perian_shim.work.staging import Staging
+from perian_shim.work.task_run import Run
 
 NODE = "s3://b/metadata/p-d-x/n0/data"
 LONG = 6000

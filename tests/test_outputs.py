@@ -24,8 +24,8 @@ from perian_shim.errors import (
     StorageFailed,
     TransferFailed,
 )
-from perian_shim.outputs import Harvest, Result
 from perian_shim.storage.s3 import S3Store
+from perian_shim.work.outputs import Harvest, Result
 
 
 @pytest.fixture

@@ -25,11 +25,11 @@ from support.s3 import ACCESS_KEY, REGION, SECRET_KEY, Bucket, new_bucket, s3_en
 
 from perian_shim import PerianConfig
 from perian_shim.errors import InvalidInput
-from perian_shim.request import Labels, Private, build_request
 from perian_shim.spec import ContainerWork, ForwardedSecret, JobSpec
-from perian_shim.staging import MAX_LOOKED_FOR, Stager, Staging
 from perian_shim.storage.s3 import S3Store
 from perian_shim.template import render_command
+from perian_shim.work.request import Labels, Private, build_request
+from perian_shim.work.staging import MAX_LOOKED_FOR, Stager, Staging
 
 WORK = ContainerWork(("true",))
 SPEC = JobSpec(PerianConfig(cores=1), "debian:12", WORK)

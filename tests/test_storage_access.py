@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from perian_shim.errors import MissingSecret
-from perian_shim.storage_access import (
+from perian_shim.work.job_credentials import (
     ACCESS_KEYS,
     GOOGLE_FILE,
     StorageAccess,

@@ -34,9 +34,9 @@ from perian_shim.executor import PerianExecutor
 from perian_shim.flyte1 import resolver_container
 from perian_shim.flyte1.arguments import Checker
 from perian_shim.flyte1.resources import completed
-from perian_shim.launch import DESTINATION, DISTRIBUTION, MAPPED
+from perian_shim.resolver_options import DESTINATION, DISTRIBUTION, MAPPED
 from perian_shim.spec import FunctionWork, JobSpec
-from perian_shim.storage_access import ACCESS_KEYS
+from perian_shim.work.job_credentials import ACCESS_KEYS
 
 try:
     from flytekit.core.python_function_task import AsyncPythonFunctionTask

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from flytekit.core.context_manager import ExecutionParameters, FlyteContext
 
 from perian_shim import settings
-from perian_shim.identity import NodeIdentity
 from perian_shim.storage import join_uri
+from perian_shim.work.idempotency import NodeIdentity
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from perian_shim.errors import (
     TransferFailed,
     job_failure,
 )
-from perian_shim.staging import ERROR_NAME, OUTPUT_FOLDER, RECORD_FOLDER, RESULT_NAME
 from perian_shim.storage import ObjectStore, join_uri
 from perian_shim.values.parsing import parse_output
 from perian_shim.values.shapes import (
@@ -36,6 +35,7 @@ from perian_shim.values.shapes import (
     output_shape,
 )
 from perian_shim.values.types import describe_type
+from perian_shim.work.staging import ERROR_NAME, OUTPUT_FOLDER, RECORD_FOLDER, RESULT_NAME
 
 MAX_VALUE_BYTES = 64 * 1024 * 1024
 """Largest simple value; Flyte's own limits for inline values are far below."""

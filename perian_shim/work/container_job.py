@@ -7,13 +7,13 @@ from flytekit.models.literals import LiteralMap
 
 from perian_shim.api import Job
 from perian_shim.api.phases import Phase, phase_of
-from perian_shim.context import Run
 from perian_shim.errors import InvalidCommand, ResultMissing, job_failure
 from perian_shim.lifecycle import ResourceMeta
-from perian_shim.outputs import Harvest
 from perian_shim.spec import ContainerWork
-from perian_shim.staging import Stager, Staging, is_wrapped
 from perian_shim.template import TemplateError, render_command
+from perian_shim.work.outputs import Harvest
+from perian_shim.work.staging import Stager, Staging, is_wrapped
+from perian_shim.work.task_run import Run
 
 MAX_ARGUMENT_BYTES = 128 * 1024 - 1
 """Longest single argument that Linux takes, without the NUL at its end."""

@@ -14,10 +14,10 @@ from flytekit.models.task import TaskTemplate
 
 from perian_shim.api import Job
 from perian_shim.lifecycle import ResourceMeta
-from perian_shim.place import Place
 from perian_shim.spec import JobSpec
-from perian_shim.staging import Staging
 from perian_shim.storage import ObjectStore
+from perian_shim.work.place import Place
+from perian_shim.work.staging import Staging
 
 LONGEST_ACCESS_SECONDS = 7 * 24 * 3600
 """How long a job may use its presigned URLs when nothing bounds it: the longest S3 allows."""

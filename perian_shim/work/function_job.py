@@ -15,19 +15,19 @@ from flytekit.models.literals import LiteralMap
 from perian_shim import settings
 from perian_shim.api import ContainerFile, Job
 from perian_shim.api.phases import Phase, phase_of
-from perian_shim.context import Run
 from perian_shim.errors import (
     FunctionFailed,
     OutputMissing,
     ResultMissing,
     job_failure,
 )
-from perian_shim.launch import Distribution
 from perian_shim.lifecycle import ResourceMeta
+from perian_shim.resolver_options import Distribution
 from perian_shim.spec import FunctionWork
-from perian_shim.staging import RECORD_FOLDER, Staging
 from perian_shim.storage import join_uri
-from perian_shim.storage_access import StorageAccess
+from perian_shim.work.job_credentials import StorageAccess
+from perian_shim.work.staging import RECORD_FOLDER, Staging
+from perian_shim.work.task_run import Run
 
 JOB_FOLDER = "function"
 """Below ``_perian`` in the raw data prefix: the job's own output prefix."""
