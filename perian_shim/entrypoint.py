@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from perian_shim.termination import TERMINATION
+from perian_shim.lifecycle.signals import TERMINATION
 
 PYFLYTE_EXECUTE = "pyflyte-execute"
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - not a file's name: the mount that every container has

@@ -18,7 +18,7 @@ from flytekit.models.task import TaskTemplate
 from perian_shim.api.errors import PerianError
 from perian_shim.errors import InvalidTemplate
 from perian_shim.flyte1.shim_task import TemplateTask
-from perian_shim.termination import TERMINATION
+from perian_shim.lifecycle.signals import TERMINATION
 
 
 class TemplateResolver(TaskTemplateResolver):

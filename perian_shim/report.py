@@ -17,8 +17,8 @@ from flytekit.core.utils import write_proto_to_file
 from flytekit.exceptions.user import FlyteUserRuntimeException
 
 from perian_shim.api.errors import ApiError, PerianError
-from perian_shim.console import Console, printable
 from perian_shim.errors import SYSTEM_RETRY, USER_FATAL, FunctionFailed, Outcome, TaskError
+from perian_shim.lifecycle.console import Console, printable
 
 _ORIGINS = {
     "USER": execution_pb2.ExecutionError.USER,

@@ -17,14 +17,15 @@ from flytekit.utils.asyn import loop_manager
 from perian_shim import settings
 from perian_shim.api import PerianClient, PerianError
 from perian_shim.api.server_text import Redactor
-from perian_shim.attempt import Attempt
-from perian_shim.console import Console, confidential_forms
-from perian_shim.earlier import cancel_earlier, is_final
 from perian_shim.errors import DefinitionError, InternalError, TaskError, Terminating
+from perian_shim.lifecycle.attempt import Attempt
+from perian_shim.lifecycle.console import Console, confidential_forms
+from perian_shim.lifecycle.policies import PollPolicy
+from perian_shim.lifecycle.previous_attempt import cancel_earlier, is_final
+from perian_shim.lifecycle.retrying import RetryingClient, RetryPolicy
+from perian_shim.lifecycle.signals import TERMINATION, Terminated
 from perian_shim.local import with_remote_blobs
-from perian_shim.polling import PollPolicy
 from perian_shim.resolver_options import LaunchOptions, map_item
-from perian_shim.retry import RetryingClient, RetryPolicy
 from perian_shim.secrets import (
     ORGANIZATION_KEY,
     TOKEN_KEY,
@@ -34,7 +35,6 @@ from perian_shim.secrets import (
 )
 from perian_shim.spec import ContainerWork, JobSpec
 from perian_shim.storage import open_store
-from perian_shim.termination import TERMINATION, Terminated
 from perian_shim.work.container_job import ContainerJob
 from perian_shim.work.function_job import FunctionJob
 from perian_shim.work.job_credentials import StorageAccess, storage_access

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perian_shim.adoption import Decision, decide
 from perian_shim.api import Job, JobStatus
 from perian_shim.api.phases import Phase, phase_of
-from perian_shim.journal import LaunchRecord, Stage
+from perian_shim.lifecycle.adoption import Decision, decide
+from perian_shim.lifecycle.launch_record import LaunchRecord, Stage
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 RECORD = LaunchRecord("key", Stage.SUBMITTED, "s3://b/x", 0.0)

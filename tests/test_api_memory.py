@@ -11,7 +11,7 @@ PROGRAM = """
 import re, sys
 from pathlib import Path
 from perian_shim.api import PerianClient
-from perian_shim.logs import LogTail
+from perian_shim.lifecycle.logs import LogTail
 
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perian_shim.api.redaction import Redactor
-from perian_shim.console import Console, confidential_forms, printable
+from perian_shim.lifecycle.console import Console, confidential_forms, printable
 
 KEY = "-----BEGIN KEY-----\nMIIabcdefghijkl\nmnopqrstuvwx==\n-----END KEY-----\n"
 
-PROGRAM = "from perian_shim.console import Console\nc = Console()\nfor line in {lines}: c(line)\n"
+PROGRAM = "from perian_shim.lifecycle.console import Console\nc = Console()\nfor line in {lines}: c(line)\n"
 MANY = PROGRAM.format(lines="['x' * 1000] * 200")
 
 
@@ -112,7 +112,7 @@ def test_the_texts_in_a_secret_that_is_a_json_document_are_not_printed(
 
 STUCK = """
 import os, sys, threading, time
-from perian_shim.console import Console
+from perian_shim.lifecycle.console import Console
 reading, writing = os.pipe()
 os.dup2(writing, 1)
 os.set_blocking(writing, False)

@@ -15,10 +15,10 @@ from support.waiting import wait_until
 
 from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.api import CreateJobRequest, DockerRun, PerianClient, Requirements
-from perian_shim.earlier import cancel_earlier, is_final
 from perian_shim.errors import ConfigError, MissingSecret, StorageFailed
-from perian_shim.journal import LaunchRecord, Stage, record_uri
-from perian_shim.retry import RetryingClient, RetryPolicy
+from perian_shim.lifecycle.launch_record import LaunchRecord, Stage, record_uri
+from perian_shim.lifecycle.previous_attempt import cancel_earlier, is_final
+from perian_shim.lifecycle.retrying import RetryingClient, RetryPolicy
 from perian_shim.settings import JOB_KEY
 
 KEY = "the-key"

@@ -14,7 +14,7 @@ SLOW_FLYTEKIT = """\
 import os, signal
 os.kill(os.getpid(), signal.SIGTERM)
 def execute_task_cmd(prog_name):
-    from perian_shim.termination import TERMINATION, Terminated
+    from perian_shim.lifecycle.signals import TERMINATION, Terminated
     import sys
     try:
         with TERMINATION.handled():

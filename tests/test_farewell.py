@@ -9,15 +9,15 @@ import pytest
 from support.perian_model import EPOCH, ModelClient, ModelStore, Plan, StillPod, World
 
 from perian_shim.api import CreateJobRequest, DockerRun, JobNotFound, PerianClient, Requirements
-from perian_shim.farewell import FAREWELL_SECONDS, Farewell
-from perian_shim.farewell import beside as beside_for_a_moment
-from perian_shim.journal import Journal, LaunchRecord, Stage, record_uri
-from perian_shim.lifecycle import Lifecycle
-from perian_shim.retry import RetryingClient
+from perian_shim.lifecycle.jobs import Lifecycle
+from perian_shim.lifecycle.launch_record import Journal, LaunchRecord, Stage, record_uri
+from perian_shim.lifecycle.retrying import RetryingClient
+from perian_shim.lifecycle.shutdown import FAREWELL_SECONDS, Farewell
+from perian_shim.lifecycle.shutdown import beside as beside_for_a_moment
+from perian_shim.lifecycle.signals import Terminated
+from perian_shim.lifecycle.submission import Submission
 from perian_shim.run import HURRIED
 from perian_shim.settings import JOB_KEY, JOB_OUTPUT
-from perian_shim.submission import Submission
-from perian_shim.termination import Terminated
 
 KEY = "the-key"
 SIGNAL = Terminated("SIGTERM")

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from support.perian_model import ModelStore, StillPod, World
 
 from perian_shim.errors import JobFailed, PlatformFailed, Terminating
-from perian_shim.journal import Journal, LaunchRecord, Stage, record_uri, spending_codes
+from perian_shim.lifecycle.launch_record import (
+    Journal,
+    LaunchRecord,
+    Stage,
+    record_uri,
+    spending_codes,
+)
 
 RECORD = LaunchRecord(
     "key", Stage.SUBMITTED, "s3://b/raw/x-n0-0", 12.5, "job", ("a",), ("b",), 7, "d"

@@ -16,10 +16,10 @@ from perian_shim.errors import (
     StatusUnknown,
     SubmissionUnclear,
 )
-from perian_shim.lifecycle import Lifecycle, ResourceMeta
-from perian_shim.polling import PollPolicy
-from perian_shim.retry import RetryingClient, RetryPolicy
-from perian_shim.watcher import Patience, Watcher
+from perian_shim.lifecycle.jobs import Lifecycle, ResourceMeta
+from perian_shim.lifecycle.policies import PollPolicy
+from perian_shim.lifecycle.retrying import RetryingClient, RetryPolicy
+from perian_shim.lifecycle.watcher import Patience, Watcher
 
 JOB = str(uuid.uuid4())
 META = ResourceMeta(JOB, "key", "s3://b/q7/x")

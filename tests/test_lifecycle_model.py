@@ -38,8 +38,6 @@ from support.perian_model import (
 from perian_shim import PerianConfig
 from perian_shim.api import Job, PerianClient
 from perian_shim.api.phases import Phase, phase_of
-from perian_shim.attempt import Attempt
-from perian_shim.console import Console
 from perian_shim.errors import (
     InternalError,
     JobCancelled,
@@ -48,10 +46,12 @@ from perian_shim.errors import (
     TaskError,
     job_failure,
 )
-from perian_shim.lifecycle import ResourceMeta
-from perian_shim.polling import PollPolicy
+from perian_shim.lifecycle.attempt import Attempt
+from perian_shim.lifecycle.console import Console
+from perian_shim.lifecycle.jobs import ResourceMeta
+from perian_shim.lifecycle.policies import PollPolicy
+from perian_shim.lifecycle.retrying import RetryingClient, RetryPolicy
 from perian_shim.report import error_document
-from perian_shim.retry import RetryingClient, RetryPolicy
 from perian_shim.run import HURRIED
 from perian_shim.spec import ContainerWork, JobSpec
 from perian_shim.storage import ObjectStore

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perian_shim.api.excerpt import Excerpt
-from perian_shim.logs import LONGEST_LINE, MARKER, LogTail, last_state
+from perian_shim.lifecycle.logs import LONGEST_LINE, MARKER, LogTail, last_state
 
 lines = st.lists(st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=8))
 

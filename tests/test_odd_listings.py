@@ -6,8 +6,8 @@ import pytest
 from support.http_faults import Behaviour, FaultyServer, by_request, reply
 
 from perian_shim.api import Job, MalformedResponse, PerianClient
-from perian_shim.lifecycle import Lifecycle
-from perian_shim.retry import RetryingClient, RetryPolicy
+from perian_shim.lifecycle.jobs import Lifecycle
+from perian_shim.lifecycle.retrying import RetryingClient, RetryPolicy
 
 Entry = dict[str, object]
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perian_shim.errors import ConfigError
-from perian_shim.polling import PollPolicy
+from perian_shim.lifecycle.policies import PollPolicy
 
 POLICY = PollPolicy(shortest=2, longest=20, share=0.05, jitter=0.2)
 

@@ -27,8 +27,8 @@ from perian_shim.api import (
     TransportError,
     Unauthorized,
 )
-from perian_shim.polling import PollPolicy
-from perian_shim.retry import Pace, RetryingClient, RetryPolicy
+from perian_shim.lifecycle.policies import PollPolicy
+from perian_shim.lifecycle.retrying import Pace, RetryingClient, RetryPolicy
 
 REQUEST = CreateJobRequest(DockerRun("debian"), Requirements(cores=1))
 JOB = Job("j", "Running")

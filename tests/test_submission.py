@@ -21,11 +21,11 @@ from support.perian_model import (
 
 from perian_shim.api import CreateJobRequest, DockerRun, PerianClient, Requirements
 from perian_shim.errors import ApiUnavailable, StorageFailed, SubmissionUnclear
-from perian_shim.journal import Journal, LaunchRecord, Stage, record_uri
-from perian_shim.lifecycle import Lifecycle
-from perian_shim.retry import RetryingClient, RetryPolicy
+from perian_shim.lifecycle.jobs import Lifecycle
+from perian_shim.lifecycle.launch_record import Journal, LaunchRecord, Stage, record_uri
+from perian_shim.lifecycle.retrying import RetryingClient, RetryPolicy
+from perian_shim.lifecycle.submission import RECHECKS, RequestFor, Submission
 from perian_shim.settings import JOB_KEY, JOB_OUTPUT
-from perian_shim.submission import RECHECKS, RequestFor, Submission
 
 KEY = "the-key"
 REPORT = "s3://b/metadata/x/n0/data/0/error.pb"

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from perian_shim.termination import SIGNALS, Terminated, Termination
+from perian_shim.lifecycle.signals import SIGNALS, Terminated, Termination
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -8,7 +8,7 @@ from flytekit.models.literals import LiteralMap
 from perian_shim.api import Job
 from perian_shim.api.phases import Phase, phase_of
 from perian_shim.errors import InvalidCommand, ResultMissing, job_failure
-from perian_shim.lifecycle import ResourceMeta
+from perian_shim.lifecycle.jobs import ResourceMeta
 from perian_shim.spec import ContainerWork
 from perian_shim.template import TemplateError, render_command
 from perian_shim.work.outputs import Harvest

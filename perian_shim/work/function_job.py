@@ -21,7 +21,7 @@ from perian_shim.errors import (
     ResultMissing,
     job_failure,
 )
-from perian_shim.lifecycle import ResourceMeta
+from perian_shim.lifecycle.jobs import ResourceMeta
 from perian_shim.resolver_options import Distribution
 from perian_shim.spec import FunctionWork
 from perian_shim.storage import join_uri

@@ -13,7 +13,7 @@ from flytekit.models.literals import Literal, LiteralMap
 from flytekit.models.task import TaskTemplate
 
 from perian_shim.api import Job
-from perian_shim.lifecycle import ResourceMeta
+from perian_shim.lifecycle.jobs import ResourceMeta
 from perian_shim.spec import JobSpec
 from perian_shim.storage import ObjectStore
 from perian_shim.work.place import Place

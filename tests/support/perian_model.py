@@ -32,9 +32,9 @@ from perian_shim.api import (
     TransportError,
 )
 from perian_shim.errors import StorageFailed
+from perian_shim.lifecycle.signals import Terminated
 from perian_shim.settings import JOB_KEY, JOB_OUTPUT
 from perian_shim.storage import ObjectInfo, UploadPolicy, join_uri
-from perian_shim.termination import Terminated
 
 T = TypeVar("T")
 

@@ -9,12 +9,12 @@ way.
 import os
 
 if os.environ.get("ODD_ANSWERS_SECONDS"):
-    from perian_shim import watcher
+    from perian_shim.lifecycle import watcher
 
     watcher.ODD_ANSWERS_SECONDS = float(os.environ["ODD_ANSWERS_SECONDS"])
 
 if os.environ.get("FAULT"):
-    from perian_shim.logs import LogTail
+    from perian_shim.lifecycle.logs import LogTail
 
     def feed(_tail: LogTail, log: str | None) -> list[str]:
         """Fail when there is a log."""

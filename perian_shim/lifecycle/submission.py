@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from perian_shim.adoption import age_order, decide
 from perian_shim.api import ApiError, CreateJobRequest, Job, JobNotFound, PerianError
 from perian_shim.api.phases import phase_of
 from perian_shim.errors import ApiUnavailable, StorageFailed, SubmissionUnclear
-from perian_shim.journal import Journal, LaunchRecord, Stage
-from perian_shim.lifecycle import Lifecycle, ResourceMeta
-from perian_shim.outage import Endurance
+from perian_shim.lifecycle.adoption import age_order, decide
+from perian_shim.lifecycle.jobs import Lifecycle, ResourceMeta
+from perian_shim.lifecycle.launch_record import Journal, LaunchRecord, Stage
+from perian_shim.lifecycle.outage import Endurance
 from perian_shim.settings import JOB_KEY, JOB_OUTPUT
 from perian_shim.storage import join_uri
 

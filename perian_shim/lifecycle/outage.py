@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from perian_shim.api import ApiError
 from perian_shim.errors import ApiUnavailable, SubmissionUnclear
-from perian_shim.retry import RetryingClient
+from perian_shim.lifecycle.retrying import RetryingClient
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from perian_shim.api import Job
 from perian_shim.api.phases import Phase, phase_of
-from perian_shim.journal import LaunchRecord, Stage
+from perian_shim.lifecycle.launch_record import LaunchRecord, Stage
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from perian_shim.adoption import is_spent
 from perian_shim.api import ApiError, PerianError
 from perian_shim.api.phases import Phase, phase_of
 from perian_shim.errors import ApiUnavailable, Terminating
-from perian_shim.journal import LaunchRecord, Stage
-from perian_shim.lifecycle import Lifecycle, ResourceMeta
-from perian_shim.retry import RetryingClient
-from perian_shim.submission import Submission, Warn
-from perian_shim.termination import Terminated
+from perian_shim.lifecycle.adoption import is_spent
+from perian_shim.lifecycle.jobs import Lifecycle, ResourceMeta
+from perian_shim.lifecycle.launch_record import LaunchRecord, Stage
+from perian_shim.lifecycle.retrying import RetryingClient
+from perian_shim.lifecycle.signals import Terminated
+from perian_shim.lifecycle.submission import Submission, Warn
 
 T = TypeVar("T")
 

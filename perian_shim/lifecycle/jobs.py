@@ -21,7 +21,7 @@ from perian_shim.api import (
 )
 from perian_shim.api.phases import Phase, phase_of
 from perian_shim.errors import ApiUnavailable, JobRejected, SubmissionUnclear
-from perian_shim.retry import RetryingClient
+from perian_shim.lifecycle.retrying import RetryingClient
 
 Emit = Callable[[str], None]
 

@@ -15,7 +15,6 @@ from flytekit.models.literals import LiteralMap
 from perian_shim.api import CreateJobRequest, Job, PerianError
 from perian_shim.api.phases import Phase
 from perian_shim.config import DETACH
-from perian_shim.console import Console
 from perian_shim.errors import (
     InternalError,
     JobCancelled,
@@ -25,16 +24,17 @@ from perian_shim.errors import (
     TaskError,
     Terminating,
 )
-from perian_shim.farewell import Beside, Farewell, beside
-from perian_shim.journal import Journal, Stage
-from perian_shim.lifecycle import Lifecycle, ResourceMeta
-from perian_shim.logs import LogPosition, LogTail
-from perian_shim.polling import PollPolicy
-from perian_shim.retry import RetryingClient
+from perian_shim.lifecycle.console import Console
+from perian_shim.lifecycle.jobs import Lifecycle, ResourceMeta
+from perian_shim.lifecycle.launch_record import Journal, Stage
+from perian_shim.lifecycle.logs import LogPosition, LogTail
+from perian_shim.lifecycle.policies import PollPolicy
+from perian_shim.lifecycle.retrying import RetryingClient
+from perian_shim.lifecycle.shutdown import Beside, Farewell, beside
+from perian_shim.lifecycle.signals import Terminated
+from perian_shim.lifecycle.submission import Submission
+from perian_shim.lifecycle.watcher import Patience, Watcher
 from perian_shim.storage import join_uri
-from perian_shim.submission import Submission
-from perian_shim.termination import Terminated
-from perian_shim.watcher import Patience, Watcher
 from perian_shim.work.idempotency import work_key
 from perian_shim.work.request import Labels, Private, build_request
 from perian_shim.work.task_run import JobKind, Run

@@ -21,9 +21,9 @@ from perian_shim.errors import (
     StatusUnknown,
     TaskError,
 )
-from perian_shim.lifecycle import CREDENTIALS_REMEDY, Emit, Lifecycle, ResourceMeta
-from perian_shim.logs import LogTail
-from perian_shim.polling import PollPolicy
+from perian_shim.lifecycle.jobs import CREDENTIALS_REMEDY, Emit, Lifecycle, ResourceMeta
+from perian_shim.lifecycle.logs import LogTail
+from perian_shim.lifecycle.policies import PollPolicy
 
 DRAIN_READS = 5
 """How often a finished job is read again at most, until its log stops growing."""

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from perian_shim.api import PerianError
 from perian_shim.api.phases import phase_of
 from perian_shim.errors import TaskError
-from perian_shim.journal import MAX_RECORD_BYTES, LaunchRecord, Stage, record_uri
-from perian_shim.lifecycle import Lifecycle, ResourceMeta
-from perian_shim.retry import RetryingClient
+from perian_shim.lifecycle.jobs import Lifecycle, ResourceMeta
+from perian_shim.lifecycle.launch_record import MAX_RECORD_BYTES, LaunchRecord, Stage, record_uri
+from perian_shim.lifecycle.retrying import RetryingClient
 from perian_shim.settings import JOB_KEY
 from perian_shim.storage import ObjectStore
 
