@@ -64,9 +64,9 @@ class PerianExecutor(ShimTaskExecutor[Any]):
             PerianError: the run failed, and there is no backend to report it to.
             FlyteUserRuntimeException: the run failed and ``error.pb`` has been written.
         """
-        from perian_shim.report import report  # noqa: PLC0415
+        from perian_shim.pod.report import report  # noqa: PLC0415
+        from perian_shim.pod.run import run_task  # noqa: PLC0415
         from perian_shim.resolver_options import LaunchOptions  # noqa: PLC0415
-        from perian_shim.run import run_task  # noqa: PLC0415
 
         context = FlyteContextManager.current_context()
         try:

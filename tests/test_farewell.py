@@ -16,7 +16,7 @@ from perian_shim.lifecycle.shutdown import FAREWELL_SECONDS, Farewell
 from perian_shim.lifecycle.shutdown import beside as beside_for_a_moment
 from perian_shim.lifecycle.signals import Terminated
 from perian_shim.lifecycle.submission import Submission
-from perian_shim.run import HURRIED
+from perian_shim.pod.run import HURRIED
 from perian_shim.settings import JOB_KEY, JOB_OUTPUT
 
 KEY = "the-key"

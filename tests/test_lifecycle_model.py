@@ -51,8 +51,8 @@ from perian_shim.lifecycle.console import Console
 from perian_shim.lifecycle.jobs import ResourceMeta
 from perian_shim.lifecycle.policies import PollPolicy
 from perian_shim.lifecycle.retrying import RetryingClient, RetryPolicy
-from perian_shim.report import error_document
-from perian_shim.run import HURRIED
+from perian_shim.pod.report import error_document
+from perian_shim.pod.run import HURRIED
 from perian_shim.spec import ContainerWork, JobSpec
 from perian_shim.storage import ObjectStore
 from perian_shim.work.idempotency import NodeIdentity

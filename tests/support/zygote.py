@@ -33,8 +33,8 @@ PRELOADED = (
     "flytekit.bin.entrypoint",
     "flytekit.configuration.plugin",
     "perian_shim.executor",
-    "perian_shim.report",
-    "perian_shim.run",
+    "perian_shim.pod.report",
+    "perian_shim.pod.run",
     "perian_shim.storage.s3",
     "s3fs",
 )

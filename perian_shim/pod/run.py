@@ -24,15 +24,15 @@ from perian_shim.lifecycle.policies import PollPolicy
 from perian_shim.lifecycle.previous_attempt import cancel_earlier, is_final
 from perian_shim.lifecycle.retrying import RetryingClient, RetryPolicy
 from perian_shim.lifecycle.signals import TERMINATION, Terminated
-from perian_shim.local import with_remote_blobs
-from perian_shim.resolver_options import LaunchOptions, map_item
-from perian_shim.secrets import (
+from perian_shim.pod.credentials import (
     ORGANIZATION_KEY,
     TOKEN_KEY,
     read_secret,
     registry_credentials,
     require_secret,
 )
+from perian_shim.pod.inputs import with_remote_blobs
+from perian_shim.resolver_options import LaunchOptions, map_item
 from perian_shim.spec import ContainerWork, JobSpec
 from perian_shim.storage import open_store
 from perian_shim.work.container_job import ContainerJob
