@@ -12,7 +12,7 @@ from support.s3 import ACCESS_KEY, REGION, SECRET_KEY, new_bucket, s3_endpoint
 
 from perian_shim.errors import StorageFailed
 from perian_shim.storage import is_well_formed
-from perian_shim.storage.flyte import FlyteStore
+from perian_shim.storage.fsspec import FlyteStore
 from perian_shim.storage.s3 import READ_PAUSES, S3Store
 
 BROKEN_OFF = Answer(body=b"12345", announced=10)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perian_shim.values.goformat import format_value
+from perian_shim.values.go_text import format_value
 
 
 class Vector(TypedDict):

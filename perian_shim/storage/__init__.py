@@ -60,6 +60,6 @@ def open_store(uri: str, context: FlyteContext) -> ObjectStore:
         from perian_shim.storage.s3 import S3Store  # boto3 is slow to import  # noqa: PLC0415
 
         return S3Store.from_flytekit()
-    from perian_shim.storage.flyte import FlyteStore  # noqa: PLC0415 - seldom needed
+    from perian_shim.storage.fsspec import FlyteStore  # noqa: PLC0415 - seldom needed
 
     return FlyteStore(context.file_access)

@@ -33,7 +33,7 @@ from perian_shim.values.decoding import (
     unwrapped,
     uri_of,
 )
-from perian_shim.values.goformat import format_value
+from perian_shim.values.go_text import format_value
 from perian_shim.values.times import format_duration, format_timestamp
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
