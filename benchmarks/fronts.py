@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from urllib.parse import unquote, urlsplit
 
-from perian_shim.sandbox.application import Request, Response
-from perian_shim.sandbox.server import ApiServer, Exchange
+from perian_shim.sandbox.server.application import Request, Response
+from perian_shim.sandbox.server.http import ApiServer, Exchange
 
 PIECE_BYTES = 1 << 16
 CONNECT_SECONDS = 30.0

@@ -36,7 +36,7 @@ from benchmarks.process import (
 from benchmarks.records import FLOOR, OURS, Crowd, Run
 from benchmarks.world import ANSWER_FILE, IMAGE, TimedCluster, World
 from perian_shim import PerianConfig, PerianContainerTask
-from perian_shim.sandbox.cluster import AnyTask, RunningPod
+from perian_shim.sandbox.flyte.cluster import AnyTask, RunningPod
 
 PATIENCE_SECONDS = 120.0
 """How much longer than its job, or per pod of a crowd, anything may take."""

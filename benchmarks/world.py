@@ -11,7 +11,7 @@ from flytekit.models.task import TaskTemplate
 
 from benchmarks.fronts import ApiFront, StorageFront
 from perian_shim.sandbox import Sandbox
-from perian_shim.sandbox.cluster import Cluster, Pod
+from perian_shim.sandbox.flyte.cluster import Cluster, Pod
 
 IMAGE = "python:3"
 """Known to every sandbox; has sh, sleep and python3."""

@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
 
 def demo() -> int:
     """Run the demo."""
-    from perian_shim.sandbox.demo import run_demo  # noqa: PLC0415 - needs the extra
+    from perian_shim.sandbox.flyte.demo import run_demo  # noqa: PLC0415 - needs the extra
 
     return run_demo()
 

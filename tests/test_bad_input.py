@@ -17,7 +17,7 @@ from support.declared import Point
 from support.flyte import Harness
 
 from perian_shim import PerianConfig, PerianContainerTask
-from perian_shim.sandbox.cluster import NodeError
+from perian_shim.sandbox.flyte.cluster import NodeError
 
 
 def task(command: str = "true", **arguments: Any) -> PerianContainerTask:

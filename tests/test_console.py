@@ -16,7 +16,10 @@ from perian_shim.lifecycle.console import Console, confidential_forms, printable
 
 KEY = "-----BEGIN KEY-----\nMIIabcdefghijkl\nmnopqrstuvwx==\n-----END KEY-----\n"
 
-PROGRAM = "from perian_shim.lifecycle.console import Console\nc = Console()\nfor line in {lines}: c(line)\n"
+PROGRAM = """from perian_shim.lifecycle.console import Console
+c = Console()
+for line in {lines}: c(line)
+"""
 MANY = PROGRAM.format(lines="['x' * 1000] * 200")
 
 

@@ -26,11 +26,11 @@ from support.waiting import wait_until
 
 from perian_shim import PerianConfig, PerianContainerTask, errors
 from perian_shim.api.errors import PerianError
-from perian_shim.sandbox.application import Response
-from perian_shim.sandbox.cluster import RunningPod
+from perian_shim.sandbox.flyte.cluster import RunningPod
 from perian_shim.sandbox.records import Status
-from perian_shim.sandbox.server import Exchange
-from perian_shim.sandbox.store import JobSnapshot
+from perian_shim.sandbox.server.application import Response
+from perian_shim.sandbox.server.http import Exchange
+from perian_shim.sandbox.server.store import JobSnapshot
 
 pytestmark = pytest.mark.slow
 

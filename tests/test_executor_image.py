@@ -30,7 +30,7 @@ from support.waiting import wait_until
 
 from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.sandbox import Sandbox
-from perian_shim.sandbox.cluster import Cluster
+from perian_shim.sandbox.flyte.cluster import Cluster
 
 pytestmark = pytest.mark.slow
 

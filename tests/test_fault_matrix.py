@@ -33,7 +33,7 @@ from support.pid_one import inner_process, namespaced_bin
 from support.traps import StorageFront, Trap, When
 from support.waiting import wait_until
 
-from perian_shim.sandbox.cluster import Attempt
+from perian_shim.sandbox.flyte.cluster import Attempt
 
 pytestmark = pytest.mark.slow
 

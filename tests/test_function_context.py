@@ -16,8 +16,8 @@ from support.flyte import Harness
 from support.function_harness import BIN, FunctionHarness, Ran, requested
 from support.functions import local, mapped, official_example, surroundings
 
-from perian_shim.sandbox.isolation import Isolation
-from perian_shim.sandbox.workflow import run_workflow
+from perian_shim.sandbox.flyte.workflow import run_workflow
+from perian_shim.sandbox.supervisor.isolation import Isolation
 
 CANARIES = {
     ("shop", "password"): "password-canary",

@@ -32,7 +32,7 @@ from flytekit.models.task import TaskTemplate
 
 from perian_shim import PerianConfig, PerianTask
 from perian_shim.errors import DefinitionError
-from perian_shim.sandbox.cluster import Cluster
+from perian_shim.sandbox.flyte.cluster import Cluster
 from perian_shim.spec import FunctionWork, JobSpec
 
 SETTINGS = SerializationSettings(

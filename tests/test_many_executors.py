@@ -31,10 +31,10 @@ from support.waiting import wait_until
 from support.zygote import Zygote
 
 from perian_shim import PerianConfig, PerianContainerTask
-from perian_shim.sandbox.application import Request, Response
-from perian_shim.sandbox.cluster import Attempt, RunningPod
-from perian_shim.sandbox.server import ApiServer
-from perian_shim.sandbox.store import JobSnapshot
+from perian_shim.sandbox.flyte.cluster import Attempt, RunningPod
+from perian_shim.sandbox.server.application import Request, Response
+from perian_shim.sandbox.server.http import ApiServer
+from perian_shim.sandbox.server.store import JobSnapshot
 from perian_shim.settings import EXECUTION_ID, JOB_KEY
 
 pytestmark = pytest.mark.slow

@@ -14,8 +14,8 @@ from support.flyte import Harness
 
 from perian_shim import PerianConfig, PerianContainerTask, errors, settings
 from perian_shim.cli import parser
-from perian_shim.sandbox.demo import load_workflow
-from perian_shim.sandbox.workflow import run_workflow
+from perian_shim.sandbox.flyte.demo import load_workflow
+from perian_shim.sandbox.flyte.workflow import run_workflow
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

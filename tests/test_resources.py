@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from perian_shim import PerianConfig
 from perian_shim.flyte1.resources import ACCELERATORS, GIGABYTE, completed
-from perian_shim.sandbox.catalogue import ACCELERATORS as CATALOGUED
+from perian_shim.sandbox.server.catalogue import ACCELERATORS as CATALOGUED
 
 OPEN = PerianConfig(country_code="DE")
 """A config that leaves resources open."""

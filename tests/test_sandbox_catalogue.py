@@ -11,12 +11,17 @@ from perian.models.accelerator_name import AcceleratorName
 from perian.models.accelerator_type_view import AcceleratorTypeView
 from perian.models.instance_type_view import InstanceTypeView
 
-from perian_shim.sandbox.catalogue import ACCELERATORS, INSTANCE_TYPES, InstanceType
-from perian_shim.sandbox.images import HOST_ROOT, ImageCatalogue, ImageReference, full_reference
-from perian_shim.sandbox.matching import read_instance_query
 from perian_shim.sandbox.records import Json
-from perian_shim.sandbox.validation import InvalidRequest, Reader
-from perian_shim.sandbox.views import accelerator_view, instance_view
+from perian_shim.sandbox.server.catalogue import ACCELERATORS, INSTANCE_TYPES, InstanceType
+from perian_shim.sandbox.server.images import (
+    HOST_ROOT,
+    ImageCatalogue,
+    ImageReference,
+    full_reference,
+)
+from perian_shim.sandbox.server.matching import read_instance_query
+from perian_shim.sandbox.server.validation import InvalidRequest, Reader
+from perian_shim.sandbox.server.views import accelerator_view, instance_view
 
 
 def select(**query: Json) -> list[InstanceType]:

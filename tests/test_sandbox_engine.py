@@ -11,19 +11,19 @@ import pytest
 from perian.models.workload_status import WorkloadStatus
 from support.sandbox_api import ORGANIZATION, PATIENCE_SECONDS, TOKEN, Api, official_client
 
-from perian_shim.sandbox.application import Application, Credentials
-from perian_shim.sandbox.engine import (
+from perian_shim.sandbox.records import ContainerFile, Execution
+from perian_shim.sandbox.server.application import Application, Credentials
+from perian_shim.sandbox.server.http import ApiServer
+from perian_shim.sandbox.server.job_request import JobPolicy
+from perian_shim.sandbox.server.store import JobStore
+from perian_shim.sandbox.supervisor.engine import (
     client_environment,
     container_name,
     mount_option,
     run_arguments,
 )
-from perian_shim.sandbox.isolation import Isolation, choose_isolation
-from perian_shim.sandbox.launch import CommandError
-from perian_shim.sandbox.records import ContainerFile, Execution
-from perian_shim.sandbox.server import ApiServer
-from perian_shim.sandbox.store import JobStore
-from perian_shim.sandbox.submission import JobPolicy
+from perian_shim.sandbox.supervisor.exec import CommandError
+from perian_shim.sandbox.supervisor.isolation import Isolation, choose_isolation
 
 STAND_IN = """#!/bin/sh
 echo "$@" >> {calls}

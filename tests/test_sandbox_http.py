@@ -10,9 +10,9 @@ import pytest
 from perian.exceptions import ApiException
 from support.sandbox_api import ORGANIZATION, TOKEN, Api, running_api
 
-from perian_shim.sandbox.application import Response
 from perian_shim.sandbox.records import Json
-from perian_shim.sandbox.server import Exchange
+from perian_shim.sandbox.server.application import Response
+from perian_shim.sandbox.server.http import Exchange
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,10 @@ from support.tools import require_tool
 from support.waiting import wait_until
 
 from perian_shim.sandbox.errors import IsolationUnavailable
-from perian_shim.sandbox.isolation import Isolation, choose_isolation
 from perian_shim.sandbox.records import ContainerFile
-from perian_shim.sandbox.rewrite import DEFAULT_PREFIXES, rewrite_file, rewriter
-from perian_shim.sandbox.tree import descendants, parents
+from perian_shim.sandbox.supervisor.isolation import Isolation, choose_isolation
+from perian_shim.sandbox.supervisor.process_tree import descendants, parents
+from perian_shim.sandbox.supervisor.rewrite import DEFAULT_PREFIXES, rewrite_file, rewriter
 
 MEETING = (
     "sh -c 'mkdir -p /var/outputs && echo $NAME > /var/outputs/answer"

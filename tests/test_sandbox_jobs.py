@@ -9,8 +9,8 @@ from perian.models.workload_status import WorkloadStatus
 from support.sandbox_api import PATIENCE_SECONDS, Api, running_api
 from support.waiting import wait_until
 
-from perian_shim.sandbox.isolation import Isolation
-from perian_shim.sandbox.tree import parents
+from perian_shim.sandbox.supervisor.isolation import Isolation
+from perian_shim.sandbox.supervisor.process_tree import parents
 
 
 @pytest.fixture(scope="module", params=[Isolation.OVERLAY, Isolation.REWRITE])

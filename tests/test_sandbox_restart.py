@@ -18,8 +18,8 @@ from support.sandbox_api import ORGANIZATION, PATIENCE_SECONDS, TOKEN, Api, offi
 from support.waiting import wait_until
 
 from perian_shim.sandbox import Sandbox, SandboxError
-from perian_shim.sandbox.server import ApiServer
-from perian_shim.sandbox.store import JobStore
+from perian_shim.sandbox.server.http import ApiServer
+from perian_shim.sandbox.server.store import JobStore
 
 SCRIPT = Path(__file__).parent / "support" / "sandbox_process.py"
 

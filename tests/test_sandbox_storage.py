@@ -14,8 +14,8 @@ import requests
 from botocore.config import Config
 
 from perian_shim.sandbox.errors import SandboxError
+from perian_shim.sandbox.s3.process import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, ObjectStorage
 from perian_shim.sandbox.spawn import HERE
-from perian_shim.sandbox.storage import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, ObjectStorage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -119,7 +119,7 @@ def test_without_the_extra_the_sandbox_imports_and_the_storage_says_what_is_miss
     code = (
         f"import sys; sys.path.insert(0, {str(HERE.parent.parent)!r})\n"
         "import perian_shim.sandbox\n"
-        "from perian_shim.sandbox.storage_server import main\n"
+        "from perian_shim.sandbox.s3.server import main\n"
         'main([\'{"host": "127.0.0.1", "port": 0, "bucket": "b"}\'])\n'
     )
     outcome = subprocess.run(

@@ -56,13 +56,13 @@ def run_script(script: str, arguments: list[str]) -> int:
         package.__path__ = [str(folder)]
         sys.modules[name] = package
     if script == "supervisor":
-        from perian_shim.sandbox.supervisor import main  # noqa: PLC0415 - not before the above
+        from perian_shim.sandbox.supervisor.supervisor import main  # noqa: PLC0415 - not before the above
     elif script == "probe":
-        from perian_shim.sandbox.probe import main  # noqa: PLC0415 - not before the above
+        from perian_shim.sandbox.supervisor.probe import main  # noqa: PLC0415 - not before the above
     elif script == "storage_server":
         # Run with the caller's packages, but not with this folder's modules as top-level ones.
         sys.path = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE]
-        from perian_shim.sandbox.storage_server import main  # noqa: PLC0415 - not before the above
+        from perian_shim.sandbox.s3.server import main  # noqa: PLC0415 - not before the above
     else:
         raise SystemExit(f"spawn.py: no script named {script!r}")
     return main(arguments)

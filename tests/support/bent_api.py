@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 
 from support.flyte import Harness
 
-from perian_shim.sandbox.application import Request, Response
-from perian_shim.sandbox.server import ApiServer, Exchange, Middleware
+from perian_shim.sandbox.server.application import Request, Response
+from perian_shim.sandbox.server.http import ApiServer, Exchange, Middleware
 
 JobView: TypeAlias = dict[str, Any]
 

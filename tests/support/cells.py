@@ -20,8 +20,8 @@ from support.traps import JobGate, StorageFront
 from support.waiting import wait_until
 
 from perian_shim import PerianConfig, PerianContainerTask
-from perian_shim.sandbox.cluster import Attempt, Cluster, RunningPod
-from perian_shim.sandbox.store import JobSnapshot, JobStore
+from perian_shim.sandbox.flyte.cluster import Attempt, Cluster, RunningPod
+from perian_shim.sandbox.server.store import JobSnapshot, JobStore
 
 ANSWER = 42
 

@@ -19,8 +19,8 @@ from types import TracebackType
 from typing import TypeAlias
 
 from perian_shim.sandbox import Sandbox
-from perian_shim.sandbox.application import Application, Response
-from perian_shim.sandbox.server import ApiServer, Exchange
+from perian_shim.sandbox.server.application import Application, Response
+from perian_shim.sandbox.server.http import ApiServer, Exchange
 
 CONNECTING = Path(__file__).parent / "connecting"
 

@@ -15,7 +15,14 @@ from flytekit.models.literals import Literal, LiteralMap
 from support.variables import variables_set
 
 from perian_shim.sandbox import Sandbox
-from perian_shim.sandbox.cluster import AnyTask, Attempt, Cluster, NodeError, RunningPod, Store
+from perian_shim.sandbox.flyte.cluster import (
+    AnyTask,
+    Attempt,
+    Cluster,
+    NodeError,
+    RunningPod,
+    Store,
+)
 
 _names = itertools.count(1)
 

@@ -18,8 +18,8 @@ from flytekit.models.literals import Literal
 from flytekit.models.task import TaskTemplate
 from support.flyte import Harness
 
-from perian_shim.sandbox.cluster import AnyTask, Attempt, Cluster, RunningPod
-from perian_shim.sandbox.store import JobSnapshot
+from perian_shim.sandbox.flyte.cluster import AnyTask, Attempt, Cluster, RunningPod
+from perian_shim.sandbox.server.store import JobSnapshot
 from perian_shim.settings import EXECUTION_ID
 
 TESTS = Path(__file__).parent.parent

@@ -20,8 +20,8 @@ from support.cells import DETACHING, IMPATIENT, PLAIN, Lab, Outcome, WatchedClus
 from support.faults import ACTED, Call, Fault, FaultyApi, Rest, Script
 from support.traps import StorageFront, Trap, When
 
-from perian_shim.sandbox.application import Response
-from perian_shim.sandbox.server import Exchange
+from perian_shim.sandbox.server.application import Response
+from perian_shim.sandbox.server.http import Exchange
 
 THROUGHOUT = 1_000_000
 """So often that it lasts until the attempt is over."""

@@ -19,10 +19,10 @@ from support.faults import Call, FaultyApi, Rest
 from support.flyte import Harness
 
 from perian_shim import PerianContainerTask
-from perian_shim.sandbox.application import Response
-from perian_shim.sandbox.cluster import NodeError, RunningPod
-from perian_shim.sandbox.server import Exchange
-from perian_shim.sandbox.store import JobSnapshot
+from perian_shim.sandbox.flyte.cluster import NodeError, RunningPod
+from perian_shim.sandbox.server.application import Response
+from perian_shim.sandbox.server.http import Exchange
+from perian_shim.sandbox.server.store import JobSnapshot
 from perian_shim.settings import EXECUTION_ID
 
 IMPATIENT = Path(__file__).parent / "impatient"

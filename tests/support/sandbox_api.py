@@ -22,12 +22,12 @@ from perian.models.job_view import JobView
 from perian.models.workload_status import WorkloadStatus
 from support.waiting import wait_until
 
-from perian_shim.sandbox.application import Application, Credentials
-from perian_shim.sandbox.images import ImageCatalogue
-from perian_shim.sandbox.isolation import Isolation, choose_isolation, overlay_obstacle
-from perian_shim.sandbox.server import ApiServer
-from perian_shim.sandbox.store import JobStore
-from perian_shim.sandbox.submission import JobPolicy
+from perian_shim.sandbox.server.application import Application, Credentials
+from perian_shim.sandbox.server.http import ApiServer
+from perian_shim.sandbox.server.images import ImageCatalogue
+from perian_shim.sandbox.server.job_request import JobPolicy
+from perian_shim.sandbox.server.store import JobStore
+from perian_shim.sandbox.supervisor.isolation import Isolation, choose_isolation, overlay_obstacle
 
 ORGANIZATION = "acme"
 TOKEN = "sandbox-test-token"

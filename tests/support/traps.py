@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 from support.faults import LONG_SECONDS, Call, Rest, until_gone
 
-from perian_shim.sandbox.application import Response
-from perian_shim.sandbox.server import Exchange
+from perian_shim.sandbox.server.application import Response
+from perian_shim.sandbox.server.http import Exchange
 
 
 class When(str, Enum):

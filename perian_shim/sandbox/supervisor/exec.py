@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from perian_shim.sandbox import linux
 from perian_shim.sandbox.records import ContainerFile
+from perian_shim.sandbox.supervisor import linux
 
 DEFAULT_PATH = (
     "/usr/local/sbin",

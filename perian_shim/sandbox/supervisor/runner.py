@@ -1,7 +1,7 @@
 """How the supervisor starts a job, ends it and tidies up, for each isolation.
 
 All runners are used by one single-threaded process, the job's supervisor, once. Their methods
-raise the errors of `perian_shim.sandbox.launch`: `CommandError` for the job's own faults,
+raise the errors of `perian_shim.sandbox.supervisor.exec`: `CommandError` for the job's own faults,
 `SetupError` for the sandbox's.
 """
 
@@ -11,10 +11,11 @@ import signal
 from pathlib import Path
 from typing import Protocol
 
-from perian_shim.sandbox import linux, overlay
-from perian_shim.sandbox.engine import EngineRunner
 from perian_shim.sandbox.folder import JobFolder
-from perian_shim.sandbox.launch import (
+from perian_shim.sandbox.records import Execution
+from perian_shim.sandbox.supervisor import linux, overlay
+from perian_shim.sandbox.supervisor.engine import EngineRunner
+from perian_shim.sandbox.supervisor.exec import (
     CommandError,
     Program,
     SetupError,
@@ -23,9 +24,8 @@ from perian_shim.sandbox.launch import (
     split_command,
     start_child,
 )
-from perian_shim.sandbox.records import Execution
-from perian_shim.sandbox.rewrite import rewrite_file, rewriter
-from perian_shim.sandbox.tree import kill_and_reap, signal_tree
+from perian_shim.sandbox.supervisor.process_tree import kill_and_reap, signal_tree
+from perian_shim.sandbox.supervisor.rewrite import rewrite_file, rewriter
 
 
 class Runner(Protocol):
@@ -86,7 +86,7 @@ class RewriteRunner(ProcessRunner):
     """The command as a plain process, with known paths moved into the job's folder."""
 
     def start(self, output: int) -> int:
-        """Start it; see `perian_shim.sandbox.rewrite` for what is moved."""
+        """Start it; see `perian_shim.sandbox.supervisor.rewrite` for what is moved."""
         execution = self.execution
         if execution.image_root not in {None, "/"}:
             raise SetupError(

@@ -11,19 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from perian_shim.sandbox.catalogue import ACCELERATORS, INSTANCE_TYPES
-from perian_shim.sandbox.matching import read_accelerator_query, read_instance_query
 from perian_shim.sandbox.records import Json
-from perian_shim.sandbox.store import JobStore
-from perian_shim.sandbox.submission import JobPolicy, read_submission
-from perian_shim.sandbox.validation import (
+from perian_shim.sandbox.server.catalogue import ACCELERATORS, INSTANCE_TYPES
+from perian_shim.sandbox.server.job_request import JobPolicy, read_submission
+from perian_shim.sandbox.server.matching import read_accelerator_query, read_instance_query
+from perian_shim.sandbox.server.store import JobStore
+from perian_shim.sandbox.server.validation import (
     InvalidRequest,
     Problem,
     Reader,
     parse_body,
     parse_uuid,
 )
-from perian_shim.sandbox.views import (
+from perian_shim.sandbox.server.views import (
     accelerator_view,
     failure,
     instance_view,

@@ -7,14 +7,14 @@ asterisks in their place. Everything else of the run parameters is echoed, as on
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from perian_shim.sandbox.catalogue import INSTANCE_TYPES, InstanceType
-from perian_shim.sandbox.images import ImageCatalogue, full_reference
-from perian_shim.sandbox.isolation import Isolation, IsolationChoice
-from perian_shim.sandbox.matching import InstanceQuery, read_instance_query
 from perian_shim.sandbox.records import ContainerFile, Execution, Json
-from perian_shim.sandbox.rewrite import DEFAULT_PREFIXES
-from perian_shim.sandbox.validation import Problem, Reader
-from perian_shim.sandbox.views import price_view
+from perian_shim.sandbox.server.catalogue import INSTANCE_TYPES, InstanceType
+from perian_shim.sandbox.server.images import ImageCatalogue, full_reference
+from perian_shim.sandbox.server.matching import InstanceQuery, read_instance_query
+from perian_shim.sandbox.server.validation import Problem, Reader
+from perian_shim.sandbox.server.views import price_view
+from perian_shim.sandbox.supervisor.isolation import Isolation, IsolationChoice
+from perian_shim.sandbox.supervisor.rewrite import DEFAULT_PREFIXES
 
 MASK = "***"
 DEFAULT_STORAGE_GB = 50

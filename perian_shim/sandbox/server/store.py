@@ -26,8 +26,8 @@ from perian_shim.sandbox.records import (
     Status,
     timestamp,
 )
-from perian_shim.sandbox.runner import discard
 from perian_shim.sandbox.spawn import script_command, spawn_detached
+from perian_shim.sandbox.supervisor.runner import discard
 
 LOG_WINDOW_BYTES = 8 << 20
 POLL_SECONDS = 0.02

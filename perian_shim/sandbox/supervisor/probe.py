@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from perian_shim.sandbox import linux, overlay
+from perian_shim.sandbox.supervisor import linux, overlay
 
 MARK = Path("/perian-sandbox-probe")
 

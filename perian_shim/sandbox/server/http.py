@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from perian_shim.sandbox.application import Request, Response
+from perian_shim.sandbox.server.application import Request, Response
 
 MAX_BODY_BYTES = 64 << 20
 

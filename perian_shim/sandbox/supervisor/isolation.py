@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perian_shim.sandbox.errors import IsolationUnavailable
-from perian_shim.sandbox.linux import IS_LINUX
 from perian_shim.sandbox.spawn import script_command
+from perian_shim.sandbox.supervisor.linux import IS_LINUX
 
 PROBE_TIMEOUT_SECONDS = 30.0
 

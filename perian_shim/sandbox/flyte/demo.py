@@ -16,10 +16,10 @@ from flytekit.core.workflow import PythonFunctionWorkflow
 from flytekit.models.literals import Literal
 from flytekit.types.file import FlyteFile
 
-from perian_shim.sandbox.cluster import Cluster, Store
 from perian_shim.sandbox.errors import SandboxError
-from perian_shim.sandbox.facade import Sandbox
-from perian_shim.sandbox.workflow import Step, run_workflow
+from perian_shim.sandbox.flyte.cluster import Cluster, Store
+from perian_shim.sandbox.flyte.workflow import Step, run_workflow
+from perian_shim.sandbox.sandbox import Sandbox
 from perian_shim.values.literals import literal_to_text
 
 POLL_SECONDS = "0.5"

@@ -22,8 +22,8 @@ from flytekit.models.literals import (
     LiteralMap,
 )
 
-from perian_shim.sandbox.cluster import Attempt, Cluster
 from perian_shim.sandbox.errors import SandboxError
+from perian_shim.sandbox.flyte.cluster import Attempt, Cluster
 
 START_NODE = ""
 """flytekit's name for the workflow's own inputs as a node."""

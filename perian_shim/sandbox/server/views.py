@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from perian_shim.sandbox.catalogue import AcceleratorType, InstanceType
 from perian_shim.sandbox.records import Json
-from perian_shim.sandbox.store import JobSnapshot
+from perian_shim.sandbox.server.catalogue import AcceleratorType, InstanceType
+from perian_shim.sandbox.server.store import JobSnapshot
 
 # The catalogue does not change; the moment only has to be a valid one.
 CATALOGUE_TIME = "2025-01-01T00:00:00+00:00"

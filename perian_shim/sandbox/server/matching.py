@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from perian_shim.sandbox.catalogue import (
+from perian_shim.sandbox.server.catalogue import (
     ACCELERATORS,
     INSTANCE_TYPES,
     AcceleratorType,
     InstanceType,
 )
-from perian_shim.sandbox.validation import Reader
+from perian_shim.sandbox.server.validation import Reader
 
 Comparison = Callable[[Decimal, Decimal], bool]
 Test = Callable[[InstanceType], bool]

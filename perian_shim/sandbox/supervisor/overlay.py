@@ -11,7 +11,7 @@ import os
 import stat
 from pathlib import Path
 
-from perian_shim.sandbox import linux
+from perian_shim.sandbox.supervisor import linux
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 DEVICE_LINKS = {

@@ -10,7 +10,7 @@ import os
 import signal
 from pathlib import Path
 
-from perian_shim.sandbox.linux import IS_LINUX
+from perian_shim.sandbox.supervisor.linux import IS_LINUX
 
 
 def parents() -> dict[int, int]:

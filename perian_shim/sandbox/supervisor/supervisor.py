@@ -1,4 +1,4 @@
-"""One job's supervisor: ``python -m perian_shim.sandbox.supervisor <job folder>``.
+"""One job's supervisor: ``python -m perian_shim.sandbox.supervisor.supervisor <job folder>``.
 
 It runs the job that the folder describes and writes down what becomes of it: Queued, Initializing,
 Running, then one of Done (exit code 0), UserError (another exit code, or a command or an image that
@@ -19,11 +19,11 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from perian_shim.sandbox import linux
 from perian_shim.sandbox.folder import JobFolder
-from perian_shim.sandbox.launch import CommandError, SetupError
 from perian_shim.sandbox.records import Execution, JobRecord, Status
-from perian_shim.sandbox.runner import Runner, make_runner, reap
+from perian_shim.sandbox.supervisor import linux
+from perian_shim.sandbox.supervisor.exec import CommandError, SetupError
+from perian_shim.sandbox.supervisor.runner import Runner, make_runner, reap
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 CHUNK_BYTES = 1 << 16

@@ -17,15 +17,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from perian_shim.sandbox.folder import JobFolder
-from perian_shim.sandbox.launch import (
+from perian_shim.sandbox.records import ContainerFile, Execution
+from perian_shim.sandbox.supervisor.exec import (
     CommandError,
     Program,
     SetupError,
     private_directory,
     start_child,
 )
-from perian_shim.sandbox.records import ContainerFile, Execution
-from perian_shim.sandbox.tree import kill_and_reap
+from perian_shim.sandbox.supervisor.process_tree import kill_and_reap
 
 CLIENT_VARIABLES = re.compile(
     r"PATH|HOME|TMPDIR|LANG|LC_.*|DOCKER_.*|CONTAINER_.*|CONTAINERS_.*|PODMAN_.*|REGISTRY_AUTH_FILE"

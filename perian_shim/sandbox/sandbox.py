@@ -14,16 +14,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType, TracebackType
 
-from perian_shim.sandbox.application import Application, Credentials
 from perian_shim.sandbox.errors import SandboxError
-from perian_shim.sandbox.images import ImageCatalogue
-from perian_shim.sandbox.isolation import Isolation, IsolationChoice, choose_isolation
-from perian_shim.sandbox.launch import DEFAULT_PATH
-from perian_shim.sandbox.rewrite import DEFAULT_PREFIXES
-from perian_shim.sandbox.server import ApiServer
-from perian_shim.sandbox.storage import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, ObjectStorage
-from perian_shim.sandbox.store import JobStore
-from perian_shim.sandbox.submission import JobPolicy
+from perian_shim.sandbox.s3.process import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, ObjectStorage
+from perian_shim.sandbox.server.application import Application, Credentials
+from perian_shim.sandbox.server.http import ApiServer
+from perian_shim.sandbox.server.images import ImageCatalogue
+from perian_shim.sandbox.server.job_request import JobPolicy
+from perian_shim.sandbox.server.store import JobStore
+from perian_shim.sandbox.supervisor.exec import DEFAULT_PATH
+from perian_shim.sandbox.supervisor.isolation import Isolation, IsolationChoice, choose_isolation
+from perian_shim.sandbox.supervisor.rewrite import DEFAULT_PREFIXES
 
 
 class Sandbox:

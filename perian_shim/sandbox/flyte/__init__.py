@@ -1,0 +1,1 @@
+"""A Flyte cluster's part: pods, retries and whole workflows on this machine."""

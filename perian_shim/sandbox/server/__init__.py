@@ -1,0 +1,1 @@
+"""The Perian-compatible API server and its jobs on disk."""

@@ -1,0 +1,1 @@
+"""What runs one job: a detached process, and how it isolates the job (standard library only)."""
