@@ -21,7 +21,7 @@ test: check
 	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 faults: $(VENV)/.dev
-	$(BIN)/python tests/fault_matrix.py
+	$(BIN)/python tests/system/fault_matrix.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks --json .bench/results.json

@@ -1,4 +1,4 @@
-// Prints the test vectors of tests/test_goformat.py: values and what Go's fmt makes of them.
+// Prints the test vectors of tests/values/test_go_text.py: values and what Go's fmt makes of them.
 //
 // Run: go run tests/data/go_format_vectors.go > tests/data/go_format_vectors.json
 //

@@ -18,7 +18,7 @@ class Vector(TypedDict):
 
 
 VECTORS: list[Vector] = json.loads(
-    (Path(__file__).parent / "data" / "go_format_vectors.json").read_text()
+    (Path(__file__).parent.parent / "data" / "go_format_vectors.json").read_text()
 )["values"]
 
 

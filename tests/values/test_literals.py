@@ -42,7 +42,7 @@ from perian_shim.values.times import parse_duration, parse_timestamp
 from perian_shim.values.types import parts_of
 
 UTC = dt.timezone.utc
-VECTORS = Path(__file__).parent / "data" / "go_format_vectors.json"
+VECTORS = Path(__file__).parent.parent / "data" / "go_format_vectors.json"
 
 
 class Color(enum.Enum):

@@ -10,7 +10,7 @@ import pytest
 from flyteidl.admin import task_pb2
 from google.protobuf import json_format
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 PYFLYTE = str(Path(sys.executable).parent / "pyflyte")
 
 

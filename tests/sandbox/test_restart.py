@@ -21,7 +21,7 @@ from perian_shim.sandbox import Sandbox, SandboxError
 from perian_shim.sandbox.server.http import ApiServer
 from perian_shim.sandbox.server.store import JobStore
 
-SCRIPT = Path(__file__).parent / "support" / "sandbox_process.py"
+SCRIPT = Path(__file__).parent.parent / "support" / "sandbox_process.py"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Run the fault matrix and print it as a table: ``python tests/fault_matrix.py [--only WORD …]``.
+"""Run the fault matrix and print it as a table: ``make faults``; ``--only WORD …`` for a part.
 
 Each cell is a node of a workflow, run by real ``pyflyte-execute`` processes against a sandbox, with
 one fault and Flyte's retries. The table says for each how many jobs were created, how many were
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from support.cells import open_lab
 from support.flyte import running_harness

@@ -1,7 +1,7 @@
 """Whatever happens to the API, the network or the pod: one job, none left behind, the right end.
 
-A selection of the fault matrix (`python tests/fault_matrix.py` runs all of it), what two pods of
-one node do to each other, and the signals of a real PID namespace.
+A selection of the fault matrix (`make faults` runs all of it), what two pods of one node do to each
+other, and the signals of a real PID namespace.
 """
 
 import os
