@@ -35,8 +35,8 @@ from perian_shim.flyte1 import resolver_container
 from perian_shim.flyte1.arguments import Checker
 from perian_shim.flyte1.resources import completed
 from perian_shim.resolver_options import DESTINATION, DISTRIBUTION, MAPPED
+from perian_shim.secret_keys import ACCESS_KEYS
 from perian_shim.spec import FunctionWork, JobSpec
-from perian_shim.work.job_credentials import ACCESS_KEYS
 
 try:
     from flytekit.core.python_function_task import AsyncPythonFunctionTask
