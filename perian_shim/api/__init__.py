@@ -32,6 +32,7 @@ from perian_shim.api.job_request import (
     Requirements,
 )
 from perian_shim.api.models import AcceleratorType, InstanceType, Job, JobStatus, Page, Price
+from perian_shim.api.phases import Phase, phase_of
 
 __all__ = [
     "AcceleratorType",
@@ -53,6 +54,7 @@ __all__ = [
     "Page",
     "PerianClient",
     "PerianError",
+    "Phase",
     "Price",
     "RateLimited",
     "Redirected",
@@ -62,4 +64,5 @@ __all__ = [
     "TlsFailure",
     "TransportError",
     "Unauthorized",
+    "phase_of",
 ]
