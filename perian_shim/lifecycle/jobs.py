@@ -51,7 +51,7 @@ class Scan:
     Attributes:
         jobs: those with our key.
         listed: ids of all jobs seen.
-        whole: whether the list was seen as far as it matters.
+        whole: whether the list was read as far as it matters, and each entry could be told.
     """
 
     jobs: tuple[Job, ...] = ()
@@ -124,9 +124,8 @@ class Jobs:
                 ),
             )
         except JobNotFound as error:
-            message = (
-                f"Perian has not known job {job_id} for {minutes(self.retrier.policy.outage)}."
-            )
+            silence = minutes(self.retrier.policy.outage)
+            message = f"Perian does not know job {job_id}; no good answer about it for {silence}."
             raise JobVanished(message, job_id=job_id) from error
         except ApiError as error:
             raise unavailable(error, job_id) from error
@@ -196,7 +195,7 @@ class Jobs:
         pager = Pager(max_pages=self.looks.pages)
         found: list[Job] = []
         listed: set[str] = set()
-        newest_first, last = True, None
+        newest_first, last, told = True, None, True
         while (wanted := pager.next_request()) is not None:
             page, limit = wanted
             try:
@@ -218,16 +217,17 @@ class Jobs:
                 last = created
                 if since is not None and created is not None and created < since:
                     if newest_first:
-                        return Scan(tuple(found), frozenset(listed))
+                        return Scan(tuple(found), frozenset(listed), told)
                     continue
-                whole: Job | None = job
+                seen: Job | None = job
                 if JOB_KEY not in job.env_variables and not job.env_complete:
-                    whole = self.peek(job.id)
-                if whole is not None and whole.env_variables.get(JOB_KEY) == key:
-                    found.append(whole)
+                    seen = self.peek(job.id)
+                    told = told and seen is not None
+                if seen is not None and seen.env_variables.get(JOB_KEY) == key:
+                    found.append(seen)
             if clock.monotonic() >= deadline:
-                return Scan(tuple(found), frozenset(listed), whole=False)
-        return Scan(tuple(found), frozenset(listed), whole=pager.finished)
+                break
+        return Scan(tuple(found), frozenset(listed), whole=told and pager.finished)
 
     def close(self) -> None:
         """Close the connections; the next call opens one with the credentials as they are then."""
