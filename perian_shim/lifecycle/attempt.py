@@ -111,6 +111,7 @@ class Attempt(Generic[T]):
         console: prints lines.
         beside: does something that must not hold up for long what follows.
         ready: called when signals may be raised, because there is somebody to clean up.
+        logs: URI of the folder where jobs' logs are kept, out of the jobs' reach; "" to keep none.
     """
 
     work: Work[T]
@@ -123,6 +124,7 @@ class Attempt(Generic[T]):
     console: Console
     beside: Beside = beside
     ready: Callable[[], None] = lambda: None
+    logs: str = ""
     submission: Submission = field(init=False)
     strays: Strays = field(init=False)
     tail: LogTail = field(init=False, default_factory=LogTail)
@@ -341,10 +343,10 @@ class Attempt(Generic[T]):
         return way_out.cancel(in_flight=self.submission.in_flight)
 
     def keep_log(self, job: Job) -> None:
-        """Keep the whole log beside the launch records, where no job can write."""
-        if not job.logs:
+        """Keep the whole log."""
+        if not job.logs or not self.logs:
             return
-        uri = join_uri(self.records.folder, "logs", f"{job.id}.log")
+        uri = join_uri(self.logs, f"{job.id}.log")
         try:
             content = self.console.redact(job.logs).encode("utf-8", "backslashreplace")
             (self.records.at_once or self.records.store).write(uri, content)

@@ -181,6 +181,7 @@ def composed(
         prefix=run.place.raw_prefix,
         console=console,
         ready=TERMINATION.release,
+        logs=join_uri(run.place.own_folder, "logs"),
     )
 
 
