@@ -7,11 +7,11 @@ from typing import cast
 import pytest
 from flytekit import Secret
 from flytekit.models.literals import LiteralMap
+from support.api_front import FaultyApi
 from support.cells import Lab, open_lab
-from support.faults import LONG_SECONDS, FaultyApi
 from support.flyte import Harness
 from support.perian_model import EPOCH, ModelClient, ModelStore, Plan, StillPod, World
-from support.waiting import wait_until
+from support.waiting import LONG_SECONDS, wait_until
 
 from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.api import CreateJobRequest, DockerRun, PerianClient, Requirements
