@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from support.http_faults import Behaviour, FaultyServer, Received, by_request, close, reply
+from support.answers import by_request, close, reply
+from support.api_front import FaultyServer
+from support.front import Behaviour, Received
 
 from perian_shim.api import (
     ClientConfigError,

@@ -12,17 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.http_faults import (
-    Behaviour,
-    FaultyServer,
-    close,
-    half_body,
-    reply,
-    reset,
-    send,
-    silence,
-    unused_port,
-)
+from support.answers import close, half_body, reply, reset, send, silence
+from support.api_front import FaultyServer
+from support.connections import unused_port
+from support.front import Behaviour
 
 from perian_shim.api import (
     ApiError,

@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from support.http_faults import FaultyServer, send
+from support.answers import send
+from support.api_front import FaultyServer
 
 PROGRAM = """
 import re, sys

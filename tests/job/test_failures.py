@@ -2,13 +2,13 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.certificate import make_certificate
-from support.faulty import Answer, Behaviour, Seen, faulty_server, s3_error
 from support.s3 import Bucket, new_bucket
+from support.storage_front import Answer, Answering, Seen, faulty_server, in_turn, s3_error
 from support.wrapper import TRANSPORTS, Ended, Job, make_image, result_of
 
 SECRET = "f00dfeedc0ffee"
@@ -38,13 +38,7 @@ def job(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Job]:
     assert job.left_behind() == []
 
 
-def in_turn(*answers: Answer) -> Callable[[Seen], Answer]:
-    """One answer after the other, the last one for ever."""
-    left = list(answers)
-    return lambda _: left.pop(0) if len(left) > 1 else left[0]
-
-
-def download_from(job: Job, behave: Behaviour) -> tuple[Ended, int]:
+def download_from(job: Job, behave: Answering) -> tuple[Ended, int]:
     """Run a job that downloads one file; how it ended, and how many requests there were."""
     with faulty_server(behave) as server:
         job.add("get", job.work / "in", f"{server.url}/a/b{QUERY}")
@@ -52,7 +46,7 @@ def download_from(job: Job, behave: Behaviour) -> tuple[Ended, int]:
     return ended, len(server.seen)
 
 
-def upload_to(job: Job, behave: Behaviour, script: str, *, unread: bool = False) -> Ended:
+def upload_to(job: Job, behave: Answering, script: str, *, unread: bool = False) -> Ended:
     with faulty_server(behave, refuse_unread=unread) as server:
         job.add("output", "x", job.work / "x")
         job.post_with(f"{server.url}/bucket{QUERY}", FIELDS)

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.faulty import Answer, Seen, faulty_server
 from support.s3 import Bucket, new_bucket
+from support.storage_front import Answer, Seen, faulty_server
 from support.tools import require_tool
 from support.wrapper import Job, make_image, result_of
 
@@ -163,7 +163,6 @@ def test_a_signal_while_an_input_is_downloaded_ends_the_download(job: Job) -> No
             os.read(started[0], 1)
             process.terminate()
             out, err = process.communicate(timeout=30)
-        server.release.set()
     for descriptor in started:
         os.close(descriptor)
 

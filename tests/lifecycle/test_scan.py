@@ -4,7 +4,9 @@ import datetime
 from collections.abc import Callable
 
 import pytest
-from support.http_faults import Behaviour, FaultyServer, by_request, reply
+from support.answers import by_request, reply
+from support.api_front import FaultyServer
+from support.front import Behaviour
 
 from perian_shim.api import PerianClient
 from perian_shim.lifecycle.jobs import Jobs, Scan

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from support.http_faults import Behaviour, FaultyServer, close, reply
+from support.answers import close, reply
+from support.api_front import FaultyServer
+from support.front import Behaviour
 
 from perian_shim.api import CreateJobRequest, DockerRun, Job, PerianClient, Phase, Requirements
 from perian_shim.errors import (

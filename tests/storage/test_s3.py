@@ -7,8 +7,8 @@ from typing import Any
 import boto3
 import pytest
 from flytekit.core.data_persistence import FileAccessProvider
-from support.faulty import Answer, Faulty, Seen, faulty_server, s3_error
 from support.s3 import ACCESS_KEY, REGION, SECRET_KEY, new_bucket, s3_endpoint
+from support.storage_front import Answer, FaultyStorage, faulty_server, in_turn, s3_error
 
 from perian_shim.errors import StorageFailed
 from perian_shim.storage import is_well_formed
@@ -24,18 +24,12 @@ def s3_store(endpoint: str, sleep: Callable[[float], None] = lambda _: None) -> 
     return S3Store(session, endpoint, sleep=sleep)
 
 
-def in_turn(*answers: Answer) -> Callable[[Seen], Answer]:
-    """One answer after the other, the last one for ever."""
-    left = list(answers)
-    return lambda _: left.pop(0) if len(left) > 1 else left[0]
-
-
 @pytest.fixture
 def real() -> S3Store:
     return s3_store(s3_endpoint())
 
 
-def read_from(server: Faulty, limit: int) -> tuple[bytes | None, list[float]]:
+def read_from(server: FaultyStorage, limit: int) -> tuple[bytes | None, list[float]]:
     pauses: list[float] = []
     return s3_store(server.url, pauses.append).read("s3://bucket/key", limit), pauses
 

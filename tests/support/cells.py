@@ -14,10 +14,12 @@ from dataclasses import dataclass, field, replace
 
 from flytekit.models.literals import LiteralMap
 from flytekit.models.task import TaskTemplate
-from support.faults import LONG_SECONDS, FaultyApi
+from support.api_front import FaultyApi
 from support.flyte import Harness
-from support.traps import JobGate, StorageFront
-from support.waiting import wait_until
+from support.in_pod import joined
+from support.job_gate import JobGate
+from support.storage_front import StorageFront
+from support.waiting import LONG_SECONDS, wait_until
 
 from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.sandbox.flyte.cluster import Attempt, Cluster, RunningPod
@@ -261,7 +263,7 @@ class Lab:
     ) -> WatchedCluster:
         """Return a cluster whose pods use these fronts."""
         base = self.harness.cluster
-        variables = {**base.environment, **FAST, **api.environment}
+        variables = joined(base.environment, FAST, api.environment)
         if storage is not None:
             variables["PERIAN_S3_PUBLIC_ENDPOINT"] = self.harness.sandbox.s3_endpoint
             variables["FLYTE_AWS_ENDPOINT"] = variables["AWS_ENDPOINT_URL_S3"] = storage.url

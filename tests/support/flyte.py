@@ -4,7 +4,7 @@ import itertools
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.data_persistence import FileAccessProvider
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models.literals import Literal, LiteralMap
+from support.in_pod import joined
 from support.variables import variables_set
 
 from perian_shim.sandbox import Sandbox
@@ -38,6 +39,11 @@ class Harness:
 
     def __post_init__(self) -> None:
         self.store = Store(self.cluster.environment)
+
+    def with_variables(self, **variables: str) -> "Harness":
+        """Return a harness whose pods have more environment variables."""
+        environment = joined(self.cluster.environment, variables)
+        return replace(self, cluster=replace(self.cluster, environment=environment))
 
     def execution(self) -> str:
         """Return a fresh execution name."""

@@ -14,14 +14,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
 
+from support.api_calls import Call, requested
+from support.api_faults import ACTED, Fault, Script
+from support.api_front import FaultyApi
 from support.cells import DETACHING, IMPATIENT, PLAIN, Lab, Outcome, WatchedCluster
-from support.faults import ACTED, Call, Fault, FaultyApi, Rest, Script
-from support.traps import StorageFront, Trap, When
+from support.front import Behaviour, Exchange
+from support.storage_front import StorageFront
+from support.traps import Trap, When
 
 from perian_shim.sandbox.server.application import Response
-from perian_shim.sandbox.server.http import Exchange
 
 THROUGHOUT = 1_000_000
 """So often that it lasts until the attempt is over."""
@@ -102,12 +104,12 @@ class FaultCell:
         script = Script(self.situation.call, self.fault, self.times)
         execution = lab.harness.execution()
         queued = FOREVER_SECONDS if self.situation is Situation.QUEUED else 0.0
-        with FaultyApi(lab.harness.sandbox, script, queued) as api:
+        with FaultyApi(lab.harness.sandbox, script, queued_seconds=queued) as api:
             cluster = lab.cluster(api)
             if self.outage:
                 cluster.environment = {**cluster.environment, "PERIAN_OUTAGE_SECONDS": "1"}
             trap = self.trap(cluster)
-            api.intercept = opening(lab, cluster, execution, trap)
+            api.meet_first(opening(lab, cluster, execution), *([trap] if trap else []))
             if trap is None and not (self.outage and self.situation is Situation.READ):
                 lab.gate.open(execution)
 
@@ -255,7 +257,7 @@ class StageCell:
             traps = [trap]
             if self.stage is Stage.CANCELLING:
                 traps.append(Stage.POLLING.trap(lambda: cluster.signal(signal.SIGTERM)))
-            api.intercept = opening(lab, cluster, execution, *traps)
+            api.meet_first(opening(lab, cluster, execution), *traps)
             if self.stage.job_ended:
                 lab.gate.open(execution)
             task = DETACHING if self.blow is Blow.DETACH else PLAIN
@@ -314,23 +316,15 @@ def unexpected(outcome: Outcome, final: str, statuses: list[str]) -> list[str]:
     return found
 
 
-def opening(
-    lab: Lab, cluster: WatchedCluster, execution: str, *traps: Trap | None
-) -> Callable[[Call, Exchange, Rest], Response | None]:
-    """Return what stands before the API: the traps, and the gate's key.
+def opening(lab: Lab, cluster: WatchedCluster, execution: str) -> Behaviour:
+    """Let jobs go when a second attempt follows one: until then, what is live stays live."""
 
-    Jobs are let go when a second attempt follows one: until then, what is live stays live.
-    """
-
-    def intercept(call: Call, exchange: Exchange, go: Rest) -> Response | None:
-        if call is Call.READ and len(cluster.pods) > 1:
+    def behave(exchange: Exchange) -> Response | None:
+        if requested(exchange.request) is Call.READ and len(cluster.pods) > 1:
             lab.gate.open(execution)
-        for trap in traps:
-            if trap is not None:
-                go = partial(trap.intercept, call, exchange, go)
-        return go()
+        return exchange.answer()
 
-    return intercept
+    return behave
 
 
 def all_cells() -> Iterator[Cell]:

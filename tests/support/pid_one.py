@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from support.faults import LONG_SECONDS
 from support.tools import require_tool
-from support.waiting import wait_until
+from support.waiting import LONG_SECONDS, wait_until
 
 NAMESPACE = ("--pid", "--fork", "--mount-proc", "--kill-child")
 

@@ -1,10 +1,14 @@
-"""Waiting for what happens in other processes."""
+"""Waiting for what happens in other threads and processes: never for ever, and never silently."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
+
+LONG_SECONDS = 60.0
+"""Bound of waiting for what happens at once unless the test fails."""
 
 PAUSE_SECONDS = 0.01
 
@@ -29,3 +33,17 @@ def wait_until(predicate: Callable[[], T], timeout: float, describe: str | Calla
             text = describe if isinstance(describe, str) else describe()
             raise AssertionError(f"not within {timeout:g} s: {text}")
         time.sleep(PAUSE_SECONDS)
+
+
+def join_all(threads: Iterable[threading.Thread], timeout: float = LONG_SECONDS) -> None:
+    """Wait for the end of threads.
+
+    Raises:
+        AssertionError: some have not ended in time.
+    """
+    deadline = time.monotonic() + timeout
+    threads = list(threads)
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    left = [thread.name for thread in threads if thread.is_alive()]
+    assert not left, f"threads have not ended within {timeout:g} s: {left}"

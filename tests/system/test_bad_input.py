@@ -2,17 +2,15 @@
 
 import json
 import re
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
+from support.answers import reply
+from support.api_front import FaultyServer
+from support.connections import unused_port
 from support.declared import Point
 from support.flyte import Harness
 
@@ -57,49 +55,19 @@ def test_an_unknown_image_is_reported_with_perians_words(harness: Harness) -> No
 
 
 def with_api(harness: Harness, url: str) -> Harness:
-    outage = {"PERIAN_API_URL": url, "PERIAN_OUTAGE_SECONDS": "1"}
-    variables = {**harness.cluster.environment, **outage}
-    return replace(harness, cluster=replace(harness.cluster, environment=variables))
+    return harness.with_variables(PERIAN_API_URL=url, PERIAN_OUTAGE_SECONDS="1")
 
 
 def test_an_unreachable_api_is_a_system_error_that_names_the_way_there(harness: Harness) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = unused_port()
     error = with_api(harness, f"http://127.0.0.1:{port}").error(task())
     assert kind(error) == ("PERIAN:ApiUnavailable", "SYSTEM", True)
     assert str(port) in error.message
 
 
-@contextmanager
-def answering(body: bytes) -> Iterator[str]:
-    """Serve the same 200 answer to everything."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def test_malformed_json_after_a_submission_is_never_retried_blindly(harness: Harness) -> None:
-    with answering(b'{"id": "4f0') as url:
-        error = with_api(harness, url).error(task())
+    with FaultyServer(reply(200, b'{"id": "4f0')) as server:
+        error = with_api(harness, server.url).error(task())
     assert kind(error) == ("PERIAN:SubmissionUnclear", "SYSTEM", True)
     assert "PERIAN_SHIM_KEY" in error.message
 

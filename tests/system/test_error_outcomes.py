@@ -17,11 +17,14 @@ from flyteidl.core import errors_pb2, execution_pb2
 from flytekit import Secret
 from flytekit.models.task import TaskTemplate
 from flytekit.types.file import FlyteFile
-from support.bent_api import Bend, behind, bent, is_look, showing, with_variables
+from support.answers import reply
+from support.api_calls import Call
+from support.api_faults import NO_JOB, Bend, Spell, bent, showing
+from support.api_front import FaultyApi, FaultyServer
 from support.flyte import Harness
+from support.front import Behaviour
 from support.function_harness import FunctionHarness
 from support.functions import verbose
-from support.http_faults import FaultyServer, reply
 from support.waiting import wait_until
 
 from perian_shim import PerianConfig, PerianContainerTask, errors
@@ -29,7 +32,6 @@ from perian_shim.api.errors import PerianError
 from perian_shim.sandbox.flyte.cluster import RunningPod
 from perian_shim.sandbox.records import Status
 from perian_shim.sandbox.server.application import Response
-from perian_shim.sandbox.server.http import Exchange
 from perian_shim.sandbox.server.store import JobSnapshot
 
 pytestmark = pytest.mark.slow
@@ -135,6 +137,13 @@ def run(
 # --- surroundings ---
 
 
+@contextmanager
+def behind(harness: Harness, *behaviours: Behaviour, **variables: str) -> Iterator[Harness]:
+    """Give a harness whose pods reach the API through a front that behaves so."""
+    with FaultyApi(harness.sandbox, *behaviours) as api:
+        yield harness.with_variables(**api.environment, **variables)
+
+
 def shown_as(fields: Mapping[str, object], *, once: str = "", **variables: str) -> Surroundings:
     return lambda harness: behind(harness, showing(fields, once=once), **variables)
 
@@ -149,47 +158,30 @@ def cancelled_by_hand(harness: Harness) -> AbstractContextManager[Harness]:
 
 
 def done_too_early(harness: Harness) -> AbstractContextManager[Harness]:
-    def change(bend: Bend) -> None:
-        if bend.view["logs"]:
-            bend.view["status"] = "Done"
-
-    return behind(harness, bent(change))
+    return behind(harness, showing({"status": "Done"}, logged=True))
 
 
 def vanishing(harness: Harness) -> AbstractContextManager[Harness]:
-    words = {"status": "Error", "detail": "No job found with specified ID", "status_code": 400}
-
-    def change(bend: Bend) -> Response | None:
-        return Response.of(400, json.loads(json.dumps(words))) if bend.looks > 2 else None
-
-    return behind(harness, bent(change), **OUTAGE)
+    return behind(harness, Spell(NO_JOB, Call.READ, after=2), **OUTAGE)
 
 
 def failing_reads(harness: Harness) -> AbstractContextManager[Harness]:
     seen = threading.Event()
 
-    def middleware(exchange: Exchange, proceed: Callable[[], Response]) -> Response:
-        if not is_look(exchange.request):
-            return proceed()
+    def change(bend: Bend) -> Response | None:
         if seen.is_set():
             return Response.of(503, {"detail": "maintenance"})
-        response = proceed()
-        if any(view["logs"] for view in json.loads(response.body)["jobs"]):
+        if bend.view["logs"]:
             seen.set()
-        return response
+        return None
 
-    return behind(harness, middleware, **OUTAGE)
+    return behind(harness, bent(change), **OUTAGE)
 
 
 def breaking_submissions(harness: Harness) -> AbstractContextManager[Harness]:
-    def middleware(exchange: Exchange, proceed: Callable[[], Response]) -> Response:
-        if exchange.request.method == "POST":
-            return Response.of(500, {"detail": "the database is gone"})
-        if exchange.request.path == "/job":
-            return Response.of(401, {"detail": "The token has expired"})
-        return proceed()
-
-    return behind(harness, middleware)
+    broken = Spell(reply(500, {"detail": "the database is gone"}), Call.SUBMIT)
+    expired = Spell(reply(401, {"detail": "The token has expired"}), Call.LIST)
+    return behind(harness, broken, expired)
 
 
 @contextmanager
@@ -200,7 +192,7 @@ def broken_python(harness: Harness) -> Iterator[Harness]:
     folder.mkdir(exist_ok=True)
     program = f"import shlex\ndef join(_words): raise KeyError('surprise {token}')\n"
     (folder / "sitecustomize.py").write_text(program + "shlex.join = join\n")
-    yield with_variables(harness, PYTHONPATH=str(folder))
+    yield harness.with_variables(PYTHONPATH=str(folder))
 
 
 def unknown_bucket(template: TaskTemplate) -> None:
@@ -400,7 +392,7 @@ TABLE = [
         USER,
         task,
         says=("A Perian job tried to submit another",),
-        around=lambda harness: nullcontext(with_variables(harness, PERIAN_SHIM_KEY="a key")),
+        around=lambda harness: nullcontext(harness.with_variables(PERIAN_SHIM_KEY="a key")),
         remedy="only within a workflow",
     ),
     Row(
@@ -409,7 +401,7 @@ TABLE = [
         USER,
         task,
         says=("PERIAN_POLL_MIN_SECONDS", "'soon'"),
-        around=lambda harness: nullcontext(with_variables(harness, PERIAN_POLL_MIN_SECONDS="soon")),
+        around=lambda harness: nullcontext(harness.with_variables(PERIAN_POLL_MIN_SECONDS="soon")),
     ),
 ]
 
@@ -603,7 +595,7 @@ def test_no_secret_that_perian_shows_reaches_flyte(
 def test_a_proxys_page_in_place_of_an_answer_is_named(harness: Harness) -> None:
     page = b"<html><head><title>Login</title></head><body>Please log in.</body></html>"
     with FaultyServer(reply(404, page)) as proxy:
-        told = run(with_variables(harness, PERIAN_API_URL=proxy.url), task())
+        told = run(harness.with_variables(PERIAN_API_URL=proxy.url), task())
     assert told.error.code == errors.JobRejected.code
     assert "Please log in." in told.message
     assert "<html>" not in told.message

@@ -11,6 +11,7 @@ from pathlib import Path
 import image as recipe
 import pytest
 from flytekit.models.literals import LiteralMap
+from support.api_front import FaultyApi
 from support.cells import PLAIN, Lab, now, open_lab
 from support.containers import (
     BuiltImage,
@@ -20,12 +21,11 @@ from support.containers import (
     require_base,
     without_network_choice,
 )
-from support.faults import FaultyApi
 from support.flyte import Harness, pod_environment
 from support.function_harness import FunctionHarness
 from support.functions import official_example
 from support.matrix import CANCELLED_WITHIN_SECONDS, Stage
-from support.traps import StorageFront
+from support.storage_front import StorageFront
 from support.waiting import wait_until
 
 from perian_shim import PerianConfig, PerianContainerTask
@@ -136,7 +136,7 @@ def test_a_deleted_pod_leaves_no_job(
     execution = lab.harness.execution()
     with FaultyApi(lab.harness.sandbox) as api:
         trap = stage.trap(lambda: cluster.signal(signal.SIGTERM))
-        api.intercept = trap.intercept
+        api.meet_first(trap)
         with StorageFront(lab.harness.sandbox.s3_endpoint, trap) as front:
             cluster = lab.cluster(api, front, bin_dir=image.bin_dir(tmp_path / "bin"))
             attempt = cluster.start(lab.templates[PLAIN], LiteralMap({}), execution).wait()

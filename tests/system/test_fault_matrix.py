@@ -7,7 +7,6 @@ other, and the signals of a real PID namespace.
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -16,8 +15,10 @@ from pathlib import Path
 
 import pytest
 from flytekit.models.literals import LiteralMap
+from support.api_calls import Call
+from support.api_faults import Fault
+from support.api_front import FaultyApi
 from support.cells import ANSWER, DETACHING, PLAIN, Lab, WatchedCluster, answer_of, now, open_lab
-from support.faults import LONG_SECONDS, Call, Fault, FaultyApi
 from support.flyte import Harness
 from support.matrix import (
     CANCELLED_WITHIN_SECONDS,
@@ -30,8 +31,9 @@ from support.matrix import (
     StageCell,
 )
 from support.pid_one import inner_process, namespaced_bin
-from support.traps import StorageFront, Trap, When
-from support.waiting import wait_until
+from support.storage_front import StorageFront
+from support.traps import Hold, Trap, When
+from support.waiting import LONG_SECONDS, wait_until
 
 from perian_shim.sandbox.flyte.cluster import Attempt
 
@@ -87,25 +89,6 @@ def test_a_fault_costs_no_second_job_and_leaves_none_behind(cell: Cell, lab: Lab
     assert not row.problems, f"{row.problems}\n{row.outcome.log}"
 
 
-@dataclass
-class Hold:
-    """Stops a pod at a request, until it is let go."""
-
-    reached: threading.Event
-    free: threading.Event
-
-    @classmethod
-    def new(cls) -> "Hold":
-        return cls(threading.Event(), threading.Event())
-
-    def spring(self) -> None:
-        self.reached.set()
-        assert self.free.wait(LONG_SECONDS)
-
-    def wait(self) -> None:
-        assert self.reached.wait(LONG_SECONDS), "the pod did not come to where it is held"
-
-
 class Duel:
     """Two attempts of one node that are alive at the same time, each held at its own point."""
 
@@ -126,7 +109,7 @@ class Duel:
             self.stack.callback(hold.free.set)
             trap = Stage.AFTER_INTENT.trap(hold.spring)
             trap.drop = False
-        front = StorageFront(lab.harness.sandbox.s3_endpoint, trap)
+        front = StorageFront(lab.harness.sandbox.s3_endpoint, *([trap] if trap else []))
         cluster = lab.cluster(api, self.stack.enter_context(front))
         template = lab.templates[PLAIN]
         pod = cluster.start(template, LiteralMap({}), self.execution, attempt=number)
@@ -135,8 +118,7 @@ class Duel:
     def hold_answer(self, api: FaultyApi, call: Call, hold: Hold) -> None:
         """Stop a started attempt when its call has been acted on."""
         self.stack.callback(hold.free.set)
-        trap = Trap(call, When.AFTER, hold.spring, drop=False)
-        api.intercept = trap.intercept
+        api.meet_first(Trap(call, When.AFTER, hold.spring, drop=False))
 
     def finish(self, *attempts: Future[Attempt]) -> None:
         """Let the jobs go, and check what is left of the duel."""
@@ -159,7 +141,7 @@ def duel(lab: Lab) -> Iterator[Duel]:
 
 
 def test_a_late_pod_joins_the_job_of_the_attempt_after_it(duel: Duel) -> None:
-    hold = Hold.new()
+    hold = Hold()
     _, first = duel.start(0, hold)
     hold.wait()
     _, second = duel.start(1)
@@ -171,7 +153,7 @@ def test_a_late_pod_joins_the_job_of_the_attempt_after_it(duel: Duel) -> None:
 
 
 def test_a_late_pod_takes_what_the_attempt_after_it_has_finished(duel: Duel) -> None:
-    hold = Hold.new()
+    hold = Hold()
     _, first = duel.start(0, hold)
     hold.wait()
     duel.lab.gate.open(duel.execution)
@@ -184,7 +166,7 @@ def test_a_late_pod_takes_what_the_attempt_after_it_has_finished(duel: Duel) -> 
 
 
 def test_a_retry_that_was_about_to_submit_joins_the_first_pods_job(duel: Duel) -> None:
-    before, after = Hold.new(), Hold.new()
+    before, after = Hold(), Hold()
     _, first = duel.start(0, before)
     before.wait()
     _, second = duel.start(1, after)
@@ -199,8 +181,8 @@ def test_a_retry_that_was_about_to_submit_joins_the_first_pods_job(duel: Duel) -
 
 @pytest.mark.parametrize("faster", [0, 1])
 def test_two_pods_that_submit_at_once_agree_on_the_older_job(duel: Duel, faster: int) -> None:
-    intents = [Hold.new(), Hold.new()]
-    answers = [Hold.new(), Hold.new()]
+    intents = [Hold(), Hold()]
+    answers = [Hold(), Hold()]
     started = []
     for number in (0, 1):
         api, attempt = duel.start(number, intents[number])
@@ -228,7 +210,7 @@ def test_a_pod_that_ends_while_its_successor_follows_the_job_costs_one_new_job(d
     pod = cluster.start(lab.templates[PLAIN], LiteralMap({}), duel.execution)
     first = duel.pool.submit(pod.wait)
     lab.gate.wait_for(duel.execution)
-    joined = Hold.new()
+    joined = Hold()
     successor = duel.stack.enter_context(FaultyApi(lab.harness.sandbox))
     duel.hold_answer(successor, Call.READ, joined)
     other = lab.cluster(successor)
@@ -260,7 +242,7 @@ class Container:
         lab = self.lab
         trap = stage.trap(self.terminate)
         if isinstance(trap.wanted, Call):
-            self.api.intercept = trap.intercept
+            self.api.meet_first(trap)
         with StorageFront(lab.harness.sandbox.s3_endpoint, trap) as front:
             self.cluster.environment = {
                 **self.cluster.environment,
@@ -337,7 +319,7 @@ def test_an_abort_while_a_retry_still_loads_ends_the_job_of_the_attempt_before(
     with FaultyApi(lab.harness.sandbox) as api:
         cluster = lab.cluster(api)
         trap = Stage.POLLING.trap(lambda: cluster.signal(signal.SIGKILL))
-        api.intercept = trap.intercept
+        api.meet_first(trap)
         cluster.start(lab.templates[PLAIN], LiteralMap({}), container.execution).wait()
     assert lab.live(container.execution) == 1
     _, attempt = container.run(Stage.LOADING, number=1)

@@ -24,9 +24,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 from flytekit.models.literals import Literal, LiteralMap, Primitive, Scalar
 from flytekit.models.task import TaskTemplate
-from support.faults import Call, call_of
+from support.api_calls import Call, call_of
 from support.flyte import Harness
-from support.traps import JobGate
+from support.job_gate import JobGate
 from support.waiting import wait_until
 from support.zygote import Zygote
 

@@ -10,9 +10,9 @@ from flytekit.models.interface import Variable
 from flytekit.models.literals import LiteralMap
 from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
-from support.faulty import Answer, Seen, faulty_server, s3_error
 from support.flyte_values import declared
 from support.s3 import ACCESS_KEY, REGION, SECRET_KEY, Bucket, new_bucket, s3_endpoint
+from support.storage_front import Answer, Seen, faulty_server, s3_error
 
 from perian_shim.errors import (
     USER_FATAL,

@@ -1,8 +1,8 @@
 """In a pod: tell the test about each connection before it is made, and wait for its leave.
 
-Found by Python itself through PYTHONPATH. ``CONNECTING`` names a Unix socket, ``CONNECTING_TO`` the
-port in question. What is told is the first line of the HTTP request that the connection is for, so
-that the test can refuse exactly one kind of call, really and not for a length of time.
+``CONNECTING`` names a Unix socket, ``CONNECTING_TO`` the port in question. What is told is the
+first line of the HTTP request that the connection is for, so that the test can refuse exactly one
+kind of call, really and not for a length of time.
 """
 
 import os
@@ -30,10 +30,12 @@ def ask_before_connecting(event: str, arguments: tuple[object, ...]) -> None:
     port = int(os.environ["CONNECTING_TO"])
     if isinstance(address, tuple) and address[1] == port:
         with socket.socket(socket.AF_UNIX) as teller:
+            teller.settimeout(60)
             teller.connect(os.environ["CONNECTING"])
             teller.sendall(request_line() + b"\n")
             teller.recv(1)
 
 
-if os.environ.get("CONNECTING"):
+def install() -> None:
+    """Ask from now on."""
     sys.addaudithook(ask_before_connecting)
