@@ -96,14 +96,14 @@ class Jobs:
             return self._call(lambda client: client.create_job(request), passes)
         except Unauthorized as error:
             if patient:
-                raise unavailable(error) from error
+                raise self._unavailable(error) from error
             raise JobRejected(error.message, remedy=CREDENTIALS_REMEDY) from error
         except (InvalidRequest, Redirected, TlsFailure) as error:
             raise JobRejected(error.message, remedy=error.remedy) from error
         except ApiError as error:
             if error.outcome_unknown:
                 raise SubmissionUnclear(f"{error.message} A job may have been created.") from error
-            raise unavailable(error) from error
+            raise self._unavailable(error) from error
 
     def read(self, job_id: str, *, believe_absence: bool = False) -> Job:
         """Read a job that exists.
@@ -128,7 +128,7 @@ class Jobs:
             message = f"Perian does not know job {job_id}; no good answer about it for {silence}."
             raise JobVanished(message, job_id=job_id) from error
         except ApiError as error:
-            raise unavailable(error, job_id) from error
+            raise self._unavailable(error, job_id) from error
 
     def peek(self, job_id: str) -> Job | None:
         """Read a job if it can be read at once; None if not."""
@@ -153,7 +153,7 @@ class Jobs:
         except (JobAlreadyDone, JobNotFound):
             return
         except ApiError as error:
-            raise unavailable(error, job_id) from error
+            raise self._unavailable(error, job_id) from error
 
     def ask_to_end(self, job_id: str) -> Job | None:
         """Ask a job to end, once, and return it as it is then; None if it cannot be seen."""
@@ -209,7 +209,7 @@ class Jobs:
             except ApiError as error:
                 if is_too_much(error) and pager.shrink():
                     continue
-                raise unavailable(error) from error
+                raise self._unavailable(error) from error
             for job in pager.take(answer):
                 listed.add(job.id)
                 created = job.created_at or last
@@ -228,6 +228,14 @@ class Jobs:
             if clock.monotonic() >= deadline:
                 break
         return Scan(tuple(found), frozenset(listed), whole=told and pager.finished)
+
+    def _unavailable(self, error: ApiError, job_id: str | None = None) -> ApiUnavailable:
+        """Return the run's error for a call that failed for too long."""
+        remedy = CREDENTIALS_REMEDY if isinstance(error, Unauthorized) else error.remedy
+        about = f" about job {job_id}" if job_id else ""
+        silence = minutes(self.retrier.policy.outage)
+        message = f"No good answer{about} for {silence}, last: {error.message}"
+        return ApiUnavailable(message, job_id=job_id, remedy=remedy)
 
     def close(self) -> None:
         """Close the connections; the next call opens one with the credentials as they are then."""
@@ -267,9 +275,3 @@ def is_too_much(error: PerianError) -> bool:
 def never(error: PerianError) -> bool:  # noqa: ARG001 - as any rule
     """Make nothing again."""
     return False
-
-
-def unavailable(error: ApiError, job_id: str | None = None) -> ApiUnavailable:
-    """Return the run's error for a call that failed for too long."""
-    remedy = CREDENTIALS_REMEDY if isinstance(error, Unauthorized) else error.remedy
-    return ApiUnavailable(error.message, job_id=job_id, remedy=remedy)
