@@ -32,7 +32,6 @@ from perian_shim.api.job_request import (
     Requirements,
 )
 from perian_shim.api.models import AcceleratorType, InstanceType, Job, JobStatus, Page, Price
-from perian_shim.api.phases import Phase, phase_of
 
 __all__ = [
     "AcceleratorType",
@@ -54,7 +53,6 @@ __all__ = [
     "Page",
     "PerianClient",
     "PerianError",
-    "Phase",
     "Price",
     "RateLimited",
     "Redirected",
@@ -64,5 +62,4 @@ __all__ = [
     "TlsFailure",
     "TransportError",
     "Unauthorized",
-    "phase_of",
 ]

@@ -66,10 +66,6 @@ class Price:
     currency: str | None = None
     granularity: str | None = None
 
-    @property
-    def per_hour(self) -> Decimal | None:
-        return self.unit_price
-
     @classmethod
     def from_json(cls, obj: object, where: str = "price") -> "Price":
         """Read the API's ``PriceData``."""
@@ -123,16 +119,6 @@ class Job:
     env_variables: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     instance_type_id: str | None = None
     timeout_seconds: int | None = None
-
-    @property
-    def phase(self):  # type: ignore
-        from perian_shim.api.phases import phase_of
-
-        return phase_of(self.status)
-
-    @property
-    def env_complete(self) -> bool:
-        return bool(self.env_variables) or self.command is not None
 
     @classmethod
     def from_json(cls, obj: object, where: str = "job") -> "Job":
