@@ -5,6 +5,7 @@
 the errors drawn in ``perian_shim.api.errors``.
 """
 
+from perian_shim.api.catalogue import AcceleratorType, InstanceType, Price
 from perian_shim.api.client import PerianClient
 from perian_shim.api.errors import (
     ApiError,
@@ -31,7 +32,9 @@ from perian_shim.api.job_request import (
     RegistryCredentials,
     Requirements,
 )
-from perian_shim.api.models import AcceleratorType, InstanceType, Job, JobStatus, Page, Price
+from perian_shim.api.jobs import Job
+from perian_shim.api.paging import Page
+from perian_shim.api.phases import JobStatus, Phase, phase_of
 
 __all__ = [
     "AcceleratorType",
@@ -53,6 +56,7 @@ __all__ = [
     "Page",
     "PerianClient",
     "PerianError",
+    "Phase",
     "Price",
     "RateLimited",
     "Redirected",
@@ -62,4 +66,5 @@ __all__ = [
     "TlsFailure",
     "TransportError",
     "Unauthorized",
+    "phase_of",
 ]

@@ -16,13 +16,14 @@ from typing import TypeVar, final
 
 import requests
 
+from perian_shim.api.catalogue import AcceleratorType, InstanceType
 from perian_shim.api.errors import InvalidRequest, JobNotFound, MalformedResponse
 from perian_shim.api.fields import Fields, optional
 from perian_shim.api.job_request import CreateJobRequest, Requirements
-from perian_shim.api.models import AcceleratorType, InstanceType, Job, Page
+from perian_shim.api.jobs import LISTED_JOBS, ONE_JOB, Job
+from perian_shim.api.paging import Page
 from perian_shim.api.responses import Answer, Call, Clock, read_answer
 from perian_shim.api.transport import Credentials, Transport
-from perian_shim.api.trimming import Keep
 
 T = TypeVar("T")
 
@@ -31,15 +32,6 @@ DEFAULT_LIMIT = 25
 
 MAX_PAGES = 10_000
 """Pages after which a listing is taken for endless."""
-
-FILES = Keep(b"base64_content", depth=7)
-"""Nobody reads what the API echoes of container files."""
-
-ONE_JOB = (Keep(b"logs", depth=3, head=1 << 20, tail=6 << 20), FILES)
-"""What is kept of one job's log: more new text between two looks than the tail holds is lost."""
-
-MANY_JOBS = (Keep(b"logs", depth=3), FILES)
-"""Nobody reads logs in a listing."""
 
 # Ids are UUIDs today. What matters is that an id can never become another path.
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -149,7 +141,7 @@ class PerianClient:
             JobNotFound: there is none of this id.
             ApiError: any other failure.
         """
-        call = Call("GET", f"/job/{checked_id(job_id)}", keeps=ONE_JOB)
+        call = Call("GET", f"/job/{checked_id(job_id)}", keep=ONE_JOB)
         return self._call(call, lambda fields: read_one_job(fields, call, job_id))
 
     def list_jobs(self, page: int = 1, limit: int = DEFAULT_LIMIT) -> Page[Job]:
@@ -157,7 +149,7 @@ class PerianClient:
 
         A job that cannot be read does not hide the others, see ``Job.from_listing``.
         """
-        call = Call("GET", "/job", query=paging(page, limit), keeps=MANY_JOBS)
+        call = Call("GET", "/job", query=paging(page, limit), keep=LISTED_JOBS)
 
         def read(entry: object, where: str) -> Job | None:
             return Job.from_listing(entry, f"page {page}, {where}")

@@ -56,7 +56,7 @@ class Call:
         body: JSON body, None for none.
         repeatable: whether sending it twice does the same as once.
         confidential: values of the body that no message may show.
-        keeps: what is shortened of the answer.
+        keep: what is kept of the answer; None: everything.
     """
 
     method: str
@@ -65,7 +65,7 @@ class Call:
     body: Mapping[str, object] | None = field(default=None, repr=False)
     repeatable: bool = True
     confidential: tuple[str, ...] = field(default=(), repr=False)
-    keeps: tuple[Keep, ...] = ()
+    keep: Keep | None = None
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

@@ -151,7 +151,7 @@ class Transport:
 
     def _receive(self, call: Call, response: requests.Response) -> Answer:
         body = bytearray()
-        trimmer = Trimmer(call.keeps)
+        trimmer = Trimmer(call.keep)
         received = 0
         status = response.status_code
         complete = True
