@@ -60,7 +60,8 @@ class PerianClient:
         organization: name of the organization.
         token: its API token.
         connect_timeout: seconds to establish a connection.
-        read_timeout: seconds without a byte of the answer.
+        read_timeout: seconds without a byte of the answer; ten times as much for the whole of it,
+            twice as much for a page of jobs, which may be asked for in smaller ones.
         session: a ``requests`` session to use; the caller closes it. None: one of our own.
         user_agent: value of the User-Agent header; None: name and version of perian-shim.
         clock: tells the time, to read a ``Retry-After`` that is a date.
@@ -137,6 +138,9 @@ class PerianClient:
     def get_job(self, job_id: str) -> Job:
         """Return a job with its log, of which the middle is left out if it is very long.
 
+        If the rest of the log takes too long to arrive, the job comes without what stands after it
+        in the answer: ``env_complete`` is False then, and ``price`` may be None.
+
         Raises:
             JobNotFound: there is none of this id.
             ApiError: any other failure.
@@ -149,7 +153,7 @@ class PerianClient:
 
         A job that cannot be read does not hide the others, see ``Job.from_listing``.
         """
-        call = Call("GET", "/job", query=paging(page, limit), keep=LISTED_JOBS)
+        call = Call("GET", "/job", query=paging(page, limit), keep=LISTED_JOBS, patience=2)
 
         def read(entry: object, where: str) -> Job | None:
             return Job.from_listing(entry, f"page {page}, {where}")

@@ -7,6 +7,7 @@ Of a string that is too long for its ``KeepText`` its head and its tail are left
 
 import json
 import re
+from collections import deque
 from dataclasses import dataclass, field, replace
 
 from perian_shim.api.excerpt import HEAD, OMITTED, TAIL
@@ -62,8 +63,10 @@ class LongString:
 
     keep: KeepText
     _head: bytes | None = field(default=None, init=False)
-    _rest: bytearray = field(default_factory=bytearray, init=False)
-    _omitted: int = field(default=0, init=False)
+    # Not one bytearray: growing by megabytes it would leave holes of its size in the heap.
+    _rest: deque[bytes] = field(default_factory=deque, init=False)
+    _size: int = field(default=0, init=False)
+    _omitted: int | None = field(default=None, init=False)
     _sound: bool = field(default=True, init=False)
     _gone: bool = field(default=False, init=False)
 
@@ -71,56 +74,67 @@ class LongString:
         """Take the next piece."""
         if self._gone:
             return
-        self._rest += piece
-        most = self.keep.size if self._head is None else self.keep.tail + self.keep.slack
-        if len(self._rest) <= most:
-            return
-        if not self.keep.cuts:
-            self._gone = True
-            self._rest.clear()
+        self._rest.append(piece)
+        self._size += len(piece)
+        if self._head is None and self.keep.cuts:
+            if self._size <= self.keep.head:
+                return
+            self._head = self._shift(self.keep.head)
+        if self._size <= self.keep.tail + self.keep.slack:
             return
         if self._head is None:
-            end = boundary(self._rest, self.keep.head)
-            self._head = bytes(self._rest[:end])
-            del self._rest[:end]
-        end = boundary(self._rest, len(self._rest) - max(self.keep.tail, 1))
-        self._count(bytes(self._rest[:end]))
-        del self._rest[:end]
+            self._gone = True
+            self._rest.clear()
+        else:
+            self._count(self._shift(self._size - self.keep.tail))
+
+    def _shift(self, limit: int) -> bytes:
+        """Remove the beginning of the rest, up to a limit or a little less, and return it."""
+        parts = []
+        length = 0
+        while self._rest and length <= limit:
+            parts.append(self._rest.popleft())
+            length += len(parts[-1])
+        text = b"".join(parts)
+        end = boundary(text, min(limit, length - 1))
+        self._rest.appendleft(text[end:])
+        self._size -= end
+        return text[:end]
 
     def _count(self, text: bytes) -> None:
         try:
-            self._omitted += len(json.loads(f'"{text.decode("utf-8", "surrogatepass")}"'))
+            omitted = len(json.loads(f'"{text.decode("utf-8", "surrogatepass")}"'))
         except ValueError:
-            self._sound = False
+            omitted, self._sound = 0, False
+        self._omitted = (self._omitted or 0) + omitted
 
-    def close(self) -> bytes:
-        """Return the JSON value that stands for the string."""
+    def close(self) -> list[bytes]:
+        """Return the JSON value that stands for the string, in parts."""
         if self._gone:
-            return b"null"
-        if self._head is None:
-            return b'"%b"' % bytes(self._rest)
+            return [b"null"]
+        if self._omitted is None:
+            return [_QUOTE, self._head or b"", *self._rest, _QUOTE]
         number = b"%d" % self._omitted if self._sound else b"?"  # no JSON, as the whole was none
-        return b'{"%b":"%b","%b":%b,"%b":"%b"}' % (
-            HEAD.encode(),
-            self._head,
-            OMITTED.encode(),
-            number,
-            TAIL.encode(),
-            bytes(self._rest),
-        )
+        return [
+            b'{"%b":"' % HEAD.encode(),
+            self._head or b"",
+            b'","%b":%b,"%b":"' % (OMITTED.encode(), number, TAIL.encode()),
+            *self._rest,
+            b'"}',
+        ]
 
-    def cut(self) -> bytes:
-        """Return the JSON value that stands for the string if this is all of it.
+    def cut(self) -> list[bytes]:
+        """Return the JSON value that stands for the string if this is all of it, in parts.
 
         Up to a character that may have come in part is left out.
         """
-        if self._rest:
-            del self._rest[boundary(self._rest, len(self._rest) - 1) :]
+        text = b"".join(self._rest)
+        self._rest = deque([text[: boundary(text, len(text) - 1)]] if text else [])
         return self.close()
 
-    def break_off(self) -> bytes:
-        """Return what there is of a string that has no end, which is no JSON."""
-        return _QUOTE + (self._head or b"") + self._rest
+    def break_off(self) -> list[bytes]:
+        """Return what there is of a string that has no end, which is no JSON, in parts."""
+        return [_QUOTE, self._head or b"", *self._rest]
 
 
 def boundary(text: bytes | bytearray, limit: int) -> int:

@@ -117,7 +117,7 @@ class Trimmer:
     def close(self) -> bytes:
         """Return what is left of a text that has ended."""
         if self._long is not None:
-            self._emit(self._long.break_off())
+            self._emit(*self._long.break_off())
         self._emit(self._held)
         if self._limited is not None:  # it has no end
             self._ready += self._limited.parts
@@ -136,7 +136,7 @@ class Trimmer:
             return None
         if not wanted <= around.names:
             return None
-        self._emit(self._long.cut())
+        self._emit(*self._long.cut())
         for container in reversed(self._containers[1:]):
             self._emit(container.closer)
         self._long, self._held = None, b""
@@ -146,15 +146,15 @@ class Trimmer:
         ready, self._ready = b"".join(self._ready), []
         return ready
 
-    def _emit(self, piece: bytes) -> None:
+    def _emit(self, *parts: bytes) -> None:
         if self._skipped is not None:
             return
         limited = self._limited
         if limited is None:
-            self._ready.append(piece)
+            self._ready += parts
             return
-        limited.parts.append(piece)
-        limited.size += len(piece)
+        limited.parts += parts
+        limited.size += sum(map(len, parts))
         if limited.size > limited.limit:
             self._skipped, self._limited = limited.depth, None
 
@@ -210,9 +210,9 @@ class Trimmer:
         if self._long is None:
             self._emit(_QUOTE)
         else:
-            whole = self._long.close()
-            self._plenty -= len(whole) if self._long.keep.cuts else 0
-            self._emit(whole)
+            parts = self._long.close()
+            self._plenty -= sum(map(len, parts)) if self._long.keep.cuts else 0
+            self._emit(*parts)
         self._long, self._in_string = None, False
         return end + 1
 

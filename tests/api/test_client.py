@@ -1,11 +1,14 @@
 """What the client puts on the wire and how it reads good answers, against real HTTP servers."""
 
+import gzip
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
+import urllib3.response
 from support.http_faults import Behaviour, FaultyServer, Received, by_request, close, reply
 
 from perian_shim.api import (
@@ -90,6 +93,23 @@ def test_of_a_very_long_log_both_ends_are_read() -> None:
     assert log.endswith("\nline 699999 ☃\n")
     assert log.whole_length == len(lines)
     assert len(log) < len(lines) * 0.6
+
+
+def test_an_answer_may_be_compressed() -> None:
+    logs = "line\n" * 100_000
+    body = gzip.compress(json.dumps({"jobs": [{**JOB, "logs": logs}]}).encode())
+    answer = reply(body=body, headers={"Content-Encoding": "gzip"})
+    with FaultyServer(answer) as server, client_for(server) as client:
+        assert client.get_job(JOB_ID).logs == logs
+
+
+def test_an_older_urllib3_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in (urllib3.response.HTTPResponse, urllib3.response.BaseHTTPResponse):
+        monkeypatch.delattr(kind, "read1")
+    with FaultyServer(ONE_JOB) as server, client_for(server) as client:
+        assert client.get_job(JOB_ID).status == "Running"
+        assert client.get_job(JOB_ID).status == "Running"
+    assert server.connections == 1
 
 
 def test_another_job_than_asked_for_is_no_answer() -> None:

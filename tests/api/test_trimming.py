@@ -300,6 +300,7 @@ def test_a_log_that_is_not_waited_for_leaves_what_stood_before_it(
     log: str, escape: list[bool], end: int, places: list[int]
 ) -> None:
     spelled_log = spelled(log, escape).encode("utf-8", "surrogatepass")
+    log = json.loads(spelled_log)  # two halves of a character are one now
     before = b'{"jobs":[{"id":"j","x":[{"y":1}],"status":"Done","logs":'
     text = (before + spelled_log)[: min(end, len(before) + len(spelled_log) - 1)]
     trimmer = Trimmer(EXPENDABLE)

@@ -5,6 +5,7 @@ the second and never answers the third; the last behaviour is repeated. Connecti
 unless the behaviour ends them. All requests are recorded, with the number of their connection.
 """
 
+import itertools
 import json
 import socket
 import ssl
@@ -69,6 +70,43 @@ def send(content: bytes, *, keep: bool = False) -> Behaviour:
     def behave(situation: Situation) -> bool:
         situation.connection.sendall(content)
         return keep
+
+    return behave
+
+
+def stream(
+    head: bytes,
+    piece: bytes,
+    tail: bytes = b"",
+    *,
+    times: int | None = None,
+    pause: float = 0.0,
+    status: int = 200,
+) -> Behaviour:
+    """Answer with a body that begins and ends like this and has many equal pieces between.
+
+    Args:
+        head: sent first.
+        piece: sent again and again.
+        tail: sent last.
+        times: how often the piece is sent; None: for ever.
+        pause: seconds before each piece.
+        status: of the answer.
+    """
+
+    def behave(situation: Situation) -> bool:
+        send = situation.connection.sendall
+        send(f"HTTP/1.1 {status} Status\r\n".encode())
+        if times is not None:
+            length = len(head) + len(piece) * times + len(tail)
+            send(f"Content-Length: {length}\r\n".encode())
+        send(b"\r\n" + head)
+        for _ in itertools.count() if times is None else range(times):
+            if situation.stopping.wait(pause):
+                return False
+            send(piece)
+        send(tail)
+        return times is not None
 
     return behave
 
