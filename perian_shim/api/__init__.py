@@ -2,7 +2,7 @@
 
 ``PerianClient`` makes one call per method; ``CreateJobRequest`` and its parts are what it sends,
 ``Job``, ``InstanceType``, ``AcceleratorType`` and ``Page`` what it returns; every failure is one of
-the errors drawn in ``perian_shim.api.errors``.
+the errors drawn in ``perian_shim.api.errors``. ``Pager`` is the way through a listing in pages.
 """
 
 from perian_shim.api.catalogue import AcceleratorType, InstanceType, Price
@@ -33,7 +33,8 @@ from perian_shim.api.job_request import (
     Requirements,
 )
 from perian_shim.api.jobs import Job
-from perian_shim.api.paging import Page
+from perian_shim.api.pages import Page
+from perian_shim.api.paging import Pager
 from perian_shim.api.phases import JobStatus, Phase, phase_of
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "JobStatus",
     "MalformedResponse",
     "Page",
+    "Pager",
     "PerianClient",
     "PerianError",
     "Phase",
