@@ -166,7 +166,9 @@ class Submission:
             refuse_when_superseded(self.records)
         self.posted = self.in_flight = True
         try:
-            job_id = self.strays.jobs.submit(request, patient=not alone)
+            job_id = self.strays.jobs.submit(
+                request, patient=not alone, again=lambda: refuse_when_superseded(self.records)
+            )
         except SubmissionUnclear:
             raise
         except TaskError:
