@@ -383,7 +383,14 @@ class Lifecycles(RuleBasedStateMachine):
     @precondition(lambda self: self.world.born)
     @rule(which=st.integers(0, 3), damaged=st.booleans())
     def lose_record(self, which: int, damaged: bool) -> None:
-        uris = sorted(uri for uri in self.world.born if uri in self.world.objects)
+        """A record of an earlier attempt's is lost.
+
+        One of the same attempt's is not: that a pod was replaced within an attempt nobody but its
+        record tells.
+        """
+        current = Owner(self.node.current.number, 0, "")
+        records = [owner.name for owner, _ in self.world.records() if owner < current]
+        uris = [f"{NODE}/_perian/attempts/{name}" for name in records]
         if uris:
             uri = uris[which % len(uris)]
             self.world.robbed = True
@@ -511,10 +518,12 @@ class Lifecycles(RuleBasedStateMachine):
             return True
         if node.detach and isinstance(last.ended_with, Terminating):
             return True
-        told = any(word in last.words for word in (job.id, "--key", "may go on"))
+        # No pod can know that it is the last one that the platform's budget allows.
+        words = "".join(each.words for each in node.trials) if node.over == "exhausted" else ""
+        told = any(word in last.words + words for word in (job.id, "--key", "may go on"))
         began = pod.ended_at - LOOKS.settle - MOMENT if pod.signalled is None else pod.signalled
         unseen = job.visible > pod.ended_at - 1.0
-        return told and (unseen or max(pod.trouble, pod.store_trouble) >= began)
+        return told and (unseen or max(pod.trouble, pod.store_trouble, pod.stalled) >= began)
 
     def check_twins(self) -> None:
         """Two jobs run at once only for as long as nobody could have known, and a moment."""
