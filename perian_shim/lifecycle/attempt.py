@@ -300,6 +300,8 @@ class Attempt(Generic[T]):
             if record.job_id is not None and isinstance(error, TaskError):
                 error.job_id = record.job_id
                 error.remedy += f" The job goes on; to end it: perian-shim cancel {record.job_id}"
+            elif (self.records.taken or self.records.owner.attempt) and self.strays.in_doubt:
+                error.remedy += f" A job may exist. {Left(record.key, unseen=True).remedy}"
             return error
         return self.given_up(error)
 

@@ -240,7 +240,7 @@ class Jobs:
                     continue
                 whole: Job | None = job
                 if JOB_KEY not in job.env_variables and not job.env_complete:
-                    whole = self.peek(job.id)
+                    whole = self.peek(job.id) if clock.monotonic() < deadline else None
                 if whole is not None and whole.env_variables.get(JOB_KEY) == key:
                     found.append(whole)
             if clock.monotonic() >= deadline:

@@ -178,6 +178,7 @@ class LaunchRecords:
         at_once: the object store for what must not wait; a call is made once.
         blind: whether what earlier pods have left is not known: it has not been read yet, or an
             attempt before left no record, because it died early or the record is lost.
+        taken: whether the work has been taken over.
         saved: whether the record is in the store as it is here.
     """
 
@@ -189,6 +190,7 @@ class LaunchRecords:
     warn: Callable[[str], None] = lambda _: None
     at_once: ObjectStore | None = None
     blind: bool = field(default=True, init=False)
+    taken: bool = field(default=False, init=False)
     saved: bool = field(default=False, init=False)
 
     def take_over(self, *, to_submit: bool = True) -> None:
@@ -203,18 +205,20 @@ class LaunchRecords:
         Raises:
             StorageFailed: the store cannot be read or written; nothing has been done.
         """
-        if to_submit and self.owner.attempt == 0:
+        first = to_submit and self.owner.attempt == 0
+        if first:
             self.record = replace(self.record, stage=Stage.INTENT, asked=1)
         self.write()
         others = self.owners()
         same = [each.generation for each in others if each.attempt == self.owner.attempt]
         if same:
             self.owner = replace(self.owner, generation=max(same) + 1)
-        if others and self.record.stage is Stage.INTENT:
+        if others and first:
             self.write(stage=Stage.LOOKING, asked=0)
         elif same:
             self.write()
         self.inherit(others)
+        self.taken = True
 
     def inherit(self, others: Iterable[Owner] | None = None) -> None:
         """Add what earlier pods have left to this pod's own knowledge, oldest first.

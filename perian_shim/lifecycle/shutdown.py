@@ -105,14 +105,16 @@ class Shutdown:
             Superseded: a later pod has the work; nothing was ended.
         """
         strays, records = self.strays, self.strays.records
-        if records.blind:
+        retrier = strays.jobs.retrier
+        retrier.policy, retrier.deadline = RetryPolicy.hurried(self.seconds), self.deadline
+        if not records.taken:
             self.beside(self.take_over)
         left = Left(records.record.key, dict.fromkeys(self.to_end(), Phase.UNKNOWN))
         self.claim(left.alive)
         looked = False
         while True:
             for job_id in left.alive:
-                if not self.hurry():
+                if strays.now >= self.deadline:
                     break
                 job = strays.jobs.ask_to_end(job_id)
                 left.phases[job_id] = left.phases[job_id] if job is None else job.phase
@@ -120,14 +122,14 @@ class Shutdown:
             # What an attempt before has left is looked for once; a submission of our own, as long
             # as there is time.
             if left.unseen and not (looked and records.blind and not in_flight):
-                looked = self.hurry() and self.find(left)
+                looked = self.find(left)
             elif not left.alive:
                 break
-            if not self.hurry():
+            if strays.now >= self.deadline:
                 break
             if not records.saved:  # a later pod must know that it was us
                 self.beside(records.keep)
-            strays.jobs.retrier.clock.sleep(LOOK_SECONDS)
+            retrier.clock.sleep(LOOK_SECONDS)
         self.leave_what_ended_by_itself(left)
         return left
 
@@ -189,9 +191,3 @@ class Shutdown:
         except StorageFailed as error:
             self.strays.records.warn(f"what an attempt before has left is not known: {error}")
         self.strays.resume()
-
-    def hurry(self) -> bool:
-        """Let no call go on beyond the deadline by much; return whether there is time for one."""
-        left = max(self.deadline - self.strays.now, 0.0)
-        self.strays.jobs.retrier.policy = RetryPolicy.hurried(left)
-        return left > 0
