@@ -226,7 +226,8 @@ class Jobs:
                     ),
                 )
             except ApiError as error:
-                if is_too_much(error) and pager.shrink():
+                in_time = clock.monotonic() < self.retrier.deadline
+                if is_too_much(error) and in_time and pager.shrink():
                     continue
                 raise unavailable(error) from error
             for job in pager.take(answer):
