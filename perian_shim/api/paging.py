@@ -28,4 +28,5 @@ class Pager:
         return fresh
 
     def shrink(self) -> bool:
-        return False
+        self.limit, self.page = self.limit // 2, 1
+        return self.limit > 0

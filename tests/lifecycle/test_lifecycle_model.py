@@ -29,6 +29,7 @@ from support.perian_model import (
     Plan,
     Pod,
     World,
+    is_later,
     result_uri,
 )
 
@@ -131,6 +132,7 @@ class Trial:
         ended_with: what it failed with.
         error: the same, once Flyte can read it.
         said: its lines.
+        records: the launch records as it knows them.
     """
 
     pod: Pod
@@ -141,6 +143,7 @@ class Trial:
     ended_with: PerianError | None = None
     error: PerianError | None = None
     said: list[str] = field(default_factory=list)
+    records: LaunchRecords | None = None
 
     @property
     def words(self) -> str:
@@ -250,7 +253,7 @@ class Node:
     def records(
         self, trial: Trial, pod: Pod, patient: ObjectStore, store: ObjectStore
     ) -> LaunchRecords:
-        return LaunchRecords(
+        trial.records = LaunchRecords(
             patient,
             f"{NODE}/_perian/attempts",
             pod.owner,
@@ -258,6 +261,7 @@ class Node:
             lambda number: f"{NODE}/{number}/error.pb",
             at_once=store,
         )
+        return trial.records
 
     def attempt(self, trial: Trial, pod: Pod, store: ModelStore, console: Diary) -> Attempt[str]:
         clock, policy = pod.clock(), RetryPolicy(outage=OUTAGE)
@@ -436,12 +440,15 @@ class Lifecycles(RuleBasedStateMachine):
     @precondition(lambda self: not self.node.over and len(self.living()) < 3)
     @rule(killed=st.booleans())
     def start_again(self, killed: bool) -> None:
-        """The pod is replaced within its attempt."""
-        self.node.current.superseded = True
-        if killed:
-            self.node.current.pod.kill()
-        else:
-            self.node.current.pod.signal()
+        """The pod is replaced within its attempt.
+
+        They have the same name, so Kubernetes starts another one only when the old one has gone,
+        or was taken for gone. One that had not begun to work then is left out.
+        """
+        current = self.node.current
+        current.superseded = True
+        if killed or not (current.records and current.records.taken):
+            current.pod.kill()
         self.node.start(again=True)
 
     @rule(which=st.integers(0, 1))
@@ -541,9 +548,7 @@ class Lifecycles(RuleBasedStateMachine):
             later = [
                 at
                 for uri, (at, other) in self.world.born.items()
-                if uri in self.world.objects
-                and (Owner.from_uri(uri) or pod.owner) > pod.owner
-                and other is not pod
+                if uri in self.world.objects and is_later(other.owner, pod.owner)
             ]
             if later and not pod.killed and pod.store_trouble < min(later):
                 since = max(min(later), pod.stalled, pod.trouble)

@@ -283,7 +283,7 @@ class World:
         return self.now < self.spells.get(kind, 0.0)
 
     def records(self) -> list[tuple[Owner, LaunchRecord | None]]:
-        """The launch records, the latest pod's last."""
+        """The launch records, the latest pod's last; pods are named in the order of their start."""
         found: list[tuple[Owner, LaunchRecord | None]] = []
         for uri, content in self.objects.items():
             owner = Owner.from_uri(uri)
@@ -292,7 +292,7 @@ class World:
                     found.append((owner, LaunchRecord.from_json(content)))
                 except ValueError:
                     found.append((owner, None))
-        return sorted(found, key=lambda each: each[0])
+        return sorted(found, key=lambda each: (int(each[0].pod, 16), each[0]))
 
     def calm(self) -> None:
         """No more faults."""
@@ -301,6 +301,10 @@ class World:
 
     def say(self, text: str) -> None:
         self.diary.append(f"{self.now:7.1f} {text}")
+
+
+def is_later(one: Owner, other: Owner) -> bool:
+    return int(one.pod, 16) > int(other.pod, 16)
 
 
 def moment(seconds: float) -> datetime:
@@ -540,7 +544,9 @@ class ModelClient:
         if max(self.pod.stalled, self.pod.store_trouble) > since:
             since = float("-inf")
         born = {Owner.from_uri(uri): at for uri, (at, _) in world.born.items()}
-        known = [each for each, _ in world.records() if each > owner and born[each] < since]
+        known = [
+            each for each, _ in world.records() if is_later(each, owner) and born[each] < since
+        ]
         assert not known, f"{owner} submits although {known} took over"
         assert record.stage.value == "intent", record
         assert record.asked, record
