@@ -48,7 +48,10 @@ class Submission:
 
         Two jobs never share one: the second could be half way through replacing the first's.
         """
-        return self.prefix if self.sent < 2 else join_uri(self.prefix, f"submission-{self.sent}")  # noqa: PLR2004 - the first one has the prefix to itself
+        generation = self.records.owner.generation
+        if not generation and self.sent < 2:  # noqa: PLR2004 - the first one has the prefix to itself
+            return self.prefix
+        return join_uri(self.prefix, f"submission-{generation}-{self.sent}")
 
     def adopt(self) -> Job | None:
         """Return the job that is to be followed or harvested, None to submit a new one.
