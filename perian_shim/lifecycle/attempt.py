@@ -155,17 +155,21 @@ class Attempt(Generic[T]):
             PerianError: it failed; see ``perian_shim.errors``.
         """
         try:
-            self.ready()
-            return self.harvested(self.end())
-        except Terminated as signal:
+            try:
+                self.ready()
+                return self.harvested(self.end())
+            except Superseded:
+                raise
+            except PerianError as error:
+                raise self.leave(error) from error.__cause__
+            except Exception as error:
+                fault = InternalError.of(error, self.records.record.job_id)
+                raise self.leave(fault) from error
+        except Terminated as signal:  # also while an error is being seen to
             raise self.with_log(self.on_signal(signal)) from None
-        except Superseded as error:
-            raise self.with_log(error) from None
         except PerianError as error:
-            raise self.with_log(self.leave(error)) from error.__cause__
-        except Exception as error:
-            fault = InternalError.of(error, self.records.record.job_id)
-            raise self.with_log(self.leave(fault)) from error
+            self.with_log(error)
+            raise
 
     def reported(self) -> None:
         """Note that Flyte, or the caller, has been told how the job ended."""
@@ -182,6 +186,7 @@ class Attempt(Generic[T]):
             job = self.submission.adopt()
             if job is not None:
                 self.warn(f"rejoining job {job.id} ({job.status}), which was submitted before")
+            self.strays.resume(job.id if job else None)
         for left in reversed(range(SUCCESSORS)):
             ended = self.follow(job or self.submission.submit(self.work.request))
             if ended.phase is not Phase.CANCELLED or not left:
@@ -234,6 +239,7 @@ class Attempt(Generic[T]):
         if left.phases.get(job.id) in {Phase.SUCCEEDED, Phase.FAILED}:
             self.strays.jobs = self.jobs
             return self.jobs.read(job.id)
+        self.finish(left)
         if left.alive:
             message = f"{error.message} It could not be cancelled and may go on: {left}."
             raise ApiUnavailable(message, job_id=job.id, remedy=left.remedy)
@@ -296,6 +302,8 @@ class Attempt(Generic[T]):
             if record.job_id is not None and isinstance(error, TaskError):
                 error.job_id = record.job_id
                 error.remedy += f" The job goes on; to end it: perian-shim cancel {record.job_id}"
+            elif (self.records.taken or self.records.owner.attempt) and self.strays.in_doubt:
+                error.remedy += f" A job may exist. {Left(record.key, unseen=True).remedy}"
             return error
         return self.given_up(error)
 
@@ -303,6 +311,7 @@ class Attempt(Generic[T]):
         """End the job that nobody will wait for; say in the error what became of it."""
         try:
             left = self.shutdown(END_SECONDS)
+            self.finish(left)
         except Superseded as superseded:
             return superseded
         if left.phases or left.unseen:
@@ -341,6 +350,17 @@ class Attempt(Generic[T]):
         self.submission.withdraw(self.beside)
         way_out = Shutdown(self.strays, seconds, self.beside)
         return way_out.cancel(in_flight=self.submission.in_flight)
+
+    def finish(self, left: Left) -> None:
+        """Wait also for jobs that may show late, when no signal presses.
+
+        Raises:
+            Superseded: a later pod has the work.
+        """
+        self.strays.jobs = self.jobs
+        if left.unseen:
+            self.strays.finish(None)
+            left.unseen = self.strays.in_doubt
 
     def keep_log(self, job: Job) -> None:
         """Keep the whole log."""

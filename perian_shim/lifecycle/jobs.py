@@ -9,10 +9,10 @@ never believed when it says that we are not allowed, or that there is no such jo
 as an outage is. While nothing can exist yet, a refusal is final at once.
 """
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 from typing import TypeVar
 
 from perian_shim.api import (
@@ -74,12 +74,19 @@ class Jobs:
     looks: LookPolicy = field(default_factory=LookPolicy)
     _client: PerianClient | None = field(default=None, init=False, repr=False)
 
-    def submit(self, request: CreateJobRequest, *, patient: bool = False) -> str:
+    def submit(
+        self,
+        request: CreateJobRequest,
+        *,
+        patient: bool = False,
+        again: Callable[[], None] = lambda: None,
+    ) -> str:
         """Submit a job and return its id. Sent again only while it certainly had no effect.
 
         Args:
             request: the job.
             patient: whether refused credentials are waited out, because a job may already exist.
+            again: called before it is sent again; raises if it must not be.
 
         Raises:
             JobRejected: Perian refused; another attempt would be refused as well.
@@ -92,8 +99,15 @@ class Jobs:
                 return False
             return error.retryable or (patient and isinstance(error, Unauthorized))
 
+        tries = count()
+
+        def create(client: PerianClient) -> str:
+            if next(tries):
+                again()
+            return client.create_job(request)
+
         try:
-            return self._call(lambda client: client.create_job(request), passes)
+            return self._call(create, passes)
         except Unauthorized as error:
             if patient:
                 raise self._unavailable(error) from error
@@ -157,8 +171,12 @@ class Jobs:
 
     def ask_to_end(self, job_id: str) -> Job | None:
         """Ask a job to end, once, and return it as it is then; None if it cannot be seen."""
-        with contextlib.suppress(ApiError):
+        try:
             self._call(lambda client: client.cancel_job(job_id), never)
+        except ApiTimeout:
+            return None  # another call would hang as well
+        except ApiError:
+            pass
         return self.peek(job_id)
 
     def machine(self, instance_type_id: str) -> InstanceType | None:
@@ -207,7 +225,8 @@ class Jobs:
                     ),
                 )
             except ApiError as error:
-                if is_too_much(error) and pager.shrink():
+                in_time = clock.monotonic() < self.retrier.deadline
+                if is_too_much(error) and in_time and pager.shrink():
                     continue
                 raise self._unavailable(error) from error
             for job in pager.take(answer):
@@ -221,13 +240,13 @@ class Jobs:
                     continue
                 seen: Job | None = job
                 if JOB_KEY not in job.env_variables and not job.env_complete:
-                    seen = self.peek(job.id)
+                    seen = self.peek(job.id) if clock.monotonic() < deadline else None
                     told = told and seen is not None
                 if seen is not None and seen.env_variables.get(JOB_KEY) == key:
                     found.append(seen)
             if clock.monotonic() >= deadline:
                 break
-        return Scan(tuple(found), frozenset(listed), whole=told and pager.finished)
+        return Scan(tuple(found), frozenset(listed), whole=told and pager.complete)
 
     def _unavailable(self, error: ApiError, job_id: str | None = None) -> ApiUnavailable:
         """Return the run's error for a call that failed for too long."""

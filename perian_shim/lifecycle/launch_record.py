@@ -176,7 +176,9 @@ class LaunchRecords:
         report_of: returns the URI of what an attempt may have told Flyte, None if there is none.
         warn: prints a line.
         at_once: the object store for what must not wait; a call is made once.
-        blind: whether an attempt before left no record: it died early, or the record is lost.
+        blind: whether what earlier pods have left is not known: it has not been read yet, or an
+            attempt before left no record, because it died early or the record is lost.
+        taken: whether the work has been taken over.
         saved: whether the record is in the store as it is here.
     """
 
@@ -187,30 +189,36 @@ class LaunchRecords:
     report_of: Callable[[int], str | None] = lambda _: None
     warn: Callable[[str], None] = lambda _: None
     at_once: ObjectStore | None = None
-    blind: bool = field(default=False, init=False)
+    blind: bool = field(default=True, init=False)
+    taken: bool = field(default=False, init=False)
     saved: bool = field(default=False, init=False)
 
-    def take_over(self) -> None:
+    def take_over(self, *, to_submit: bool = True) -> None:
         """Say durably that the work is this pod's now, then read what earlier pods have left.
 
         A first attempt most often is alone, and may submit at once: its record says so from the
         beginning, which saves it a second one.
 
+        Args:
+            to_submit: whether a job is to be submitted if there is none.
+
         Raises:
             StorageFailed: the store cannot be read or written; nothing has been done.
         """
-        if self.owner.attempt == 0:
+        first = to_submit and self.owner.attempt == 0
+        if first:
             self.record = replace(self.record, stage=Stage.INTENT, asked=1)
         self.write()
         others = self.owners()
         same = [each.generation for each in others if each.attempt == self.owner.attempt]
         if same:
             self.owner = replace(self.owner, generation=max(same) + 1)
-        if others and self.record.stage is Stage.INTENT:
+        if others and first:
             self.write(stage=Stage.LOOKING, asked=0)
         elif same:
             self.write()
         self.inherit(others)
+        self.taken = True
 
     def inherit(self, others: Iterable[Owner] | None = None) -> None:
         """Add what earlier pods have left to this pod's own knowledge, oldest first.

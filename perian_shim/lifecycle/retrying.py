@@ -67,12 +67,14 @@ class Retrier:
         clock: time and chance.
         warn: prints a line.
         pace: how much less often than planned calls are made.
+        deadline: when no call is made again any more.
     """
 
     policy: RetryPolicy
     clock: Clock = field(default_factory=Clock)
     warn: Callable[[str], None] = lambda _: None
     pace: Pace = field(default_factory=Pace)
+    deadline: float = float("inf")
 
     def call(self, act: Callable[[], T], passes: Callable[[PerianError], bool]) -> T:
         """Make a call until it succeeds or its failure is final.
@@ -98,15 +100,17 @@ class Retrier:
                 refusals += limited
                 if limited and refusals == 1:
                     self.pace.refused()
+                asked = error.retry_after if isinstance(error, ApiError) else None
+                chance, stretch = self.clock.chance(), self.pace.stretch
+                pause = self.policy.pause(failures, chance, asked, stretch)
+                if began + silence + pause >= self.deadline:
+                    raise
                 said = self.clock.monotonic() - told < TELL_SECONDS
                 if failures == (REFUSALS_UNSAID if limited else 1) or not said:
                     told = self.clock.monotonic()
                     left = self.policy.outage - silence
                     self.warn(f"{error.message} {error.remedy} Trying again, for {minutes(left)}.")
-                asked = error.retry_after if isinstance(error, ApiError) else None
-                self.clock.sleep(
-                    self.policy.pause(failures, self.clock.chance(), asked, self.pace.stretch)
-                )
+                self.clock.sleep(pause)
             else:
                 if not refusals:
                     self.pace.answered_at_once()

@@ -105,14 +105,17 @@ class Shutdown:
             Superseded: a later pod has the work; nothing was ended.
         """
         strays, records = self.strays, self.strays.records
-        if not records.saved and records.owner.attempt > 0:
+        retrier = strays.jobs.retrier
+        retrier.policy, retrier.deadline = RetryPolicy.hurried(self.seconds), self.deadline
+        if not records.taken:
             self.beside(self.take_over)
         left = Left(records.record.key, dict.fromkeys(self.to_end(), Phase.UNKNOWN))
-        self.claim(left)
+        self.claim(left.alive)
         looked = False
         while True:
             for job_id in left.alive:
-                self.hurry()
+                if strays.now >= self.deadline:
+                    break
                 job = strays.jobs.ask_to_end(job_id)
                 left.phases[job_id] = left.phases[job_id] if job is None else job.phase
             left.unseen = strays.in_doubt or (in_flight and not left.phases)
@@ -124,14 +127,16 @@ class Shutdown:
                 break
             if strays.now >= self.deadline:
                 break
-            strays.jobs.retrier.clock.sleep(LOOK_SECONDS)
+            if not records.saved:  # a later pod must know that it was us
+                self.beside(records.keep)
+            retrier.clock.sleep(LOOK_SECONDS)
         self.leave_what_ended_by_itself(left)
         return left
 
     def to_end(self) -> list[str]:
         """Return the ids of the jobs that are known and may live."""
         strays, record = self.strays, self.strays.records.record
-        ids = [record.job_id] if record.job_id and record.job_id not in record.served else []
+        ids = [record.job_id] if record.job_id and record.job_id not in record.reported else []
         ids += strays.ending
         ids += [job_id for job_id, job in strays.found.items() if not job.phase.terminal]
         return list(dict.fromkeys(ids))
@@ -145,22 +150,20 @@ class Shutdown:
 
     def find(self, left: Left) -> bool:
         """Look for jobs that are not known; return whether the list was seen."""
-        self.hurry()
         try:
             scan = self.strays.look(seconds=max(self.deadline - self.strays.now, 0.0))
         except ApiUnavailable as error:
             left.failure = error.message
             return False
         left.failure = ""
-        fresh = [job for job in scan.jobs if job.id not in left.phases]
-        left.phases |= {job.id: job.phase for job in fresh}
-        self.claim(left)
+        fresh = {job.id: job.phase for job in scan.jobs if job.id not in left.phases}
+        left.phases |= fresh
+        self.claim([job_id for job_id in left.alive if job_id in fresh])
         return scan.whole
 
-    def claim(self, left: Left) -> None:
+    def claim(self, ids: list[str]) -> None:
         """Say durably that it is us who end these jobs, unless a later pod has them."""
         records = self.strays.records
-        ids = [job_id for job_id in left.alive if job_id not in records.record.cancelled]
         if not ids:
             return
         current = records.record.job_id or ids[0]
@@ -184,11 +187,7 @@ class Shutdown:
     def take_over(self) -> None:
         """Learn what an attempt before has left, if the store tells it in time."""
         try:
-            self.strays.records.take_over()
+            self.strays.records.take_over(to_submit=False)
         except StorageFailed as error:
             self.strays.records.warn(f"what an attempt before has left is not known: {error}")
-
-    def hurry(self) -> None:
-        """Let no call go on beyond the deadline by much."""
-        left = max(self.deadline - self.strays.now, 0.0)
-        self.strays.jobs.retrier.policy = RetryPolicy.hurried(left)
+        self.strays.resume()

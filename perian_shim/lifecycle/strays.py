@@ -139,6 +139,16 @@ class Strays:
         self.end([job.id for job in decision.end])
         return decision
 
+    def resume(self, current: str | None = None) -> None:
+        """See to it that what earlier pods have begun to end does end.
+
+        Args:
+            current: id of a job that goes on all the same.
+        """
+        record = self.records.record
+        for job_id in {*record.losers, *record.cancelled} - {*record.reported, current}:
+            self.ending.setdefault(job_id, Ending(self.now, float("-inf")))
+
     def end(self, job_ids: list[str]) -> None:
         """Begin to end jobs that must not go on; ``tick`` and ``finish`` see to it.
 

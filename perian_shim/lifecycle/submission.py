@@ -48,7 +48,10 @@ class Submission:
 
         Two jobs never share one: the second could be half way through replacing the first's.
         """
-        return self.prefix if self.sent < 2 else join_uri(self.prefix, f"submission-{self.sent}")  # noqa: PLR2004 - the first one has the prefix to itself
+        generation = self.records.owner.generation
+        if not generation and self.sent < 2:  # noqa: PLR2004 - the first one has the prefix to itself
+            return self.prefix
+        return join_uri(self.prefix, f"submission-{generation}-{self.sent}")
 
     def adopt(self) -> Job | None:
         """Return the job that is to be followed or harvested, None to submit a new one.
@@ -166,7 +169,9 @@ class Submission:
             refuse_when_superseded(self.records)
         self.posted = self.in_flight = True
         try:
-            job_id = self.strays.jobs.submit(request, patient=not alone)
+            job_id = self.strays.jobs.submit(
+                request, patient=not alone, again=lambda: refuse_when_superseded(self.records)
+            )
         except SubmissionUnclear:
             raise
         except TaskError:

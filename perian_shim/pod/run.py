@@ -235,7 +235,7 @@ def release_previous(
 
     try:
         place = place_in_flyte(context, environ)
-        if place is None or not place.attempt:
+        if place is None:
             return
         group = JobSpec.from_custom(template.custom).config.secret_group
         store = open_store(place.raw_prefix, context)
