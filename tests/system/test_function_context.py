@@ -13,8 +13,9 @@ from flytekit.models.literals import Literal
 from flytekit.models.task import TaskTemplate
 from flytekit.tools.translator import get_serializable
 from support.flyte import Harness
-from support.function_harness import BIN, FunctionHarness, Ran, requested
+from support.function_harness import FunctionHarness, Ran, requested
 from support.functions import local, mapped, official_example, surroundings
+from support.zygote import BIN
 
 from perian_shim.sandbox.flyte.workflow import run_workflow
 from perian_shim.sandbox.supervisor.isolation import Isolation

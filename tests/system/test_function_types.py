@@ -15,8 +15,8 @@ from flytekit.core.base_task import PythonTask
 from flytekit.models.literals import Literal
 from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
-from support.flyte import Harness
-from support.function_harness import ABSENT, FunctionHarness
+from support.flyte import ABSENT, Harness
+from support.function_harness import FunctionHarness
 from support.functions import files, values
 
 
