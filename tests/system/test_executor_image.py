@@ -24,9 +24,9 @@ from support.containers import (
 from support.flyte import Harness, pod_environment
 from support.function_harness import FunctionHarness
 from support.functions import official_example
-from support.matrix import CANCELLED_WITHIN_SECONDS, Stage
+from support.matrix import CANCELLED_WITHIN_SECONDS, ENDED_WITHIN_SECONDS, Stage
 from support.storage_front import StorageFront
-from support.waiting import wait_until
+from support.waiting import on_this_machine, wait_until
 
 from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.sandbox import Sandbox
@@ -141,13 +141,18 @@ def test_a_deleted_pod_leaves_no_job(
             cluster = lab.cluster(api, front, bin_dir=image.bin_dir(tmp_path / "bin"))
             attempt = cluster.start(lab.templates[PLAIN], LiteralMap({}), execution).wait()
             ended = now()
+    lab.settle(execution)
     jobs = lab.jobs(execution)
     lab.clean(execution)
     assert trap.sprung is not None
     assert attempt.outputs is None
     assert [job.status for job in jobs] == ["Cancelled"] * len(jobs), attempt.log
     assert len(jobs) == (stage is not Stage.LOADING)
-    assert (ended - trap.sprung).total_seconds() < CANCELLED_WITHIN_SECONDS
+    # Taking down a container is the engine's work, and on a busy machine takes it seconds.
+    assert (ended - trap.sprung).total_seconds() < on_this_machine(ENDED_WITHIN_SECONDS)
+    for job in jobs:
+        lived = (job.done - trap.sprung).total_seconds()
+        assert lived < on_this_machine(CANCELLED_WITHIN_SECONDS)
 
 
 def test_a_pod_deleted_as_it_starts_submits_nothing(
