@@ -34,6 +34,7 @@ from support.perian_model import (
     World,
     result_uri,
 )
+from support.profiles import examples
 
 from perian_shim import PerianConfig
 from perian_shim.api import Job, PerianClient
@@ -391,7 +392,7 @@ class Lifecycles(RuleBasedStateMachine):
 
 
 Lifecycles.TestCase.settings = settings(
-    max_examples=2000,
+    max_examples=examples(2000),
     stateful_step_count=40,
     deadline=None,
     report_multiple_bugs=False,

@@ -43,6 +43,9 @@ LATEST = 14.0
 STALE = 6.0
 GRACE = 3.0
 
+TURN_SECONDS = 900.0
+"""Bound of a pod's wait for its turn, in real seconds."""
+
 DONE, EMPTY, USER_ERROR, SERVER_ERROR, TIMEOUT = (
     "Done",
     "Empty",
@@ -220,7 +223,7 @@ class Pod:
         self._thread.start()
 
     def _run(self) -> None:
-        self._turn.acquire()
+        awaited(self._turn)
         try:
             if not self.killed:
                 self.body(self)
@@ -236,7 +239,7 @@ class Pod:
         if self.killed:
             raise Killed
         self._back.release()
-        self._turn.acquire()
+        awaited(self._turn)
         if self.killed:
             raise Killed
         if self.signalled is not None and not self.heard and not self.deaf:
@@ -249,7 +252,7 @@ class Pod:
             return
         self.world.advance(self.wakes)
         self._turn.release()
-        self._back.acquire()
+        awaited(self._back)
         if self.fault is not None:
             raise self.fault
 
@@ -258,7 +261,7 @@ class Pod:
         self.killed = True
         while not self.ended:
             self._turn.release()
-            self._back.acquire()
+            awaited(self._back)
 
     def signal(self) -> None:
         """SIGTERM; it arrives at the next point, also of a sleeping pod."""
@@ -269,6 +272,11 @@ class Pod:
     def sleep(self, seconds: float) -> None:
         self.wakes = self.world.now + seconds
         self.point()
+
+
+def awaited(semaphore: threading.Semaphore) -> None:
+    """Wait for one's turn."""
+    assert semaphore.acquire(timeout=TURN_SECONDS), "a pod and its world have lost each other"
 
 
 class StillPod(Pod):

@@ -1,16 +1,22 @@
 """Waiting for what happens in other threads and processes: never for ever, and never silently."""
 
 import os
+import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TypeVar
 
 T = TypeVar("T")
 
 LONG_SECONDS = 60.0
 """Bound of waiting for what happens at once unless the test fails."""
+
+TEST_SECONDS = 900.0
+"""Bound of one test, and of setting up what it needs."""
 
 PAUSE_SECONDS = 0.01
 
@@ -47,6 +53,32 @@ def wait_until(predicate: Callable[[], T], timeout: float, describe: str | Calla
             text = describe if isinstance(describe, str) else describe()
             raise AssertionError(f"not within {waited:.3g} s: {text}")
         time.sleep(PAUSE_SECONDS)
+
+
+@contextmanager
+def time_limit(what: str, seconds: float = TEST_SECONDS) -> Iterator[None]:
+    """Fail what the main thread waits for when it takes this long: the net below all other bounds.
+
+    Args:
+        what: is being done.
+        seconds: of a quiet machine.
+    """
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        limit = on_this_machine(seconds)
+        if (waited := time.monotonic() - began) < limit:
+            signal.setitimer(signal.ITIMER_REAL, limit - waited)
+            return
+        raise AssertionError(f"{what}: not done within {waited:.0f} s")
+
+    began = time.monotonic()
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def join_all(threads: Iterable[threading.Thread], timeout: float = LONG_SECONDS) -> None:

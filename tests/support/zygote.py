@@ -180,7 +180,8 @@ class Forks:
 
     def fork(self) -> None:
         """Fork an executor for the next asker and tell it of its id."""
-        asker, _ = self.listener.accept()
+        asker, _ = self.listener.accept()  # bounded: somebody has come
+        asker.settimeout(LONG_SECONDS)
         head, outputs, _, _ = socket.recv_fds(asker, 8, 2)
         with asker.makefile("rb") as stream:
             asked = stream.read(int.from_bytes(head, "big"))

@@ -145,7 +145,7 @@ def duel(lab: Lab) -> Iterator[Duel]:
 def test_a_late_pod_joins_the_job_of_the_attempt_after_it(duel: Duel) -> None:
     hold = Hold()
     _, first = duel.start(0, hold)
-    hold.wait()
+    hold.until_reached()
     _, second = duel.start(1)
     duel.lab.gate.wait_for(duel.execution)
     hold.free.set()
@@ -157,7 +157,7 @@ def test_a_late_pod_joins_the_job_of_the_attempt_after_it(duel: Duel) -> None:
 def test_a_late_pod_takes_what_the_attempt_after_it_has_finished(duel: Duel) -> None:
     hold = Hold()
     _, first = duel.start(0, hold)
-    hold.wait()
+    hold.until_reached()
     duel.lab.gate.open(duel.execution)
     _, second = duel.start(1)
     assert second.result(LONG_SECONDS).error is None
@@ -170,9 +170,9 @@ def test_a_late_pod_takes_what_the_attempt_after_it_has_finished(duel: Duel) -> 
 def test_a_retry_that_was_about_to_submit_joins_the_first_pods_job(duel: Duel) -> None:
     before, after = Hold(), Hold()
     _, first = duel.start(0, before)
-    before.wait()
+    before.until_reached()
     _, second = duel.start(1, after)
-    after.wait()
+    after.until_reached()
     before.free.set()
     duel.lab.gate.wait_for(duel.execution)
     after.free.set()
@@ -189,11 +189,11 @@ def test_two_pods_that_submit_at_once_agree_on_the_older_job(duel: Duel, faster:
     for number in (0, 1):
         api, attempt = duel.start(number, intents[number])
         duel.hold_answer(api, Call.SUBMIT, answers[number])
-        intents[number].wait()
+        intents[number].until_reached()
         started.append(attempt)
     for number in (faster, 1 - faster):
         intents[number].free.set()
-        answers[number].wait()
+        answers[number].until_reached()
     assert duel.lab.live(duel.execution) == 2
     for answer in answers:
         answer.free.set()
@@ -218,7 +218,7 @@ def test_a_pod_that_ends_while_its_successor_follows_the_job_costs_one_new_job(d
     other = lab.cluster(successor)
     following = other.start(lab.templates[PLAIN], LiteralMap({}), duel.execution, attempt=1)
     second = duel.pool.submit(following.wait)
-    joined.wait()
+    joined.until_reached()
     pod.delete()
     error = first.result(LONG_SECONDS).error
     assert error is not None

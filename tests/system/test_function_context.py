@@ -15,6 +15,7 @@ from flytekit.tools.translator import get_serializable
 from support.flyte import Harness
 from support.function_harness import FunctionHarness, Ran, requested
 from support.functions import local, mapped, official_example, surroundings
+from support.waiting import LONG_SECONDS
 from support.zygote import BIN
 
 from perian_shim.sandbox.flyte.workflow import run_workflow
@@ -259,6 +260,7 @@ def pyflyte_run(functions: FunctionHarness, file: Path, *options: str) -> str:
             "_FSEC_PERIAN_AWS_SECRET_ACCESS_KEY": variables["AWS_SECRET_ACCESS_KEY"],
         },
         capture_output=True,
+        timeout=2 * LONG_SECONDS,
         text=True,
         check=False,
     )
