@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,39 @@ import pytest
 TESTS = Path(__file__).parent
 sys.path[:0] = [str(TESTS), str(TESTS.parent / "tools"), str(TESTS.parent / "images")]
 
-from hypothesis import settings  # noqa: E402 - after the path
 from support.flyte import Harness, running_harness  # noqa: E402 - after the path
+from support.profiles import USUAL, examples, load_profile  # noqa: E402 - the same
+from support.signals import hear_signals  # noqa: E402 - the same
+from support.waiting import TEST_SECONDS, time_limit  # noqa: E402 - the same
 
-# A busy machine is slow now and then; what is too slow always shows in the suite's own time.
-settings.register_profile("suite", deadline=None)
-settings.load_profile("suite")
+hear_signals()
+load_profile()
+
+
+def bounded(what: str) -> AbstractContextManager[None]:
+    """Let nothing that is waited for last for ever; who tries more examples has more time."""
+    return time_limit(what, TEST_SECONDS * max(1.0, examples(USUAL) / USUAL))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Bound it."""
+    with bounded(f"setting up {item.nodeid}"):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Bound it."""
+    with bounded(item.nodeid):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Bound it."""
+    with bounded(f"cleaning up after {item.nodeid}"):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import pytest
 from container_engine import bytes_of
 from hypothesis import given
 from hypothesis import strategies as st
+from support.waiting import LONG_SECONDS
 from symbols import HEADER_SIZE, without_symbols
 
 REQUIREMENTS = """\
@@ -55,14 +56,15 @@ def test_a_library_without_symbols_is_smaller_and_still_works(tmp_path: Path) ->
     library = tmp_path / "libanswer.so"
     command = ["cc", "-g", "-shared", "-fPIC", "-o", str(library), str(source)]
     try:
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(command, check=True, capture_output=True, timeout=5 * LONG_SECONDS)
     except FileNotFoundError:
         library.write_bytes(Path(_ctypes.__file__).read_bytes())
     before = library.read_bytes()
     library.write_bytes(without_symbols(before))
     assert library.stat().st_size < len(before)
     code = f"import ctypes; ctypes.CDLL({str(library)!r}); print('loaded')"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, capture_output=True, check=True, timeout=LONG_SECONDS)
     assert ended.stdout == b"loaded\n"
 
 

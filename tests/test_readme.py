@@ -11,6 +11,7 @@ import image
 import pytest
 from flytekit.types.file import FlyteFile
 from support.flyte import Harness
+from support.waiting import LONG_SECONDS
 
 from perian_shim import PerianConfig, PerianContainerTask, errors, settings
 from perian_shim.cli import parser
@@ -143,6 +144,7 @@ def test_pyflyte_run_works_on_a_started_sandbox(tmp_path: Path) -> None:
                 cwd=ROOT,
                 env={"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(tmp_path)},
                 capture_output=True,
+                timeout=5 * LONG_SECONDS,
                 text=True,
                 check=False,
             )

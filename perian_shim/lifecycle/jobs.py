@@ -17,7 +17,6 @@ from typing import TypeVar
 
 from perian_shim.api import (
     ApiError,
-    ApiTimeout,
     CreateJobRequest,
     InstanceType,
     InvalidRequest,
@@ -288,7 +287,7 @@ def is_answer(error: PerianError) -> bool:
 
 def is_too_much(error: PerianError) -> bool:
     """Whether a page could not be had because of how much is on it."""
-    return isinstance(error, ApiTimeout)
+    return isinstance(error, ApiError) and error.smaller_may_succeed
 
 
 def never(error: PerianError) -> bool:  # noqa: ARG001 - as any rule

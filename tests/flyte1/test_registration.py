@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from flyteidl.admin import task_pb2
 from google.protobuf import json_format
+from support.waiting import LONG_SECONDS
 
 ROOT = Path(__file__).parent.parent.parent
 PYFLYTE = str(Path(sys.executable).parent / "pyflyte")
@@ -18,7 +19,7 @@ def packaged(folder: Path, *options: str) -> dict[str, task_pb2.TaskSpec]:
     """Run ``pyflyte package`` on the examples and return its task specs by name."""
     command = [PYFLYTE, "-k", "examples", "package", "--image", "example.org/default:1"]
     command += ["--output", str(folder / "package.tgz"), "--force", *options]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=LONG_SECONDS)
     with tarfile.open(folder / "package.tgz") as archive:
         archive.extractall(folder, filter="data")
     specs = [
@@ -107,7 +108,7 @@ def test_pyflyte_serialize_gives_the_same_custom(
 ) -> None:
     command = [PYFLYTE, "-k", "examples", "serialize", "--image", "example.org/default:1"]
     command += ["workflows", "-f", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=LONG_SECONDS)
     serialized = [
         task_pb2.TaskSpec.FromString(path.read_bytes()) for path in tmp_path.glob("*_1.pb")
     ]
@@ -134,7 +135,7 @@ def packaged_function(folder: Path, *options: str) -> task_pb2.TaskSpec:
     (source / "functions.py").write_text(FUNCTION_MODULE)
     command = [PYFLYTE, "-k", "code", "package", "--image", "example.org/default:1"]
     command += ["--output", str(folder / "package.tgz"), *options]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=LONG_SECONDS)
     with tarfile.open(folder / "package.tgz") as archive:
         archive.extractall(folder, filter="data")
     (spec,) = [task_pb2.TaskSpec.FromString(path.read_bytes()) for path in folder.glob("*_1.pb")]

@@ -10,6 +10,7 @@ import pytest
 from support.s3 import Bucket, new_bucket
 from support.storage_front import Answer, Seen, faulty_server
 from support.tools import require_tool
+from support.waiting import LONG_SECONDS
 from support.wrapper import Job, make_image, result_of
 
 PYTHON = str(Path(sys.executable).resolve())
@@ -57,7 +58,7 @@ def line_of(process: subprocess.Popen[str]) -> str:
 def ready(job: Job, script: str, prefix: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     """The wrapper, when its command has said that it is ready."""
     process = job.start(PYTHON, "-I", "-S", "-c", script, prefix=prefix)
-    assert line_of(process) == "ready", process.communicate()[1]
+    assert line_of(process) == "ready", process.communicate(timeout=30)[1]
     return process
 
 
@@ -185,7 +186,10 @@ def test_after_a_signal_the_result_is_tried_once(job: Job) -> None:
 def test_it_does_all_of_that_as_process_1(job: Job, bucket: Bucket) -> None:
     unshare = require_tool("unshare")
     prefix = (unshare, "--pid", "--fork", "--mount-proc")
-    if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode != 0:
+    probe = subprocess.run(
+        [*prefix, "true"], capture_output=True, check=False, timeout=LONG_SECONDS
+    )
+    if probe.returncode != 0:
         pytest.skip("needs the right to make a process namespace")
     job.post_to(bucket)
 

@@ -32,6 +32,7 @@ from support.perian_model import (
     is_later,
     result_uri,
 )
+from support.profiles import examples
 
 from perian_shim.api import (
     CreateJobRequest,
@@ -583,6 +584,7 @@ class Lifecycles(RuleBasedStateMachine):
 
 
 Lifecycles.TestCase.settings = settings(
+    max_examples=examples(2000),
     stateful_step_count=40,
     deadline=None,
     report_multiple_bugs=False,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from perian.models.workload_status import WorkloadStatus
 from support.sandbox_api import PATIENCE_SECONDS, Api, running_api
 from support.tools import require_tool
-from support.waiting import wait_until
+from support.waiting import LONG_SECONDS, wait_until
 
 from perian_shim.sandbox.errors import IsolationUnavailable
 from perian_shim.sandbox.records import ContainerFile
@@ -148,7 +148,11 @@ def busybox_image(directory: Path) -> Path:
     for applet in ("sh", "ls", "cat", "env"):
         (root / "bin" / applet).symlink_to("busybox")
     linked = subprocess.run(
-        [require_tool("ldd"), busybox], capture_output=True, text=True, check=False
+        [require_tool("ldd"), busybox],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LONG_SECONDS,
     ).stdout
     for library in re.findall(r"(/\S+)", linked):
         target = root / library.lstrip("/")

@@ -82,7 +82,7 @@ def test_a_killed_server_loses_no_job(state: Path) -> None:
             going = api.submit(shlex.join(["python3", "-c", wait]))
             api.running(going, "up")
             first.send_signal(signal.SIGKILL)
-            first.wait()
+            first.wait(PATIENCE_SECONDS)
             wait_until(
                 lambda: not listens(environment["FLYTE_AWS_ENDPOINT"]),
                 PATIENCE_SECONDS,
@@ -102,7 +102,7 @@ def test_a_job_that_ran_through_a_restart_can_be_cancelled(state: Path) -> None:
         job_id = api.submit("sh -c 'echo up; sleep 300'")
         api.running(job_id, "up")
         first.send_signal(signal.SIGKILL)
-        first.wait()
+        first.wait(PATIENCE_SECONDS)
     with sandbox_process(state) as (_, environment), connected(environment, state) as api:
         api.jobs.cancel_job(job_id)
         assert api.finished(job_id).status == WorkloadStatus.CANCELLED

@@ -12,6 +12,7 @@ import boto3
 import pytest
 import requests
 from botocore.config import Config
+from support.waiting import LONG_SECONDS
 
 from perian_shim.sandbox.errors import SandboxError
 from perian_shim.sandbox.s3.process import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, ObjectStorage
@@ -123,6 +124,10 @@ def test_without_the_extra_the_sandbox_imports_and_the_storage_says_what_is_miss
         'main([\'{"host": "127.0.0.1", "port": 0, "bucket": "b"}\'])\n'
     )
     outcome = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False
+        [sys.executable, "-I", "-S", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LONG_SECONDS,
     )
     assert outcome.stdout == '{"missing": "moto"}\n', outcome.stderr

@@ -91,7 +91,7 @@ class AdminServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._server.stop(grace=None).wait()
+        assert self._server.stop(grace=None).wait(PATIENCE_SECONDS), "the server does not stop"
         self._workers.shutdown()
         self._proxy.close()
 

@@ -5,9 +5,9 @@ A ``Lab`` has what all cells share; ``Lab.run`` runs one node with Flyte's retri
 Cells are run side by side: each has an execution, an API front and a storage front of its own.
 """
 
+import contextlib
 import datetime
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -295,10 +295,17 @@ class Lab:
 
     def outcome(self, execution: str, endings: list[Ending]) -> Outcome:
         """Return the outcome, once the jobs that were asked to end have had time to."""
-        deadline = time.monotonic() + GRACE_SECONDS
-        while (left := self.live(execution)) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        left = self.settle(execution)
         return Outcome(endings, self.jobs(execution), left)
+
+    def settle(self, execution: str) -> int:
+        """Wait for the end of the jobs that were asked to end; return how many were not.
+
+        Whoever cancels a job is answered at once, and the job ends a little later.
+        """
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not self.live(execution), GRACE_SECONDS, "some live on")
+        return self.live(execution)
 
     def live(self, execution: str) -> int:
         """Return how many jobs of an execution are live."""

@@ -61,7 +61,7 @@ class Listener:
         """Accept connections until there is an end to it."""
         while True:
             try:
-                connection, _ = self.socket.accept()
+                connection, _ = self.socket.accept()  # bounded by stop_accepting
             except OSError:
                 return
             with self.lock:

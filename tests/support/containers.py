@@ -19,9 +19,13 @@ import image as recipe
 import pytest
 from container_engine import Engine, NoEngine, find_engine
 from support.tools import require_tool
+from support.waiting import LONG_SECONDS
 
 BASE = "localhost/perian-shim-base:bookworm"
 PACKAGES = "python3,python3-pip,python3-venv,ca-certificates"
+BUILD_SECONDS = 600.0
+"""Bound of making an image."""
+
 TAG = f"localhost/perian-shim-executor:test-{os.getuid()}"
 
 POD = """\
@@ -63,12 +67,18 @@ def require_base(engine: Engine) -> str:
             pytest.skip("debootstrap needs root: name an image in PERIAN_SHIM_BASE_IMAGE")
         with tempfile.TemporaryDirectory(prefix="perian-shim-base-") as root:
             command = [debootstrap, "--variant=minbase", f"--include={PACKAGES}", "bookworm", root]
-            subprocess.run(command, check=True, capture_output=True)
+            subprocess.run(command, check=True, capture_output=True, timeout=BUILD_SECONDS)
             left_out = ["--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*"]
             pack = ["tar", "-c", "-C", root, *left_out, "."]
             with subprocess.Popen(pack, stdout=subprocess.PIPE) as packed:
                 importing = [engine.program, "import", "-", BASE]
-                subprocess.run(importing, stdin=packed.stdout, check=True, capture_output=True)
+                subprocess.run(
+                    importing,
+                    stdin=packed.stdout,
+                    check=True,
+                    capture_output=True,
+                    timeout=BUILD_SECONDS,
+                )
     return BASE
 
 
@@ -143,9 +153,12 @@ def closed_network(name: str, host_address: str, inner_address: str) -> Iterator
     outer = f"{name}-out"
 
     def configure(*arguments: str) -> None:
-        subprocess.run([ip, *arguments], check=True, capture_output=True)
+        subprocess.run([ip, *arguments], check=True, capture_output=True, timeout=LONG_SECONDS)
 
-    if subprocess.run([ip, "netns", "add", name], capture_output=True, check=False).returncode != 0:
+    added = subprocess.run(
+        [ip, "netns", "add", name], capture_output=True, check=False, timeout=LONG_SECONDS
+    )
+    if added.returncode != 0:
         pytest.skip("needs the right to make a network namespace")
     try:
         configure("link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", name)

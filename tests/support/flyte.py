@@ -14,6 +14,7 @@ from flytekit.core.type_engine import TypeEngine
 from flytekit.models.literals import Literal, LiteralMap
 from support.in_pod import joined
 from support.variables import variables_set
+from support.zygote import BIN, Zygote
 
 from perian_shim.sandbox import Sandbox
 from perian_shim.sandbox.flyte.cluster import (
@@ -24,6 +25,9 @@ from perian_shim.sandbox.flyte.cluster import (
     RunningPod,
     Store,
 )
+
+ABSENT = ("support", "pandas", "pyarrow", "numpy", "pydantic")
+"""Modules that the executor image does not have, and so no pod here."""
 
 _names = itertools.count(1)
 
@@ -44,6 +48,10 @@ class Harness:
         """Return a harness whose pods have more environment variables."""
         environment = joined(self.cluster.environment, variables)
         return replace(self, cluster=replace(self.cluster, environment=environment))
+
+    def cold(self) -> "Harness":
+        """Return a harness whose pods are started in earnest, not forked: for what that changes."""
+        return replace(self, cluster=replace(self.cluster, bin_dir=BIN))
 
     def execution(self) -> str:
         """Return a fresh execution name."""
@@ -108,19 +116,30 @@ def pod_environment(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
+def without_absent_modules(folder: Path) -> Path:
+    """Make a folder of modules that cannot be imported; they stand before the real ones."""
+    folder.mkdir()
+    for name in ABSENT:
+        text = f'raise ImportError("the executor image has no {name}")\n'
+        (folder / f"{name}.py").write_text(text)
+    return folder
+
+
 @contextmanager
 def running_harness(folder: Path) -> Iterator[Harness]:
-    """Start a sandbox and a cluster stand-in on it."""
-    with Sandbox(folder / "state") as sandbox:
+    """Start a sandbox and a cluster stand-in on it, whose pods are forks of one process."""
+    python = {"PYTHONPATH": str(without_absent_modules(folder / "absent"))}
+    with Zygote(python) as zygote, Sandbox(folder / "state") as sandbox:
         variables = sandbox.environment()
         storage = {name: value for name, value in variables.items() if "AWS" in name}
         with variables_set(storage):  # flytekit in this process uploads and downloads there too
             cluster = Cluster(
                 bucket=sandbox.bucket,
-                environment=pod_environment(sandbox),
+                environment={**pod_environment(sandbox), **python},
                 secrets={
                     ("perian", "perian_organization"): variables["PERIAN_ORGANIZATION"],
                     ("perian", "perian_token"): variables["PERIAN_TOKEN"],
                 },
+                bin_dir=zygote.bin_dir,
             )
             yield Harness(sandbox, cluster, folder)

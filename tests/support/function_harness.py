@@ -1,15 +1,14 @@
-"""The harness for function tasks: the job's image has the user's code, the resolver's has nothing.
+"""The harness for function tasks: the job's image has the user's code, the executor's has nothing.
 
-A pod here cannot import the user's modules, nor pandas, pyarrow, numpy or pydantic: modules of
-these names that raise ``ImportError`` stand before the real ones on its path. What the executor
-image does not have is thereby proven not to be needed. The job, on the other hand, gets the
-variables that its image would have set.
+No pod can import the user's modules (``support.flyte`` sees to that), so that what the executor
+image does not have is proven not to be needed. The job, on the other hand, gets the variables that
+its image would have set.
 """
 
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +16,19 @@ from flyteidl.core import errors_pb2
 from flytekit.models.literals import Literal
 from flytekit.models.task import TaskTemplate
 from support.flyte import Harness
+from support.zygote import BIN
 
 from perian_shim.sandbox.flyte.cluster import AnyTask, Attempt, Cluster, RunningPod
 from perian_shim.sandbox.server.store import JobSnapshot
 from perian_shim.settings import EXECUTION_ID
 
 TESTS = Path(__file__).parent.parent
-BIN = Path(sys.executable).parent
-
 IMAGE_ENVIRONMENT = {
     "PATH": os.pathsep.join([str(BIN), os.defpath]),
     "PYTHONPATH": str(TESTS),
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 """What an image with the user's code, flytekit and perian-shim would set."""
-
-ABSENT = ("support", "pandas", "pyarrow", "numpy", "pydantic")
-"""Modules that the executor image does not have."""
 
 Secrets = Mapping[tuple[str, str], str]
 
@@ -81,18 +76,9 @@ class FunctionHarness:
 
     Attributes:
         harness: sandbox and cluster stand-in.
-        absent: folder of the modules that cannot be imported in a pod.
     """
 
     harness: Harness
-    absent: Path = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.absent = self.harness.folder / "absent"
-        self.absent.mkdir(exist_ok=True)
-        for name in ABSENT:
-            text = f'raise ImportError("the executor image has no {name}")\n'
-            (self.absent / f"{name}.py").write_text(text)
 
     def of(self, secrets: Secrets, environment: Mapping[str, str]) -> Harness:
         """Return a harness with the keys of the object store among its secrets."""
@@ -100,13 +86,14 @@ class FunctionHarness:
         given = self.harness.cluster
         cluster = ImageCluster(
             bucket=given.bucket,
-            environment={**given.environment, "PYTHONPATH": str(self.absent), **environment},
+            environment={**given.environment, **environment},
             secrets={
                 **given.secrets,
                 ("perian", "aws_access_key_id"): keys["AWS_ACCESS_KEY_ID"],
                 ("perian", "aws_secret_access_key"): keys["AWS_SECRET_ACCESS_KEY"],
                 **secrets,
             },
+            bin_dir=given.bin_dir,
         )
         return replace(self.harness, cluster=cluster)
 

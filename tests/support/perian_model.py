@@ -63,6 +63,9 @@ PAGE = 10
 SECONDS = {"list": 0.4}
 """How long a call takes."""
 
+TURN_SECONDS = 900.0
+"""Bound of a pod's wait for its turn, in real seconds."""
+
 DONE, EMPTY, USER_ERROR, SERVER_ERROR, TIMEOUT = (
     "Done",
     "Empty",
@@ -372,7 +375,7 @@ class Pod:
         )
 
     def _run(self) -> None:
-        self._turn.acquire()
+        awaited(self._turn)
         try:
             if not self.killed:
                 self.body(self)
@@ -389,7 +392,7 @@ class Pod:
         if self.killed:
             raise Killed
         self._back.release()
-        self._turn.acquire()
+        awaited(self._turn)
         if self.killed:
             raise Killed
         if self.signalled is not None and not self.heard and not self.deaf:
@@ -405,7 +408,7 @@ class Pod:
         self.world.advance(self.wakes)
         self.wakes = self.world.now
         self._turn.release()
-        self._back.acquire()
+        awaited(self._back)
         if self.fault is not None:
             raise self.fault
 
@@ -415,7 +418,7 @@ class Pod:
         self.world.troubled = self.world.now
         while not self.ended:
             self._turn.release()
-            self._back.acquire()
+            awaited(self._back)
 
     def signal(self) -> None:
         """SIGTERM; it arrives at the next point, also of a sleeping pod."""
@@ -447,6 +450,11 @@ class Pod:
             pass
         finally:
             self.patience = float("inf")
+
+
+def awaited(semaphore: threading.Semaphore) -> None:
+    """Wait for one's turn."""
+    assert semaphore.acquire(timeout=TURN_SECONDS), "a pod and its world have lost each other"
 
 
 class StillPod(Pod):

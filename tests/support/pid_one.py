@@ -25,7 +25,9 @@ def namespaced_bin(folder: Path, bin_dir: Path, entrypoint: Sequence[str] = ()) 
     Without the right to make a namespace the calling test is skipped; with CI=true it fails.
     """
     unshare = require_tool("unshare")
-    probe = subprocess.run([unshare, *NAMESPACE, "true"], capture_output=True, check=False)
+    probe = subprocess.run(
+        [unshare, *NAMESPACE, "true"], capture_output=True, check=False, timeout=LONG_SECONDS
+    )
     if probe.returncode != 0:
         reason = f"cannot make a PID namespace (root can): {probe.stderr.decode().strip()}"
         if os.environ.get("CI") == "true":

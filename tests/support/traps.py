@@ -94,6 +94,6 @@ class Hold:
         self.reached.set()
         assert self.free.wait(LONG_SECONDS), "what was held has not been let go"
 
-    def wait(self) -> None:
+    def until_reached(self) -> None:
         """Wait until the pod is held."""
         assert self.reached.wait(LONG_SECONDS), "the pod did not come to where it is held"

@@ -6,7 +6,6 @@ the wrapper, and nothing else is in its environment.
 
 import json
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -152,8 +151,6 @@ class Job:
             stderr=subprocess.PIPE,
             text=True,
             errors="backslashreplace",
-            # Whoever started the tests with nohup ignores it; a machine's container does not.
-            preexec_fn=hear_hangups,  # noqa: PLW1509 - nothing but one system call
         )
 
     def run(self, *command: str) -> Ended:
@@ -175,11 +172,6 @@ class Job:
     def left_behind(self) -> list[str]:
         """What the wrapper left in its temporary directory."""
         return [path.name for path in (self.root / "tmp").iterdir()]
-
-
-def hear_hangups() -> None:
-    """Have SIGHUP end a process, as by default."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def result_of(bucket: Bucket, prefix: str = "run/") -> dict[str, object]:

@@ -6,55 +6,74 @@ on a process of its own that does what ``pyflyte-execute`` does. What is saved i
 is nearly all of an executor's CPU time and memory; nothing else is shared.
 
 ``Zygote`` starts it and offers ``bin_dir``, a folder with a ``pyflyte-execute`` that asks for a
-fork, passes signals on and ends as the fork does. The zygote and its forks are one process group.
-That is killed as a whole when the ``Zygote`` is left, and by the zygote itself when the process
-that started it is gone: nothing stays behind, however a test ends.
+fork, passes signals on and ends as the fork does. Where the environment wants another Python than
+the zygote is (other folders of modules, another encoding of what it prints), that becomes the real
+one instead. The zygote and its forks are one process group. That is killed as a whole when the
+``Zygote`` is left, and by the zygote itself when the process that started it is gone: nothing stays
+behind, however a test ends.
 """
 
+import atexit
 import contextlib
 import gc
 import importlib
 import json
 import os
+import pkgutil
 import selectors
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
+LONG_SECONDS = 60.0
+"""Bound of its own end, once killed; this program does without the other helpers."""
+
+BIN = Path(sys.executable).parent
+"""Holds the real ``pyflyte-execute``."""
+
+PACKAGES = ("api", "lifecycle", "pod", "storage", "template", "values", "work")
+"""Of perian-shim: what every executor imports sooner or later."""
+
 PRELOADED = (
-    "boto3.session",
     "flytekit.bin.entrypoint",
     "flytekit.configuration.plugin",
-    "perian_shim.executor",
-    "perian_shim.pod.report",
-    "perian_shim.pod.run",
-    "perian_shim.storage.s3",
+    "boto3.session",
     "s3fs",
+    "perian_shim.executor",
 )
-"""What every executor imports sooner or later."""
+"""The same of others, and where it starts."""
 
 ASKER = """\
 #!{python} -ISs
 import json, os, signal, socket, sys
+if {{k: v for k, v in os.environ.items() if k.startswith("PYTHON")}} != {python_is}:
+    # It is Python itself that is to be another one: only a new process can be that.
+    os.execv({real!r}, [{real!r}, *sys.argv[1:]])
 asker = socket.socket(socket.AF_UNIX)
+asker.settimeout({patience})
 asker.connect({door!r})
 asked = json.dumps([sys.argv, dict(os.environ), os.getcwd()]).encode()
 socket.send_fds(asker, [len(asked).to_bytes(8, "big")], [1, 2])
 asker.sendall(asked)
 answers = asker.makefile("rb")
 fork = int(answers.readline())
-for number in (signal.SIGTERM, signal.SIGINT):
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
     signal.signal(number, lambda number, _: os.kill(fork, number))
 code = answers.readline()
 sys.exit(int(code) if code else 137)
 """
+
+PATIENCE_SECONDS = 600.0
+"""Bound of an executor's life."""
 
 
 class Zygote:
@@ -79,7 +98,15 @@ class Zygote:
             self.bin_dir = folder / "bin"
             self.bin_dir.mkdir()
             script = self.bin_dir / "pyflyte-execute"
-            script.write_text(ASKER.format(python=sys.executable, door=str(door)))
+            real = str(BIN / "pyflyte-execute")
+            text = ASKER.format(
+                python=sys.executable,
+                python_is={k: v for k, v in self.environment.items() if k.startswith("PYTHON")},
+                real=real,
+                door=str(door),
+                patience=PATIENCE_SECONDS,
+            )
+            script.write_text(text)
             script.chmod(0o755)
             with socket.socket(socket.AF_UNIX) as listener:
                 listener.bind(str(door))
@@ -100,7 +127,7 @@ class Zygote:
         os.killpg(self.process.pid, signal.SIGKILL)
         assert self.process.stdin is not None
         self.process.stdin.close()
-        self.process.wait()
+        self.process.wait(LONG_SECONDS)
 
     def __exit__(
         self,
@@ -153,7 +180,8 @@ class Forks:
 
     def fork(self) -> None:
         """Fork an executor for the next asker and tell it of its id."""
-        asker, _ = self.listener.accept()
+        asker, _ = self.listener.accept()  # bounded: somebody has come
+        asker.settimeout(LONG_SECONDS)
         head, outputs, _, _ = socket.recv_fds(asker, 8, 2)
         with asker.makefile("rb") as stream:
             asked = stream.read(int.from_bytes(head, "big"))
@@ -185,6 +213,7 @@ class Forks:
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
+        reopen_outputs()
         os._exit(execute(arguments))
 
     def tell(self, fork: Fork) -> None:
@@ -206,8 +235,17 @@ class Forks:
             os.kill(fork.process, signal.SIGKILL)
 
 
+def reopen_outputs() -> None:
+    """Make streams of the outputs as a new process does: not as those of the zygote were."""
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        old = getattr(sys, name)
+        new = open(descriptor, "w", encoding=old.encoding, errors=old.errors, closefd=False)  # noqa: SIM115 - stays open
+        setattr(sys, name, new)
+    sys.stderr.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is a file
+
+
 def execute(arguments: list[str]) -> int:
-    """Do what ``pyflyte-execute`` does; return its exit code."""
+    """Do what ``pyflyte-execute`` does, and what every process does at its end."""
     from flytekit.bin.entrypoint import execute_task_cmd  # noqa: PLC0415 - imported before the fork
     from flytekit.core.context_manager import FlyteContextManager  # noqa: PLC0415 - the same
 
@@ -217,7 +255,12 @@ def execute(arguments: list[str]) -> int:
         execute_task_cmd()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001 - as Python itself does
+        traceback.print_exc()
+        return 1
     finally:
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for other threads
+        atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
     return 0
@@ -227,6 +270,10 @@ def preload() -> None:
     """Do once what is the same for every executor: imports, and reading botocore's models."""
     for name in PRELOADED:
         importlib.import_module(name)
+    for package in PACKAGES:
+        path = importlib.import_module(f"perian_shim.{package}").__path__
+        for module in pkgutil.iter_modules(path, f"perian_shim.{package}."):
+            importlib.import_module(module.name)
     import boto3  # noqa: PLC0415 - the parent of the zygote need not wait for it
     from botocore.loaders import JSONFileLoader  # noqa: PLC0415 - the same
 
@@ -246,5 +293,6 @@ def preload() -> None:
 
 
 if __name__ == "__main__":
+    sys.path[0] = str(BIN)  # where ``pyflyte-execute`` is, as if that had been started
     preload()
     Forks(socket.socket(fileno=int(sys.argv[1]))).serve()

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from support.cells import open_lab
 from support.flyte import running_harness
 from support.matrix import Cell, Row, all_cells
+from support.signals import hear_signals
 
 HEAD = f"{'cell':<50} {'jobs':>4} {'live':>4} {'left':>4} {'tries':>5} {'time':>6}  final state"
 
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="cells at a time (2)")
     parser.add_argument("--log", action="store_true", help="print what the pods of bad cells said")
     options = parser.parse_args(arguments)
+    hear_signals()
     cells = [cell for cell in all_cells() if all(word in cell.name for word in options.only)]
     printing = threading.Lock()
     print("live: jobs running when the first attempt had ended; left: ... after the last one")

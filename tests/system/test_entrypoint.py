@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.waiting import LONG_SECONDS
 
 from perian_shim.entrypoint import SHARED_MEMORY, temporary_places
 
@@ -31,6 +32,7 @@ def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         env={**os.environ, **variables},
+        timeout=LONG_SECONDS,
     )
 
 
@@ -74,7 +76,8 @@ def test_handlers_are_there_before_anything_heavy_is_loaded() -> None:
         "print([m for m in ('flytekit', 'requests', 'boto3', 'importlib.metadata', 'asyncio')"
         " if m in sys.modules])"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, capture_output=True, check=True, timeout=LONG_SECONDS)
     assert ended.stdout.decode().strip() == "[]"
 
 

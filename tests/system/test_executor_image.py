@@ -14,6 +14,7 @@ from flytekit.models.literals import LiteralMap
 from support.api_front import FaultyApi
 from support.cells import PLAIN, Lab, now, open_lab
 from support.containers import (
+    BUILD_SECONDS,
     BuiltImage,
     build_image,
     closed_network,
@@ -24,9 +25,9 @@ from support.containers import (
 from support.flyte import Harness, pod_environment
 from support.function_harness import FunctionHarness
 from support.functions import official_example
-from support.matrix import CANCELLED_WITHIN_SECONDS, Stage
+from support.matrix import CANCELLED_WITHIN_SECONDS, ENDED_WITHIN_SECONDS, Stage
 from support.storage_front import StorageFront
-from support.waiting import wait_until
+from support.waiting import LONG_SECONDS, on_this_machine, wait_until
 
 from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.sandbox import Sandbox
@@ -141,13 +142,18 @@ def test_a_deleted_pod_leaves_no_job(
             cluster = lab.cluster(api, front, bin_dir=image.bin_dir(tmp_path / "bin"))
             attempt = cluster.start(lab.templates[PLAIN], LiteralMap({}), execution).wait()
             ended = now()
+    lab.settle(execution)
     jobs = lab.jobs(execution)
     lab.clean(execution)
     assert trap.sprung is not None
     assert attempt.outputs is None
     assert [job.status for job in jobs] == ["Cancelled"] * len(jobs), attempt.log
     assert len(jobs) == (stage is not Stage.LOADING)
-    assert (ended - trap.sprung).total_seconds() < CANCELLED_WITHIN_SECONDS
+    # Taking down a container is the engine's work, and on a busy machine takes it seconds.
+    assert (ended - trap.sprung).total_seconds() < on_this_machine(ENDED_WITHIN_SECONDS)
+    for job in jobs:
+        lived = (job.done - trap.sprung).total_seconds()
+        assert lived < on_this_machine(CANCELLED_WITHIN_SECONDS)
 
 
 def test_a_pod_deleted_as_it_starts_submits_nothing(
@@ -241,7 +247,13 @@ def test_wheels_are_all_that_a_build_without_a_network_needs(
     with one_at_a_time(shared if os.environ.get("PYTEST_XDIST_WORKER") else tmp_path):
         command = [*offline(), "python3", str(Path(recipe.__file__)), "build"]
         options = ["--tag", tag, "--base", base, "--wheelhouse", str(wheels), "--no-cache"]
-        built = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+        built = subprocess.run(
+            [*command, *options],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=BUILD_SECONDS,
+        )
     try:
         assert built.returncode == 0, built.stderr[-2000:]
         assert "the package index is not asked" in built.stdout + built.stderr
@@ -253,5 +265,7 @@ def test_wheels_are_all_that_a_build_without_a_network_needs(
 def offline() -> list[str]:
     """Return what cuts a command off from every network, if that can be done here."""
     command = ["unshare", "--net"]
-    works = subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0
-    return command if works else []
+    probe = subprocess.run(
+        [*command, "true"], capture_output=True, check=False, timeout=LONG_SECONDS
+    )
+    return command if probe.returncode == 0 else []

@@ -13,8 +13,10 @@ from flytekit.models.literals import Literal
 from flytekit.models.task import TaskTemplate
 from flytekit.tools.translator import get_serializable
 from support.flyte import Harness
-from support.function_harness import BIN, FunctionHarness, Ran, requested
+from support.function_harness import FunctionHarness, Ran, requested
 from support.functions import local, mapped, official_example, surroundings
+from support.waiting import LONG_SECONDS
+from support.zygote import BIN
 
 from perian_shim.sandbox.flyte.workflow import run_workflow
 from perian_shim.sandbox.supervisor.isolation import Isolation
@@ -258,6 +260,7 @@ def pyflyte_run(functions: FunctionHarness, file: Path, *options: str) -> str:
             "_FSEC_PERIAN_AWS_SECRET_ACCESS_KEY": variables["AWS_SECRET_ACCESS_KEY"],
         },
         capture_output=True,
+        timeout=2 * LONG_SECONDS,
         text=True,
         check=False,
     )

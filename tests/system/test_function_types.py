@@ -15,9 +15,10 @@ from flytekit.core.base_task import PythonTask
 from flytekit.models.literals import Literal
 from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
-from support.flyte import Harness
-from support.function_harness import ABSENT, FunctionHarness
+from support.flyte import ABSENT, Harness
+from support.function_harness import FunctionHarness
 from support.functions import files, values
+from support.waiting import LONG_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +212,7 @@ def test_the_resolver_container_cannot_import_what_the_job_can(
         [sys.executable, "-c", f"import {name}"],
         env={"PYTHONPATH": environment["PYTHONPATH"]},
         capture_output=True,
+        timeout=LONG_SECONDS,
         text=True,
         check=False,
     )

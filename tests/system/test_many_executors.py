@@ -3,9 +3,9 @@ nothing is doubled, and together they come to ask no more often than they may.
 
 All hundred are processes of their own and alive together: every one has a running job, and no job
 ends before all run. Starting a hundred Pythons that import flytekit would take two cores some
-minutes, so that most of the executors are forked from a process that has imported it already
-(``support.zygote``); the others are started as in a pod. From there on all do the same: the whole
-of ``pyflyte-execute``, from ``task.pb`` to ``outputs.pb``.
+minutes, so that most of the executors are forked, as in other tests (``support.zygote``); a few are
+started as in a pod. From there on all do the same: the whole of ``pyflyte-execute``, from
+``task.pb`` to ``outputs.pb``.
 
 The run has three parts: the start, when everybody submits; the watch, when all jobs run and
 everybody looks at one; the end, when all jobs end together. Looking as often as an executor does
@@ -28,7 +28,7 @@ from support.api_calls import Call, call_of
 from support.flyte import Harness
 from support.job_gate import JobGate
 from support.waiting import wait_until
-from support.zygote import Zygote
+from support.zygote import BIN
 
 from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.sandbox.flyte.cluster import Attempt, RunningPod
@@ -187,7 +187,6 @@ def run_crowd(harness: Harness) -> Crowd:
     with ExitStack() as stack:
         gate = stack.enter_context(JobGate())
         url = stack.enter_context(serving(limiter))
-        zygote = stack.enter_context(Zygote(common))
         task = squaring(harness, gate)
         pods: dict[int, RunningPod] = {}
         stack.callback(end, pods)
@@ -196,8 +195,8 @@ def run_crowd(harness: Harness) -> Crowd:
             cluster = replace(
                 harness.cluster, environment={**common, "PERIAN_API_URL": f"{url}/{name}"}
             )
-            if number >= STARTED_IN_EARNEST:
-                cluster.bin_dir = zygote.bin_dir
+            if number < STARTED_IN_EARNEST:
+                cluster.bin_dir = BIN
             pods[number] = cluster.start(task, number_literal(number), execution, name)
         wait_until(
             lambda: len(limiter.followers) == EXECUTORS or any(map(ended, pods.values())),
