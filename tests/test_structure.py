@@ -114,7 +114,7 @@ ARROWS: dict[str, set[str]] = {
         *("config", "errors", "executor", "image_reference", "resolver_options", "secret_keys"),
         *("settings", "spec", "template", "values", "version"),
     },
-    "cli": {"api", "sandbox", "settings", "version"},
+    "cli": {"api", "errors", "sandbox", "settings", "version"},
     # a Perian, an S3 and a Flyte for this machine; only the command line and tests use it
     "sandbox": {"values"},
 }

@@ -1,0 +1,157 @@
+"""Runs on somebody's own machine: no way out leaves a job behind, running again rejoins one."""
+
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support.cells import JobTrace
+from support.flyte import Harness
+from support.job_gate import JobGate
+from support.local_runs import BIN, LocalRun, start
+from support.waiting import LONG_SECONDS, wait_until
+
+from perian_shim.sandbox.server.store import JobSnapshot
+
+pytestmark = pytest.mark.slow
+
+WORKFLOW = """
+from flytekit import eager, workflow
+from perian_shim import PerianConfig, PerianContainerTask
+
+wait = PerianContainerTask(
+    name="local.wait", task_config=PerianConfig(cores=1), image="debian:12",
+    command=["/bin/bash", "-ec", GATE + "; echo $1 > /var/outputs/answer", "-", "{{.inputs.n}}"],
+    inputs={"n": int}, outputs={"answer": int},
+)
+
+@workflow
+def main(n: int = 42) -> int:
+    return wait(n=n)
+
+@eager
+async def driver(n: int = 42) -> int:
+    return wait(n=n)
+"""
+
+
+@dataclass
+class Desk:
+    """Somebody's machine: a folder with a workflow, and the sandbox that it uses."""
+
+    harness: Harness
+    gate: JobGate
+    folder: Path
+    known: set[str]
+
+    def run(self, n: int = 42, entity: str = "main", **variables: str) -> LocalRun:
+        sandbox = self.harness.sandbox
+        prefix = f"s3://{sandbox.bucket}/local/{self.folder.name}"
+        command = [str(BIN / "pyflyte"), "run", "--raw-output-data-prefix", prefix]
+        command += ["flow.py", entity, "--n", str(n)]
+        polling = {"PERIAN_POLL_MIN_SECONDS": "0.2", "PERIAN_POLL_MAX_SECONDS": "0.5"}
+        return start(command, self.folder, {**sandbox.environment(), **polling, **variables})
+
+    def snapshots(self) -> list[JobSnapshot]:
+        store = self.harness.sandbox.store
+        assert store is not None
+        with store.lock:
+            records = [each for each in store.load() if each.job_id not in self.known]
+        return [store.snapshot(record) for record in reversed(records)]
+
+    @property
+    def jobs(self) -> list[JobTrace]:
+        return [JobTrace.of(each) for each in self.snapshots()]
+
+    def wait_for_end(self) -> list[str]:
+        """Wait until no job is left; return how they ended."""
+        wait_until(
+            lambda: not any(job.live for job in self.jobs), LONG_SECONDS, lambda: f"{self.jobs}"
+        )
+        return [job.status for job in self.jobs]
+
+
+@pytest.fixture
+def desk(harness: Harness, tmp_path: Path) -> Iterator[Desk]:
+    store = harness.sandbox.store
+    assert store is not None
+    with store.lock:
+        known = {each.job_id for each in store.load()}
+    with JobGate() as gate:
+        desk = Desk(harness, gate, tmp_path, known)
+        (tmp_path / "flow.py").write_text(f"GATE = {gate.command!r}\n{WORKFLOW}")
+        yield desk
+        for job in desk.jobs:
+            if job.live:
+                store.cancel(job.job_id)
+
+
+def running(desk: Desk, **options: object) -> LocalRun:
+    run = desk.run(**options)  # type: ignore[arg-type]  # passed on
+    run.wait_for("-> Running")
+    return run
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_every_way_to_end_a_local_run_ends_its_job(desk: Desk, number: signal.Signals) -> None:
+    run = running(desk)
+    run.send(number)
+    assert run.end() != 0
+    assert desk.wait_for_end() == ["Cancelled"], run.text
+
+
+def test_running_the_same_thing_again_rejoins_the_job_that_a_killed_process_left(
+    desk: Desk,
+) -> None:
+    killed = running(desk)
+    killed.send(signal.SIGKILL)
+    killed.end()
+    again = desk.run()
+    again.wait_for("rejoining job")
+    desk.gate.open("")
+    assert again.end() == 0, again.text
+    assert desk.wait_for_end() == ["Done"]
+
+
+def test_other_inputs_are_another_piece_of_work(desk: Desk) -> None:
+    killed = running(desk)
+    killed.send(signal.SIGKILL)
+    killed.end()
+    desk.gate.open("")
+    other = desk.run(n=7)
+    assert other.end() == 0, other.text
+    assert len(desk.jobs) == 2
+
+
+def test_running_again_after_an_end_runs_a_new_job(desk: Desk) -> None:
+    desk.gate.open("")
+    for _ in range(2):
+        run = desk.run()
+        assert run.end() == 0, run.text
+    assert desk.wait_for_end() == ["Done", "Done"]
+
+
+def test_the_same_thing_side_by_side_is_two_pieces_of_work(desk: Desk) -> None:
+    first, second = running(desk), running(desk)
+    desk.gate.open("")
+    assert (first.end(), second.end()) == (0, 0), first.text + second.text
+    assert desk.wait_for_end() == ["Done", "Done"]
+
+
+def test_a_local_job_without_a_timeout_gets_one_and_that_is_said(desk: Desk) -> None:
+    desk.gate.open("")
+    run = desk.run(PERIAN_LOCAL_TIMEOUT_SECONDS="600")
+    assert run.end() == 0, run.text
+    assert "its job may run for 0.167 h in a local run" in run.text
+    (job,) = desk.snapshots()
+    assert job.record.execution.timeout_seconds == 600
+
+
+def test_ctrl_c_in_a_workflow_that_runs_its_tasks_on_another_thread_ends_the_job(
+    desk: Desk,
+) -> None:
+    run = running(desk, entity="driver")
+    run.send(signal.SIGINT)
+    run.end()
+    assert desk.wait_for_end() == ["Cancelled"], run.text
