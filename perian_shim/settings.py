@@ -36,7 +36,7 @@ POLL_MAX_SECONDS = "PERIAN_POLL_MAX_SECONDS"
 """Longest pause between two looks at a job, in seconds. Default 20."""
 
 READ_TIMEOUT_SECONDS = "PERIAN_READ_TIMEOUT_SECONDS"
-"""How long one call of the API may be silent, in seconds. Default 30."""
+"""How long one call of the API may be silent, in seconds; ten times that for all. Default 30."""
 
 OUTAGE_SECONDS = "PERIAN_OUTAGE_SECONDS"
 """How long an outage of the API or the object store is ridden out, in seconds. Default 1800."""

@@ -260,6 +260,23 @@ def test_what_is_left_is_what_the_tree_says(value: object, keep: Keep, places: l
     assert text == spelling(kept(value, keep))
 
 
+@pytest.mark.parametrize(
+    "text", [KeepText(9, 14, 5), KeepText(16), KeepText(0, 3), KeepText(slack=7)]
+)
+@pytest.mark.parametrize("step", [1, 3, 1000])
+def test_a_string_is_left_whole_exactly_as_long_as_it_fits(text: KeepText, step: int) -> None:
+    for length in range(40):
+        answer = job_of(b"x" * length)
+        (job,) = json.loads(trimmed(answer, list(range(0, 400, step)), logs_as(text)))["jobs"]
+        assert isinstance(job["logs"], str) == (length <= text.size)
+
+
+@pytest.mark.parametrize(("limit", "left"), [(10, b'{"a":[1,"x",{}]}'), (9, b'{"a":null}')])
+def test_a_value_is_left_whole_exactly_as_long_as_it_may_be(limit: int, left: bytes) -> None:
+    keep = Keep(members={"a": Keep(limit=limit, others=Keep(limit=1))})
+    assert trimmed(b'{"a":[1,"x",{}]}', [], keep) == left, "only the outer limit counts"
+
+
 @pytest.mark.parametrize("name", [r"logs", r"lo\u0067s", r"\u006cogs"])
 def test_a_name_may_be_spelled_with_escapes(name: str) -> None:
     text = b'{"jobs":[{"%b":"xxxx"}]}' % name.encode()
