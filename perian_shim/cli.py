@@ -1,31 +1,52 @@
 """``perian-shim``: the command line.
 
 ``sandbox`` serves an embedded Perian and S3 until it is stopped and prints what to export;
-``demo`` runs the example on one. Exit codes: 0 well, 1 it failed (one line says why), 2 wrong
-arguments.
+``demo`` runs the example on one. ``jobs`` lists an organization's jobs at Perian, ``cancel`` ends
+some; both take the credentials from the environment. Exit codes: 0 well, 1 it failed (one line
+says why), 2 wrong arguments.
 """
 
 import argparse
+import itertools
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perian_shim import settings
+from perian_shim.api import (
+    ApiError,
+    Job,
+    JobAlreadyDone,
+    JobNotFound,
+    PerianClient,
+    PerianError,
+)
+from perian_shim.api.server_text import tidy
+from perian_shim.errors import ConfigError
 from perian_shim.version import __version__
 
 if TYPE_CHECKING:
     from perian_shim.sandbox import Sandbox
 
+COLUMNS = ("JOB", "STATUS", "CREATED", "KEY", "EXECUTION")
+
+PAGE = 100
+"""Jobs to ask for at a time."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return a process exit code."""
-    options = parser().parse_args(arguments)
+    top = parser()
+    options = top.parse_args(arguments)
+    if options.command == "cancel" and bool(options.job_ids) == bool(options.key):
+        top.error("cancel: expected either job ids or --key")
     try:
-        if options.command == "demo":
-            return demo()
-        return sandbox(options)
-    except (ImportError, RuntimeError, OSError, ValueError) as error:
+        run: Callable[[argparse.Namespace], int] = options.run
+        return run(options)
+    except (PerianError, ImportError, RuntimeError, OSError, ValueError) as error:
         print(f"perian-shim {options.command}: {error}", file=sys.stderr)
         return 1
 
@@ -37,7 +58,8 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"perian-shim {__version__}")
     commands = top.add_subparsers(dest="command", required=True)
-    commands.add_parser("demo", help="run the example workflow on an embedded sandbox")
+    example = commands.add_parser("demo", help="run the example workflow on an embedded sandbox")
+    example.set_defaults(run=demo)
     serve = commands.add_parser("sandbox", help="serve an embedded Perian and S3 until stopped")
     serve.add_argument(
         "--state-dir", type=Path, default=Path(".sandbox"), help="where jobs are kept (%(default)s)"
@@ -56,10 +78,29 @@ def parser() -> argparse.ArgumentParser:
         metavar="PATTERN",
         help="further images that stand for this machine, e.g. 'example.org/*'; may be repeated",
     )
+    serve.set_defaults(run=sandbox)
+    listing = commands.add_parser("jobs", help="list jobs at Perian, the newest first")
+    listing.add_argument("--key", help=f"only jobs that carry this {settings.JOB_KEY}")
+    listing.add_argument(
+        "--limit", type=positive, default=25, metavar="N", help="how many at most (%(default)s)"
+    )
+    listing.set_defaults(run=jobs)
+    ending = commands.add_parser("cancel", help="cancel jobs at Perian, without asking")
+    ending.add_argument("job_ids", nargs="*", metavar="JOB_ID", help="id of a job")
+    ending.add_argument("--key", help=f"all jobs that carry this {settings.JOB_KEY}")
+    ending.set_defaults(run=cancel)
     return top
 
 
-def demo() -> int:
+def positive(text: str) -> int:
+    """Read a whole number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def demo(_: argparse.Namespace) -> int:
     """Run the demo."""
     from perian_shim.sandbox.flyte.demo import run_demo  # noqa: PLC0415 - needs the extra
 
@@ -90,6 +131,109 @@ def announce(server: "Sandbox") -> None:
     for name, value in server.environment().items():
         print(f"export {name}={shlex.quote(value)}")
     print(flush=True)
+
+
+def connect() -> PerianClient:
+    """Return a client for the organization that the environment names.
+
+    Raises:
+        ConfigError: it names none.
+    """
+    names = (settings.ORGANIZATION, settings.TOKEN)
+    organization, token = map(settings.text, names)
+    if not organization or not token:
+        message = f"Set {' and '.join(names)} to the credentials of your Perian organization."
+        raise ConfigError(message, remedy="")
+    return PerianClient(
+        settings.text(settings.API_URL, settings.DEFAULT_API_URL),
+        organization,
+        token,
+        read_timeout=settings.seconds(settings.READ_TIMEOUT_SECONDS, 30.0),
+    )
+
+
+def jobs(options: argparse.Namespace) -> int:
+    """List jobs, those with a key if one is given."""
+    with connect() as client:
+        found = (
+            client.iter_jobs(min(options.limit, PAGE))
+            if options.key is None
+            else jobs_with(client, options.key)
+        )
+        shown = sorted(itertools.islice(found, options.limit), key=age, reverse=True)
+    rows = [COLUMNS, *map(row, shown)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for cells in rows:
+        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        print("  ".join(padded).rstrip())
+    return 0
+
+
+def jobs_with(client: PerianClient, key: str) -> Iterator[Job]:
+    """Yield the jobs that carry a key."""
+    for listed in client.iter_jobs(PAGE):
+        job = listed
+        if settings.JOB_KEY not in job.env_variables and not job.env_complete:
+            try:
+                job = client.get_job(job.id)
+            except JobNotFound:
+                continue
+        if job.env_variables.get(settings.JOB_KEY) == key:
+            yield job
+
+
+def age(job: Job) -> datetime:
+    """Sort key: when a job was submitted."""
+    return job.created_at or datetime.min.replace(tzinfo=timezone.utc)
+
+
+def row(job: Job) -> tuple[str, ...]:
+    """Return what is shown of a job: nothing in it can move the cursor."""
+    created = job.created_at.astimezone(timezone.utc) if job.created_at else None
+    variables = (settings.JOB_KEY, settings.EXECUTION_ID)
+    cells = (
+        job.id,
+        job.status,
+        created.strftime("%Y-%m-%d %H:%M:%SZ") if created else "",
+        *(job.env_variables.get(name, "") for name in variables),
+    )
+    return tuple(tidy(cell) or "-" for cell in cells)
+
+
+def cancel(options: argparse.Namespace) -> int:
+    """Cancel jobs by their ids or by their key."""
+    with connect() as client:
+        if options.key is None:
+            ended = [cancel_one(client, job_id) for job_id in options.job_ids]
+        else:
+            ended = [
+                already_ended(job.id, job.status)
+                if job.phase.terminal
+                else cancel_one(client, job.id)
+                for job in jobs_with(client, options.key)
+            ]
+    if not ended:
+        print(f"perian-shim cancel: no job has the key {options.key!r}", file=sys.stderr)
+    return 0 if ended and all(ended) else 1
+
+
+def cancel_one(client: PerianClient, job_id: str) -> bool:
+    """Cancel a job and say what came of it; return whether it has ended or will."""
+    try:
+        client.cancel_job(job_id)
+    except JobAlreadyDone:
+        return already_ended(job_id)
+    except ApiError as error:
+        print(f"{tidy(job_id)}: {error}")
+        return False
+    print(f"{job_id}: cancelling")
+    return True
+
+
+def already_ended(job_id: str, status: str = "") -> bool:
+    """Say that a job had ended before."""
+    print(f"{job_id}: ended already{f' ({tidy(status)})' if status else ''}")
+    return True
 
 
 if __name__ == "__main__":

@@ -28,9 +28,13 @@
         ├── QueuedTooLong            ``max_queued_time`` passed, the job was cancelled
         ├── JobCancelled             somebody else cancelled the job
         ├── JobVanished              Perian no longer knows the job
+        ├── WrongMachine             Perian rented another machine than the task allows
         ├── Terminating              a signal ended this run
+        ├── Superseded               a later attempt has the job
         ├── InternalError            a fault of perian-shim's own
         ├── PlatformFailed           Perian failed to run the job
+        ├── ImageUnavailable         ... because the image cannot be pulled
+        ├── CreditExhausted          ... because the organization cannot pay
         └── StatusUnknown            the API kept naming a status that nobody knows
 
 An ``Outcome`` is what Flyte makes of an error: USER errors never retried, or retried on the task's
@@ -39,13 +43,9 @@ must not be paid for again on the platform's budget, so only faults that are not
 SYSTEM.
 """
 
-import re
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
-
-from flyteidl.core import errors_pb2
 
 from perian_shim.api.errors import PerianError
 
@@ -91,9 +91,6 @@ class TaskError(PerianError):
         job_id: Perian's id of the job, once there is one.
         log_tail: the job's last log lines.
         remedy: what to do next; the class has a default.
-
-    Attributes:
-        after_report: to be called once Flyte has been told.
     """
 
     code = "PERIAN:Task"
@@ -112,7 +109,6 @@ class TaskError(PerianError):
         super().__init__(message, remedy=remedy)
         self.job_id = job_id
         self.log_tail = log_tail
-        self.after_report: Callable[[], None] = lambda: None
 
 
 class InvalidTemplate(TaskError):
@@ -158,11 +154,16 @@ class InvalidCommand(TaskError):
 
 
 class StorageFailed(TaskError):
-    """The resolver container could not read from or write to the object store."""
+    """The resolver container could not read from or write to the object store.
+
+    Attributes:
+        passing: whether the same access may succeed later: the store was not reached, or faltered.
+    """
 
     code = "PERIAN:StorageFailed"
     outcome = SYSTEM_RETRY
     remedy = "Check the resolver container's permissions for the raw data prefix."
+    passing: bool = False
 
 
 class JobRejected(TaskError):
@@ -187,8 +188,8 @@ class SubmissionUnclear(ApiUnavailable):
     code = "PERIAN:SubmissionUnclear"
     outcome = SYSTEM_RETRY
     remedy = (
-        "Flyte tries again by itself and looks for the job first. If you give up, look for a job"
-        " with this PERIAN_SHIM_KEY in Perian's job list and cancel it."
+        "Flyte tries again by itself and looks for the job first. If you give up, find it with"
+        " `perian-shim jobs --key KEY` and end it with `perian-shim cancel --key KEY`."
     )
 
 
@@ -223,12 +224,6 @@ class FunctionFailed(JobFailed):
     def __init__(self, message: str, *, document: bytes, job_id: str | None = None) -> None:
         super().__init__(message, job_id=job_id)
         self.document = document
-
-    @classmethod
-    def from_document(cls, document: bytes, job_id: str) -> "FunctionFailed":
-        """Return the error for a document that a job wrote."""
-        error = errors_pb2.ErrorDocument.FromString(document).error
-        return cls(f"{error.code}: {error.message}", document=document, job_id=job_id)
 
 
 class TransferFailed(TaskError):
@@ -306,12 +301,20 @@ class JobCancelled(TaskError):
 
 
 class JobVanished(TaskError):
-    """Perian no longer knows the job."""
+    """Perian has not known the job for too long. It may be there all the same."""
 
     code = "PERIAN:JobVanished"
     outcome = SYSTEM_RETRY
-    spends_job = True
     remedy = "Flyte tries again by itself; ask Perian with the job's id what became of it."
+
+
+class WrongMachine(TaskError):
+    """The machine costs more than allowed, or is another or elsewhere; the job was cancelled."""
+
+    code = "PERIAN:WrongMachine"
+    outcome = SYSTEM_FATAL
+    spends_job = True
+    remedy = "Ask Perian with the job's id, or allow such a machine in PerianConfig."
 
 
 class Terminating(TaskError):
@@ -320,6 +323,14 @@ class Terminating(TaskError):
     code = "PERIAN:Terminated"
     outcome = SYSTEM_RETRY
     remedy = "Nothing, if you aborted it; otherwise Flyte tries again by itself."
+
+
+class Superseded(TaskError):
+    """A later attempt of the same node has the job. Flyte no longer waits for this one."""
+
+    code = "PERIAN:Superseded"
+    outcome = SYSTEM_RETRY
+    remedy = "Nothing: look at the later attempt."
 
 
 class InternalError(TaskError):
@@ -346,32 +357,30 @@ class PlatformFailed(TaskError):
     remedy = "Flyte tries again by itself; if it keeps failing, ask Perian with the job's id."
 
 
+class ImageUnavailable(TaskError):
+    """Perian could not pull the job's image; another attempt would end the same."""
+
+    code = "PERIAN:ImageUnavailable"
+    outcome = USER_FATAL
+    spends_job = True
+    remedy = (
+        "Check the image's name, and that Perian may pull it: a private registry needs the secrets"
+        " docker_registry_url, docker_registry_username and docker_registry_password."
+    )
+
+
+class CreditExhausted(TaskError):
+    """The organization's credit or quota did not suffice to run the job."""
+
+    code = "PERIAN:CreditExhausted"
+    outcome = USER_FATAL
+    spends_job = True
+    remedy = "Top up the organization's credit at Perian, or ask Perian for a higher quota."
+
+
 class StatusUnknown(TaskError):
     """The API kept naming a status that nobody knows."""
 
     code = "PERIAN:StatusUnknown"
-    outcome = SYSTEM_FATAL
+    outcome = SYSTEM_RETRY
     remedy = "Look at the job in Perian's console; a newer perian-shim may know the status."
-
-
-KILLED = 128 + 9
-"""Exit code of a process that got SIGKILL."""
-
-
-def job_failure(job_id: str, reason: str | None, exit_code: int | None = None) -> JobFailed:
-    """Return the error for a container that failed.
-
-    Args:
-        job_id: Perian's id of the job.
-        reason: the platform's words.
-        exit_code: of the container; None to look for it in the reason.
-    """
-    if exit_code is None:
-        match = re.search(r"exit\w*\D{0,20}?(\d+)", reason or "", re.IGNORECASE)
-        exit_code = int(match[1]) if match else None
-    said = f": {reason}" if reason else "."
-    if exit_code == KILLED:
-        return JobKilled(f"The container of job {job_id} was killed{said}", job_id=job_id)
-    if exit_code is not None and not reason:
-        said = f": it exited with code {exit_code}."
-    return JobFailed(f"The container of job {job_id} failed{said}", job_id=job_id)

@@ -64,16 +64,15 @@ class PerianExecutor(ShimTaskExecutor[Any]):
             PerianError: the run failed, and there is no backend to report it to.
             FlyteUserRuntimeException: the run failed and ``error.pb`` has been written.
         """
-        from perian_shim.pod.report import report  # noqa: PLC0415
-        from perian_shim.pod.run import run_task  # noqa: PLC0415
-        from perian_shim.resolver_options import LaunchOptions  # noqa: PLC0415
+        from perian_shim.pod.report import hand_over  # noqa: PLC0415
+        from perian_shim.pod.run import Finished, run_task  # noqa: PLC0415
 
         context = FlyteContextManager.current_context()
         try:
-            options = LaunchOptions.from_arguments(self.options)
-            return run_task(context, tt, as_literals(kwargs), os.environ, options)
+            inputs = as_literals(kwargs)
         except PerianError as error:
-            report(context, error)
+            return hand_over(context, Finished(error=error))
+        return hand_over(context, run_task(context, tt, inputs, os.environ, self.options))
 
 
 def as_literals(inputs: dict[str, object]) -> LiteralMap:

@@ -5,14 +5,10 @@ They are pairs of a name and a value after the executor's own name: where the us
 name that this version does not know is refused: a newer version would not send it for nothing.
 """
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flytekit.models.literals import Literal
-
-from perian_shim import settings
-from perian_shim.errors import InvalidInput, InvalidTemplate, TemplateTooNew
+from perian_shim.errors import InvalidTemplate, TemplateTooNew
 
 DISTRIBUTION = "distribution"
 DESTINATION = "destination"
@@ -73,38 +69,3 @@ class LaunchOptions:
         if MAPPED in options:
             bound = frozenset(filter(None, options[MAPPED].split(",")))
         return cls(distribution, bound)
-
-
-def map_item(
-    inputs: Mapping[str, Literal],
-    bound: frozenset[str],
-    environ: Mapping[str, str] = os.environ,
-) -> dict[str, Literal]:
-    """Return the inputs of one item of a map task; Flyte hands every item the whole lists.
-
-    Args:
-        inputs: the map task's inputs.
-        bound: names of those that are not lists of items.
-        environ: the container's environment, which says which item it is.
-
-    Raises:
-        InvalidInput: the environment names no item, or a list is too short.
-    """
-    index = environ.get(environ.get(settings.ARRAY_INDEX_NAME, ""), "")
-    if not index.isdecimal():
-        message = f"This is an item of a map task, but {settings.ARRAY_INDEX_NAME} names none."
-        raise InvalidInput(message)
-    return {
-        name: literal if name in bound else item_of(name, literal, int(index))
-        for name, literal in inputs.items()
-    }
-
-
-def item_of(name: str, literal: Literal, index: int) -> Literal:
-    """Return one item of a list."""
-    items = literal.collection.literals if literal.collection is not None else []
-    if index >= len(items):
-        message = f"Input {name!r} of a map task has {len(items)} items, item {index} is wanted."
-        raise InvalidInput(message)
-    item: Literal = items[index]
-    return item

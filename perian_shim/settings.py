@@ -30,7 +30,7 @@ TOKEN = "PERIAN_TOKEN"  # noqa: S105 - the name of a variable
 """The Perian API token, where no Flyte secret ``perian_token`` can be had."""
 
 POLL_MIN_SECONDS = "PERIAN_POLL_MIN_SECONDS"
-"""Shortest pause between two looks at a job, in seconds. Default 2."""
+"""Shortest pause between two looks at a job, in seconds. Default 0.8."""
 
 POLL_MAX_SECONDS = "PERIAN_POLL_MAX_SECONDS"
 """Longest pause between two looks at a job, in seconds. Default 20."""
@@ -39,7 +39,14 @@ READ_TIMEOUT_SECONDS = "PERIAN_READ_TIMEOUT_SECONDS"
 """How long one call of the API may be silent, in seconds. Default 30."""
 
 OUTAGE_SECONDS = "PERIAN_OUTAGE_SECONDS"
-"""How long the API may give no good answer while a job runs, in seconds. Default 1800."""
+"""How long an outage of the API or the object store is ridden out, in seconds. Default 1800."""
+
+GRACE_SECONDS = "PERIAN_GRACE_SECONDS"
+"""How long the task's pod has between SIGTERM and SIGKILL, in seconds. Default 30, as in
+Kubernetes: raise both together."""
+
+LOCAL_TIMEOUT_SECONDS = "PERIAN_LOCAL_TIMEOUT_SECONDS"
+"""How long a job of a local run may run whose task has no timeout, in seconds. Default 43200."""
 
 EXECUTOR_IMAGE = "PERIAN_SHIM_IMAGE"
 """Image of the resolver container, read when tasks are registered."""
@@ -55,6 +62,8 @@ SETTINGS = (
     POLL_MAX_SECONDS,
     READ_TIMEOUT_SECONDS,
     OUTAGE_SECONDS,
+    GRACE_SECONDS,
+    LOCAL_TIMEOUT_SECONDS,
     EXECUTOR_IMAGE,
     S3_PUBLIC_ENDPOINT,
 )

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perian_shim.errors import InvalidInput, InvalidTemplate, TemplateTooNew
-from perian_shim.resolver_options import Distribution, LaunchOptions, map_item
+from perian_shim.pod.inputs import map_item
+from perian_shim.resolver_options import Distribution, LaunchOptions
 
 INDEX = {"BATCH_JOB_ARRAY_INDEX_VAR_NAME": "FLYTE_K8S_ARRAY_INDEX", "FLYTE_K8S_ARRAY_INDEX": "1"}
 

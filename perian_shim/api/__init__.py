@@ -2,9 +2,10 @@
 
 ``PerianClient`` makes one call per method; ``CreateJobRequest`` and its parts are what it sends,
 ``Job``, ``InstanceType``, ``AcceleratorType`` and ``Page`` what it returns; every failure is one of
-the errors drawn in ``perian_shim.api.errors``.
+the errors drawn in ``perian_shim.api.errors``. ``Pager`` is the way through a listing in pages.
 """
 
+from perian_shim.api.catalogue import AcceleratorType, InstanceType, Price
 from perian_shim.api.client import PerianClient
 from perian_shim.api.errors import (
     ApiError,
@@ -31,7 +32,10 @@ from perian_shim.api.job_request import (
     RegistryCredentials,
     Requirements,
 )
-from perian_shim.api.models import AcceleratorType, InstanceType, Job, JobStatus, Page, Price
+from perian_shim.api.jobs import Job
+from perian_shim.api.pages import Page
+from perian_shim.api.paging import Pager
+from perian_shim.api.phases import JobStatus, Phase, phase_of
 
 __all__ = [
     "AcceleratorType",
@@ -51,8 +55,10 @@ __all__ = [
     "JobStatus",
     "MalformedResponse",
     "Page",
+    "Pager",
     "PerianClient",
     "PerianError",
+    "Phase",
     "Price",
     "RateLimited",
     "Redirected",
@@ -62,4 +68,5 @@ __all__ = [
     "TlsFailure",
     "TransportError",
     "Unauthorized",
+    "phase_of",
 ]

@@ -8,7 +8,6 @@ settings make it impossible); the token is in none of them.
 """
 
 import importlib.metadata
-import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from types import TracebackType
@@ -16,33 +15,27 @@ from typing import TypeVar, final
 
 import requests
 
-from perian_shim.api.errors import InvalidRequest, JobNotFound, MalformedResponse
-from perian_shim.api.fields import Fields, optional
+from perian_shim.api.catalogue import AcceleratorType, InstanceType
+from perian_shim.api.errors import (
+    ApiError,
+    InstanceTypeNotFound,
+    InvalidRequest,
+    JobNotFound,
+    MalformedResponse,
+)
+from perian_shim.api.fields import Fields
+from perian_shim.api.ids import checked_id, read_job_id
 from perian_shim.api.job_request import CreateJobRequest, Requirements
-from perian_shim.api.models import AcceleratorType, InstanceType, Job, Page
+from perian_shim.api.jobs import LISTED_JOBS, ONE_JOB, Job
+from perian_shim.api.pages import Page, item_named, page_query
+from perian_shim.api.paging import Pager
 from perian_shim.api.responses import Answer, Call, Clock, read_answer
 from perian_shim.api.transport import Credentials, Transport
-from perian_shim.api.trimming import Keep
 
 T = TypeVar("T")
 
 DEFAULT_LIMIT = 25
 """Items per page, as the API's own default."""
-
-MAX_PAGES = 10_000
-"""Pages after which a listing is taken for endless."""
-
-FILES = Keep(b"base64_content", depth=7)
-"""Nobody reads what the API echoes of container files."""
-
-ONE_JOB = (Keep(b"logs", depth=3, head=1 << 20, tail=6 << 20), FILES)
-"""What is kept of one job's log: more new text between two looks than the tail holds is lost."""
-
-MANY_JOBS = (Keep(b"logs", depth=3), FILES)
-"""Nobody reads logs in a listing."""
-
-# Ids are UUIDs today. What matters is that an id can never become another path.
-_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 def utc_now() -> datetime:
@@ -68,7 +61,8 @@ class PerianClient:
         organization: name of the organization.
         token: its API token.
         connect_timeout: seconds to establish a connection.
-        read_timeout: seconds without a byte of the answer.
+        read_timeout: seconds without a byte of the answer; ten times as much for the whole of it,
+            twice as much for a page of jobs, which may be asked for in smaller ones.
         session: a ``requests`` session to use; the caller closes it. None: one of our own.
         user_agent: value of the User-Agent header; None: name and version of perian-shim.
         clock: tells the time, to read a ``Retry-After`` that is a date.
@@ -145,19 +139,22 @@ class PerianClient:
     def get_job(self, job_id: str) -> Job:
         """Return a job with its log, of which the middle is left out if it is very long.
 
+        If the rest of the log takes too long to arrive, the job comes without what stands after it
+        in the answer: ``env_complete`` is False then, and ``price`` may be None.
+
         Raises:
             JobNotFound: there is none of this id.
             ApiError: any other failure.
         """
-        call = Call("GET", f"/job/{checked_id(job_id)}", keeps=ONE_JOB)
-        return self._call(call, lambda fields: read_one_job(fields, call, job_id))
+        call = Call("GET", f"/job/{checked_id(job_id)}", keep=ONE_JOB)
+        return self._one(call, "jobs", job_id, Job.from_json, JobNotFound)
 
     def list_jobs(self, page: int = 1, limit: int = DEFAULT_LIMIT) -> Page[Job]:
         """Return one page of the organization's jobs, without their logs.
 
         A job that cannot be read does not hide the others, see ``Job.from_listing``.
         """
-        call = Call("GET", "/job", query=paging(page, limit), keeps=MANY_JOBS)
+        call = Call("GET", "/job", query=page_query(page, limit), keep=LISTED_JOBS, patience=2)
 
         def read(entry: object, where: str) -> Job | None:
             return Job.from_listing(entry, f"page {page}, {where}")
@@ -170,26 +167,30 @@ class PerianClient:
     def iter_jobs(self, limit: int = 100) -> Iterator[Job]:
         """Yield all jobs, each once, asking for one page after the other.
 
-        Jobs submitted meanwhile shift the pages: a job seen before is left out. A page that brings
-        nothing new ends the listing, whatever the server says of further pages.
+        Pages may move meanwhile, see ``Pager``; one that cannot be had is asked for in smaller
+        ones.
 
         Args:
             limit: jobs per page.
 
         Raises:
-            MalformedResponse: after ``MAX_PAGES`` pages there were still new jobs.
+            MalformedResponse: the listing has no end, or shows the same again and again.
             ApiError: a page could not be had.
         """
-        seen: set[str] = set()
-        for number in range(1, MAX_PAGES + 1):
-            page = self.list_jobs(number, limit)
-            fresh = {job.id: job for job in page.items if job.id not in seen}
-            yield from fresh.values()
-            seen |= fresh.keys()
-            if not fresh or not page.has_next:
-                return
-        message = f"GET /job: the listing has not ended after {MAX_PAGES} pages."
-        raise MalformedResponse(message, method="GET", path="/job")
+        pager = Pager(limit)
+        while (request := pager.next_request()) is not None:
+            yield from self._take_page(pager, *request)
+        if not pager.complete:
+            message = "GET /job: the listing has no end, or keeps showing the same jobs."
+            raise MalformedResponse(message, method="GET", path="/job")
+
+    def _take_page(self, pager: Pager, number: int, limit: int) -> list[Job]:
+        try:
+            return pager.take(self.list_jobs(number, limit))
+        except ApiError as error:
+            if not (error.smaller_may_succeed and pager.shrink()):
+                raise
+            return []
 
     def cancel_job(self, job_id: str) -> None:
         """Ask for a job's end. It may go on for a while.
@@ -212,7 +213,7 @@ class PerianClient:
         call = Call(
             "POST",
             "/instance-type",
-            query=paging(page, limit),
+            query=page_query(page, limit),
             body={"instance_type_query": query},
         )
         return self._call(
@@ -220,6 +221,22 @@ class PerianClient:
             lambda fields: Page.from_json(
                 fields.values, "instance_types", InstanceType.from_json, page=page, limit=limit
             ),
+        )
+
+    def get_instance_type(self, instance_type_id: str) -> InstanceType:
+        """Return an instance type.
+
+        Raises:
+            InstanceTypeNotFound: there is none of this id.
+            ApiError: any other failure.
+        """
+        path = f"/instance-type/{checked_id(instance_type_id, 'an instance type')}"
+        return self._one(
+            Call("GET", path),
+            "instance_types",
+            instance_type_id,
+            InstanceType.from_json,
+            InstanceTypeNotFound,
         )
 
     def list_accelerator_types(
@@ -233,7 +250,7 @@ class PerianClient:
         call = Call(
             "POST",
             "/accelerator-type",
-            query=paging(page, limit),
+            query=page_query(page, limit),
             body={"accelerator_type_query": {}},
         )
         return self._call(
@@ -246,6 +263,25 @@ class PerianClient:
                 limit=0,
             ),
         )
+
+    def _one(
+        self,
+        call: Call,
+        key: str,
+        wanted: str,
+        read: Callable[[object, str], T],
+        missing: type[InvalidRequest],
+    ) -> T:
+        """Make a call for one item, which comes as a listing of itself."""
+
+        def found(fields: Fields) -> T:
+            entry = item_named(fields, key, wanted)
+            if entry is None:
+                message = f"{call}: the answer's {key} are empty."
+                raise missing(message, method=call.method, path=call.path, status_code=200)
+            return read(entry.values, entry.where)
+
+        return self._call(call, found)
 
     def _call(self, call: Call, read: Callable[[Fields], T]) -> T:
         """Make a call and read its answer."""
@@ -260,50 +296,3 @@ class PerianClient:
                 path=call.path,
                 status_code=answer.status_code,
             ) from None
-
-
-def paging(page: int, limit: int) -> dict[str, int]:
-    """Return the query parameters of a page.
-
-    Raises:
-        ValueError: one of the numbers is below 1.
-    """
-    for name, value in (("page", page), ("limit", limit)):
-        if value < 1:
-            message = f"{name}: expected a number of at least 1, got {value!r}"
-            raise ValueError(message)
-    return {"page": page, "limit": limit}
-
-
-def checked_id(job_id: str) -> str:
-    """Return the id if it can be a part of a path.
-
-    Raises:
-        InvalidRequest: it cannot; nothing is sent.
-    """
-    if _SAFE_ID.fullmatch(job_id):
-        return job_id
-    message = f"Not a job id: {job_id[:100]!r}."
-    raise InvalidRequest(message, path="/job/{job_id}", remedy="Give the id as Perian shows it.")
-
-
-def read_job_id(fields: Fields, call: Call) -> str:
-    """Return the id of a job just created."""
-    job_id = fields.required_text("id")
-    if not _SAFE_ID.fullmatch(job_id):
-        message = f"The answer's field {fields.place('id')} is no job id."
-        raise MalformedResponse(message, method=call.method, path=call.path)
-    return job_id
-
-
-def read_one_job(fields: Fields, call: Call, job_id: str) -> Job:
-    """Return the one job that was asked for from a listing."""
-    jobs = Page.from_json(fields.values, "jobs", Fields, page=1, limit=0).items
-    for entry in jobs:
-        if (optional(entry.text, "id") or "").casefold() == job_id.casefold():
-            return Job.from_json(entry.values, entry.where)
-    if not jobs:
-        message = f"{call}: the answer holds no job."
-        raise JobNotFound(message, method=call.method, path=call.path, status_code=200)
-    message = "The answer's jobs have other ids than the one that was asked for."
-    raise MalformedResponse(message)

@@ -22,7 +22,8 @@
 ``code`` is stable and made for programs, ``retryable`` says whether the same call may succeed
 later, ``remedy`` is a sentence for people. ``outcome_unknown`` says whether a call that changes
 something may have taken effect all the same: then look before asking again. Texts are bounded and
-never contain the token. All errors can be pickled.
+never contain the token. All errors can be pickled. ``smaller_may_succeed`` says whether the answer
+may have been too big: then asking for fewer items at a time may help.
 """
 
 from typing import ClassVar
@@ -31,6 +32,9 @@ READ_ONLY_METHODS = frozenset({"", "GET", "HEAD", "OPTIONS"})
 
 QUERY_PATHS = frozenset({"/instance-type", "/accelerator-type"})
 """Paths to which POST only carries a query."""
+
+GAVE_UP = frozenset({500, 502, 504})
+"""Statuses of a server or gateway that may have found an answer too big or too slow to make."""
 
 
 class PerianError(Exception):
@@ -113,6 +117,11 @@ class ApiError(PerianError):
         """Whether the call is one that changes something on the server."""
         return self.method not in READ_ONLY_METHODS and self.path not in QUERY_PATHS
 
+    @property
+    def smaller_may_succeed(self) -> bool:
+        """Whether the call may have failed because its answer was too big."""
+        return False
+
 
 class TransportError(ApiError):
     """No usable answer came: connection failed, reset or closed.
@@ -148,6 +157,11 @@ class TransportError(ApiError):
         """Whether the request may have arrived and taken effect."""
         return self.sent and self.changes_state
 
+    @property
+    def smaller_may_succeed(self) -> bool:
+        """Whether the server had the request, so that the answer may be what failed."""
+        return self.sent
+
 
 class ApiTimeout(TransportError):
     """No connection, or no answer, in time."""
@@ -165,7 +179,16 @@ class TlsFailure(TransportError):
 
 
 class MalformedResponse(ApiError):
-    """An answer that is no JSON, breaks off, or has not the expected shape."""
+    """An answer that is no JSON, breaks off, or has not the expected shape.
+
+    Args:
+        message: what is wrong with it.
+        method: HTTP method of the call.
+        path: path below the base URL.
+        status_code: HTTP status.
+        incomplete: whether it breaks off, or was left because it is too long.
+        remedy: what to do next; the class has a default.
+    """
 
     code = "PERIAN:MalformedResponse"
     retryable = True
@@ -173,6 +196,24 @@ class MalformedResponse(ApiError):
         "Check that the base URL is that of the Perian API and that no proxy answers in its"
         " place; a newer perian-shim may know a newer API."
     )
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        method: str = "",
+        path: str = "",
+        status_code: int | None = None,
+        incomplete: bool = False,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(message, method=method, path=path, status_code=status_code, remedy=remedy)
+        self.incomplete = incomplete
+
+    @property
+    def smaller_may_succeed(self) -> bool:
+        """Whether it is its length that was wrong."""
+        return self.incomplete
 
     @property
     def outcome_unknown(self) -> bool:
@@ -201,6 +242,11 @@ class ServerFault(ApiError):
     code = "PERIAN:ServerFault"
     retryable = True
     remedy = "Try again later; if it lasts, ask Perian's support."
+
+    @property
+    def smaller_may_succeed(self) -> bool:
+        """Whether the status may mean that."""
+        return self.status_code in GAVE_UP
 
     @property
     def outcome_unknown(self) -> bool:

@@ -9,7 +9,7 @@ full lines, unless a part is a single line.
 from collections.abc import Mapping
 
 HEAD, OMITTED, TAIL = "head", "omitted", "tail"
-"""Members of the JSON object that stands for a cut string, see ``perian_shim.api.trimming``."""
+"""Members of the JSON object that stands for a cut string, see ``perian_shim.api.long_string``."""
 
 
 class Excerpt(str):
@@ -28,23 +28,25 @@ class Excerpt(str):
     resumes: int
 
     @classmethod
-    def of(cls, head: str, omitted: int, tail: str) -> "Excerpt":
-        """Put an excerpt together; pieces of lines at the cut are left out too."""
+    def of(cls, head: str, omitted: int, tail: str, what: str = "log") -> "Excerpt":
+        """Put an excerpt of ``what`` together; pieces of lines at the cut are left out too."""
         gap = head.rfind("\n") + 1 or len(head)
         start = tail.find("\n") + 1
         omitted += len(head) - gap + start
         end = "\n" if gap and head[gap - 1] != "\n" else ""
-        note = f"{end}[perian-shim] {omitted} characters of the log are left out here\n"
+        note = f"{end}[perian-shim] {omitted} characters of the {what} are left out here\n"
         whole = cls("".join((head[:gap], note, tail[start:])))
         whole.gap, whole.omitted, whole.resumes = gap, omitted, gap + len(note)
         return whole
 
     @classmethod
-    def from_json(cls, value: Mapping[str, object]) -> "Excerpt | None":
-        """Read the object that stands for a cut string; None if it is another object."""
+    def from_json(cls, value: object, what: str = "log") -> "Excerpt | None":
+        """Read the object that stands for a cut string; None if it is something else."""
+        if not isinstance(value, Mapping):
+            return None
         head, omitted, tail = value.get(HEAD), value.get(OMITTED), value.get(TAIL)
         if isinstance(head, str) and isinstance(omitted, int) and isinstance(tail, str):
-            return cls.of(head, omitted, tail)
+            return cls.of(head, omitted, tail, what)
         return None
 
     @property

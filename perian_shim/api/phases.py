@@ -1,4 +1,4 @@
-"""What a Perian job's status means for the run: a table, no network, no clock.
+"""The statuses of a Perian job, and what each means for the run: a table, no network, no clock.
 
 ``phase_of`` is total: a status that nobody has seen is ``Phase.UNKNOWN``, which the loop treats as
 "go on" for a bounded time. Several statuses may mean the same phase; the loop knows phases only.
@@ -6,7 +6,28 @@
 
 from enum import Enum
 
-from perian_shim.api.models import JobStatus
+
+class JobStatus(str, Enum):
+    """The statuses known today. ``Job.status`` is text: the API may grow others."""
+
+    QUEUED = "Queued"
+    INITIALIZING = "Initializing"
+    MODEL_LOADING = "ModelLoading"
+    RUNNING = "Running"
+    PAUSED = "Paused"
+    RESUMED = "Resumed"
+    DONE = "Done"
+    SERVER_ERROR = "ServerError"
+    USER_ERROR = "UserError"
+    CANCELLED = "Cancelled"
+    TIMEOUT = "Timeout"
+    UNDEFINED = "Undefined"
+
+    __str__ = str.__str__
+
+    def __format__(self, format_spec: str) -> str:
+        # Pythons differ in what format() of an enum with a mixin gives.
+        return self.value.__format__(format_spec)
 
 
 class Phase(Enum):

@@ -56,7 +56,8 @@ class Call:
         body: JSON body, None for none.
         repeatable: whether sending it twice does the same as once.
         confidential: values of the body that no message may show.
-        keeps: what is shortened of the answer.
+        keep: what is kept of the answer; None: everything.
+        patience: how long the whole answer may take to arrive, in read timeouts.
     """
 
     method: str
@@ -65,7 +66,8 @@ class Call:
     body: Mapping[str, object] | None = field(default=None, repr=False)
     repeatable: bool = True
     confidential: tuple[str, ...] = field(default=(), repr=False)
-    keeps: tuple[Keep, ...] = ()
+    keep: Keep | None = None
+    patience: int = 10
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -79,13 +81,13 @@ class Answer:
         status_code: HTTP status.
         headers: without regard to case.
         body: decoded bytes; those that came, if it broke off.
-        complete: whether the body is whole.
+        fault: why the body is not whole, e.g. ``"breaks off"``; empty if it is.
     """
 
     status_code: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
-    complete: bool = True
+    fault: str = ""
 
 
 def read_answer(call: Call, answer: Answer, redact: Redactor, clock: Clock) -> Fields:
@@ -109,7 +111,7 @@ def read_answer(call: Call, answer: Answer, redact: Redactor, clock: Clock) -> F
 
 def json_object(answer: Answer) -> Mapping[str, object] | None:
     """Return the body if it is a whole JSON object."""
-    if not answer.complete:
+    if answer.fault:
         return None
     try:
         document = json.loads(answer.body)
@@ -129,8 +131,8 @@ def inner_status(document: Mapping[str, object], status: int) -> int:
 
 def not_json(call: Call, answer: Answer, redact: Redactor) -> MalformedResponse:
     """Return the error for a good status with a bad body."""
-    if not answer.complete:
-        fault = f"breaks off after {len(answer.body)} bytes"
+    if answer.fault:
+        fault = f"{answer.fault} after {len(answer.body)} bytes"
     elif not answer.body.strip():
         fault = "is empty instead of a JSON object"
     else:
@@ -140,6 +142,7 @@ def not_json(call: Call, answer: Answer, redact: Redactor) -> MalformedResponse:
         method=call.method,
         path=call.path,
         status_code=answer.status_code,
+        incomplete=bool(answer.fault),
     )
 
 
@@ -170,7 +173,7 @@ def refusal(
         detail, words = server_words(document, redact)
     else:
         # Half a body may end within a secret, where no redaction finds it.
-        detail = words = foreign_text(answer.body, redact) if answer.complete else ""
+        detail = words = "" if answer.fault else foreign_text(answer.body, redact)
     verb = "failed" if status >= SERVER_ERROR else "was refused"
     message = f"{call} {verb} (HTTP {status}){': ' + words if words else ''}"
     if message[-1] not in ".!?…":

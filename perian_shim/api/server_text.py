@@ -81,3 +81,8 @@ def server_words(document: Mapping[str, object], redact: Redactor) -> tuple[str,
     if general in detail:
         parts = [detail]
     return detail or general, ": ".join(parts)
+
+
+def printable(text: str) -> str:
+    """Return text that can be encoded: lone surrogates, which JSON may hold, are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,15 +1,20 @@
 """One HTTP exchange with the API: credentials, timeouts, connections, and what may go wrong.
 
-Timeouts are in seconds; the read timeout bounds each silence, not the whole answer. One attempt per
-call, with one exception: a server may close an idle connection just when it is used again, so a
-repeatable call that dies on a kept connection is sent once more on a new one. A call that is not
-repeatable always gets a new connection, which makes that ambiguity impossible.
+Timeouts are in seconds. The read timeout bounds each silence, and some of them the whole answer
+(``Call.patience``), however much of it comes. If all that is still missing by then is the rest of a
+log (``KeepText.after``), the answer counts without it.
+
+One attempt per call, with one exception: a server may close an idle connection just when it is used
+again, so a repeatable call that dies on a kept connection is sent once more on a new one. A call
+that is not repeatable always gets a new connection, which makes that ambiguity impossible.
 
 Redirects are never followed and ``.netrc`` is never consulted (``requests`` would let it replace
 the token). Proxies and CA bundles come from the usual environment of ``requests``.
 """
 
+import time
 import urllib.parse
+from collections.abc import Iterator
 
 import requests
 import urllib3.exceptions
@@ -28,14 +33,10 @@ from perian_shim.api.responses import CLIENT_ERROR, Answer, Call
 from perian_shim.api.server_text import MAX_FOREIGN_TEXT, tidy
 from perian_shim.api.trimming import Trimmer
 
-MAX_BODY_BYTES = 512 * 1024 * 1024
-"""A longer answer is broken off: a job's whole log comes in one, but patience is finite."""
-
 MAX_KEPT_BYTES = 32 * 1024 * 1024
-"""An answer of which more is left when its long strings have been shortened is broken off too."""
+"""An answer is left if it is longer, not counting what is taken out."""
 
-# Compressed, a piece may be a thousand times shorter than it is in memory.
-_CHUNK_BYTES = 16 * 1024
+_PIECE_BYTES = 64 * 1024
 
 
 class Credentials(requests.auth.AuthBase):
@@ -151,28 +152,35 @@ class Transport:
 
     def _receive(self, call: Call, response: requests.Response) -> Answer:
         body = bytearray()
-        trimmer = Trimmer(call.keeps)
-        received = 0
-        status = response.status_code
-        complete = True
+        trimmer = Trimmer(call.keep)
+        fault = late = ""
+        seconds = call.patience * self._timeouts[1]
+        deadline = time.monotonic() + seconds
+        cause: Exception | None = None
+        rest: bytes | None = None
         try:
-            for chunk in response.iter_content(_CHUNK_BYTES):
-                received += len(chunk)
-                body += trimmer.feed(chunk)
-                if received > MAX_BODY_BYTES or len(body) > MAX_KEPT_BYTES:
-                    complete = False
+            for piece in pieces(response):
+                body += trimmer.feed(piece)
+                if len(body) > MAX_KEPT_BYTES:
+                    fault = "was abandoned as too long"
                     break
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as fault:
-            if status < CLIENT_ERROR and timed_out(fault):
-                message = f"{call}: the answer of {self.base_url} stopped arriving."
-                raise ApiTimeout(
-                    message, method=call.method, path=call.path, status_code=status
-                ) from fault
-            complete = False
-        # urllib3 before 2.0 does not complain about a body shorter than announced.
-        complete = complete and not getattr(response.raw, "length_remaining", 0)
-        body += trimmer.close()
-        return Answer(status, response.headers, bytes(body), complete)
+                if time.monotonic() > deadline:
+                    rest = trimmer.cut()
+                    late = "" if rest is not None else f"had not ended after {seconds:g} s"
+                    break
+            else:
+                # urllib3 before 2.0 does not complain about a body shorter than announced.
+                fault = "breaks off" if getattr(response.raw, "length_remaining", 0) else ""
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            fault, cause = "breaks off", error
+            late = "stopped arriving" if timed_out(error) else ""
+        if late and response.status_code < CLIENT_ERROR:
+            message = f"{call}: the answer of {self.base_url} {late}."
+            raise ApiTimeout(
+                message, method=call.method, path=call.path, status_code=response.status_code
+            ) from cause
+        body += trimmer.close() if rest is None else rest
+        return Answer(response.status_code, response.headers, bytes(body), fault or late)
 
     def _harmless(self, call: Call, fault: Exception) -> Exception | None:
         """Return a cause that a traceback may show: None if it quotes a server quoting a secret."""
@@ -200,6 +208,16 @@ class Transport:
         else:
             what = f"cannot connect to {self.base_url} ({reason})"
         return kind(f"{call}: {what}.", sent=sent, method=call.method, path=call.path)
+
+
+def pieces(response: requests.Response) -> Iterator[bytes]:
+    """Yield the decoded body as it arrives: a trickle too must not be waited for for ever."""
+    read = getattr(response.raw, "read1", None)
+    if read is None:  # urllib3 before 2.1 hands on full pieces only
+        yield from response.iter_content(_PIECE_BYTES)
+        return
+    while piece := read(_PIECE_BYTES, decode_content=True):
+        yield piece
 
 
 UNUSABLE = (

@@ -16,7 +16,7 @@ from flytekit.models.interface import Variable
 from flytekit.models.types import LiteralType
 
 from perian_shim import settings as env
-from perian_shim.config import REQUIREMENTS, PerianConfig
+from perian_shim.config import DETACH, REQUIREMENTS, PerianConfig
 from perian_shim.errors import DefinitionError
 from perian_shim.image_reference import ImageReference
 from perian_shim.spec import ForwardedSecret
@@ -137,6 +137,18 @@ class Checker:
             return
         message = f"timeout: expected whole seconds or a timedelta, above 0, got {timeout!r}"
         raise self.wrong(message)
+
+    def detaching(self, config: PerianConfig, timeout: object) -> None:
+        """Expect a timeout where jobs outlive their pods: nobody may come to rejoin them.
+
+        A pod cannot tell the loss of its node, after which a next attempt comes, from an abort.
+        """
+        if config.on_terminate == DETACH and not timeout:
+            message = (
+                "on_terminate='detach': expected a timeout= beside it, which bounds a job that no"
+                " next attempt rejoins"
+            )
+            raise self.wrong(message)
 
     def resources(self, make: Callable[[], ResourceSpec]) -> ResourceSpec:
         """Expect quantities that make resources."""

@@ -138,6 +138,7 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
                 pod_template_name=pod_template_name is not None,
             )
             check.timeout(metadata.timeout)
+            timeout = metadata.timeout
         else:
             check.timeout(timeout)
             caching = CacheSettings.from_arguments(
@@ -160,6 +161,7 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
                 deprecated=deprecated,
                 pod_template_name=pod_template_name,
             )
+        check.detaching(task_config, timeout)
         super().__init__(
             name=name,
             task_config=task_config,

@@ -35,8 +35,8 @@ from perian_shim.flyte1 import resolver_container
 from perian_shim.flyte1.arguments import Checker
 from perian_shim.flyte1.resources import completed
 from perian_shim.resolver_options import DESTINATION, DISTRIBUTION, MAPPED
+from perian_shim.secret_keys import ACCESS_KEYS
 from perian_shim.spec import FunctionWork, JobSpec
-from perian_shim.work.job_credentials import ACCESS_KEYS
 
 try:
     from flytekit.core.python_function_task import AsyncPythonFunctionTask
@@ -112,6 +112,7 @@ class PerianTask(AsyncPythonFunctionTask[PerianConfig]):  # type: ignore[metacla
         )
         self._check, self._asked, self._accelerator = check, asked, accelerator
         self._secret_group = task_config.secret_group
+        self._timeout = getattr(kwargs.get("metadata"), "timeout", None)
         self.job_config(task_config)
         super().__init__(
             task_config=task_config,
@@ -141,6 +142,7 @@ class PerianTask(AsyncPythonFunctionTask[PerianConfig]):  # type: ignore[metacla
         except ValueError as error:
             raise self._check.wrong(str(error)) from error
         self._check.requirements(complete)
+        self._check.detaching(complete, self._timeout)
         return complete
 
     @property

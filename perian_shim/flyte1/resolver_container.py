@@ -21,7 +21,7 @@ from perian_shim import settings as env
 from perian_shim.config import PerianConfig
 from perian_shim.executor import PerianExecutor, template_resolver
 from perian_shim.flyte1.resources import quantity
-from perian_shim.pod.credentials import REGISTRY_KEYS, REQUIRED_KEYS
+from perian_shim.secret_keys import REGISTRY_KEYS, REQUIRED_KEYS
 from perian_shim.version import __version__
 
 TASK_TYPE = "perian_shim"

@@ -1,289 +1,380 @@
-"""One attempt at a piece of work, from looking for its job to its outputs.
+"""One pod's run of a piece of work, from taking it over to what its job has left.
 
-Order matters, and money depends on it: adopt before submitting, record before asking, cancel before
-giving up. Whatever ends the attempt before its job has ended cancels the job first (or leaves it to
-the next attempt, where the user chose so); a job whose failure has been reported is recorded as
-spent, so that a user's retry gets a new one.
+Order matters, and money depends on it: take over before looking, look before submitting, record
+before asking, and cancel before giving up. A job whose end is reported to Flyte has served, so that
+a retry gets a new one; a job that this run can merely not see any more is left to the next attempt.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Generic, Protocol, TypeVar
 
-from flytekit.models.literals import LiteralMap
-
-from perian_shim.api import CreateJobRequest, Job, PerianError
-from perian_shim.api.phases import Phase
-from perian_shim.config import DETACH
+from perian_shim.api import CreateJobRequest, Job, PerianError, Phase
 from perian_shim.errors import (
+    ApiUnavailable,
     InternalError,
-    JobCancelled,
     JobTimedOut,
-    PlatformFailed,
+    JobVanished,
+    QueuedTooLong,
+    StatusUnknown,
     StorageFailed,
+    Superseded,
     TaskError,
     Terminating,
+    WrongMachine,
 )
 from perian_shim.lifecycle.console import Console
-from perian_shim.lifecycle.jobs import Lifecycle, ResourceMeta
-from perian_shim.lifecycle.launch_record import Journal, Stage
+from perian_shim.lifecycle.jobs import Jobs
+from perian_shim.lifecycle.launch_record import LaunchRecords, Stage, latest
 from perian_shim.lifecycle.logs import LogPosition, LogTail
-from perian_shim.lifecycle.policies import PollPolicy
-from perian_shim.lifecycle.retrying import RetryingClient
-from perian_shim.lifecycle.shutdown import Beside, Farewell, beside
+from perian_shim.lifecycle.policies import Limits, PollPolicy
+from perian_shim.lifecycle.rental import Rental, differences
+from perian_shim.lifecycle.shutdown import Beside, Left, Shutdown, beside
 from perian_shim.lifecycle.signals import Terminated
+from perian_shim.lifecycle.strays import Strays, refuse_when_superseded
 from perian_shim.lifecycle.submission import Submission
-from perian_shim.lifecycle.watcher import Patience, Watcher
+from perian_shim.lifecycle.verdicts import verdict
+from perian_shim.lifecycle.watcher import Ages, Watcher
 from perian_shim.storage import join_uri
-from perian_shim.work.idempotency import work_key
-from perian_shim.work.request import Labels, Private, build_request
-from perian_shim.work.task_run import JobKind, Run
 
-LOG_NAME = "job.log"
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 SUCCESSORS = 3
-"""How many jobs an attempt follows at most when other pods of its node cancel them."""
+"""How many jobs a run follows at most when other pods of its node cancel them."""
 
-RECORD_SECONDS = 10.0
-"""How often the place in the log is recorded at most."""
+GIVE_UPS = 3
+"""After so many attempts in a row that could not see a job, the next one that cannot ends it: Flyte
+starts no more than four attempts for faults of the platform's."""
+
+RECORD_SECONDS = 30.0
+"""How often what is seen of the job is recorded at most."""
+
+CHECK_SECONDS = 120.0
+"""How often it is looked whether a later pod has taken over, while nothing is to be ended."""
+
+END_SECONDS = 60.0
+"""How long a job that must not go on is asked to end when no signal presses."""
+
+LIMITS_PASSED = (QueuedTooLong, JobTimedOut, WrongMachine)
+
+
+class Work(Protocol[T_co]):
+    """What differs between kinds of work."""
+
+    def request(self, output: str) -> CreateJobRequest:
+        """Return the request for a job that leaves what it produces below this URI.
+
+        Raises:
+            TaskError: it cannot be put together.
+        """
+        ...
+
+    def harvest(self, job: Job, output: str) -> T_co:
+        """Return what a job has left below this URI whose container has ended, well or badly.
+
+        Raises:
+            TaskError: what it ended with.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On which terms a job is followed.
+
+    Attributes:
+        limits: how long it may take.
+        detach: whether it goes on when the pod is ended, for the next attempt to rejoin.
+        grace: seconds that a signal leaves.
+        rental: what was asked for.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    detach: bool = False
+    grace: float = 25.0
+    rental: Rental = field(default_factory=Rental)
 
 
 @dataclass
-class Attempt:
-    """One attempt.
+class Attempt(Generic[T]):
+    """One pod's run.
 
     Attributes:
-        run: what is known before a job exists.
-        kind: what differs between kinds of tasks.
-        client: the REST API.
-        hurried: the same with short timeouts, for cleaning up.
+        work: what the job is given and what it leaves.
+        records: the launch records.
+        jobs: the API.
+        hurried: the same for when a signal presses: calls that do not take long.
         policy: when to look at the job.
-        private: what the request carries and nobody may see.
+        terms: on which terms.
+        prefix: URI of the pod's own prefix, in which its jobs write.
         console: prints lines.
-        clock: monotonic time, in seconds.
-        now: seconds since the epoch.
-        sleep: waits.
         beside: does something that must not hold up for long what follows.
         ready: called when signals may be raised, because there is somebody to clean up.
+        logs: URI of the folder where jobs' logs are kept, out of the jobs' reach; "" to keep none.
     """
 
-    run: Run
-    kind: JobKind
-    client: RetryingClient
-    hurried: RetryingClient
+    work: Work[T]
+    records: LaunchRecords
+    jobs: Jobs
+    hurried: Jobs
     policy: PollPolicy
-    private: Private
+    terms: Terms
+    prefix: str
     console: Console
-    clock: Callable[[], float] = time.monotonic
-    now: Callable[[], float] = time.time
-    sleep: Callable[[float], None] = time.sleep
     beside: Beside = beside
     ready: Callable[[], None] = lambda: None
+    logs: str = ""
     submission: Submission = field(init=False)
+    strays: Strays = field(init=False)
     tail: LogTail = field(init=False, default_factory=LogTail)
-    recorded: float = field(init=False, default=0.0)
+    ages: Ages = field(init=False, default_factory=Ages)
+    ended: Job | None = field(init=False, default=None)
+    recorded: float = field(init=False)
+    checked: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.recorded = self.clock()
-        place = self.run.place
-        self.client.warn = self.warn
-        journal = Journal(
-            self.run.store,
-            place.raw_prefix,
-            place.previous_prefix,
-            self.warn,
-            place.earlier_reports,
-        )
-        key = work_key(place.node, self.run.spec, LiteralMap(dict(self.run.inputs)))
-        self.submission = Submission(
-            Lifecycle(self.client), journal, key, place.raw_prefix, self.warn, self.sleep, self.now
-        )
+        self.recorded = self.checked = self.now
+        self.jobs.retrier.warn = self.hurried.retrier.warn = self.records.warn = self.warn
+        self.strays = Strays(self.jobs, self.records)
+        self.submission = Submission(self.strays, self.records, self.prefix)
+
+    @property
+    def now(self) -> float:
+        """The time, in seconds since some moment."""
+        return self.jobs.retrier.clock.monotonic()
 
     def warn(self, text: str) -> None:
         """Print a line of ours."""
         self.console(f"[perian-shim] {text}")
 
-    def outputs(self) -> LiteralMap:
-        """Return the outputs of the piece of work.
+    def run(self) -> T:
+        """Return what the piece of work has left.
 
         Raises:
-            TaskError: it failed.
+            PerianError: it failed; see ``perian_shim.errors``.
         """
         try:
-            self.ready()
-            return self.attempt()
-        except Terminated as signal:
-            raise self.with_log(self.farewell(signal)) from None
-        except TaskError as error:
-            if error.spends_job:
-                error.after_report = lambda: self.submission.mark(Stage.REPORTED)
+            try:
+                self.ready()
+                return self.harvested(self.end())
+            except Superseded:
+                raise
+            except PerianError as error:
+                raise self.leave(error) from error.__cause__
+            except Exception as error:
+                fault = InternalError.of(error, self.records.record.job_id)
+                raise self.leave(fault) from error
+        except Terminated as signal:  # also while an error is being seen to
+            raise self.with_log(self.on_signal(signal)) from None
+        except PerianError as error:
             self.with_log(error)
             raise
-        except PerianError:
-            raise
-        except Exception as error:
-            record = self.submission.record
-            fault = InternalError.of(error, record.job_id if record else None)
-            raise self.with_log(fault) from error
 
-    def with_log(self, error: TaskError) -> TaskError:
-        """Give an error the job's last log lines."""
-        error.log_tail = error.log_tail or "\n".join(self.tail.last)
-        return error
+    def reported(self) -> None:
+        """Note that Flyte, or the caller, has been told how the job ended."""
+        record = self.records.record
+        if record.job_id is not None and self.ended is not None:
+            reported = latest([*record.reported, record.job_id])
+            self.records.keep(stage=Stage.REPORTED, reported=reported)
 
-    def attempt(self) -> LiteralMap:
-        """Find or submit the job, follow it, and read what it left."""
-        adopted = self.submission.adopt() if self.run.place.attempt else None
-        for _ in range(SUCCESSORS):
-            meta, job = self.follow(adopted)
-            self.submission.sweep()
-            if Lifecycle.status(job) is not Phase.CANCELLED:
+    def end(self) -> Job:
+        """Find or submit the job and follow it to its end."""
+        self.records.take_over()
+        job = None
+        if self.records.record.stage is Stage.LOOKING:
+            job = self.submission.adopt()
+            if job is not None:
+                self.warn(f"rejoining job {job.id} ({job.status}), which was submitted before")
+            self.strays.resume(job.id if job else None)
+        for left in reversed(range(SUCCESSORS)):
+            ended = self.follow(job or self.submission.submit(self.work.request))
+            if ended.phase is not Phase.CANCELLED or not left:
                 break
-            ours, adopted = self.submission.succeed(meta.job_id)
+            ours, job = self.submission.succeed(ended.id)
             if not ours:
                 break
-            self.warn(f"job {meta.job_id} was cancelled by another pod of the same node")
-        self.keep_log(job)
-        return self.finish(meta, job)
+            self.warn(f"job {ended.id} was cancelled by another pod of the same node")
+        self.ended = ended
+        refuse_when_superseded(self.records)
+        self.strays.finish(ended)
+        return ended
 
-    def follow(self, adopted: Job | None) -> tuple[ResourceMeta, Job]:
-        """Follow a job to its end: the adopted one, or a new one."""
-        self.tail = LogTail()
-        try:
-            meta = self.submit() if adopted is None else self.rejoin(adopted)
+    def harvested(self, job: Job) -> T:
+        """Return what a job that has ended has left, or raise what it ended with."""
+        self.keep_log(job)
+        error = verdict(job, self.terms.limits.running)
+        if error is not None:
+            raise error
+        return self.work.harvest(job, self.records.record.output)
+
+    def follow(self, job: Job) -> Job:
+        """Follow a job to its end, or another one that does the same work better."""
+        while True:
+            record = self.records.record
+            self.tail = LogTail(LogPosition(record.log_length, record.log_digest))
+            self.ages = Ages(record.queued_seconds, record.running_seconds)
             watcher = Watcher(
-                Lifecycle(self.client),
+                self.jobs,
                 self.policy,
                 self.console,
-                self.patience(adopted),
-                self.record_log,
-                self.submission.recheck,
-                clock=self.clock,
-                sleep=self.sleep,
-                tail=self.tail,
-                before_cancel=lambda: self.submission.mark(Stage.CANCELLING),
+                self.terms.limits,
+                self.ages,
+                self.tail,
+                self.between,
+                self.check_machine,
             )
-            return meta, watcher.follow(meta)
-        except Exception as error:
-            record = self.submission.record
-            job_id = record.job_id if record else None
-            told = error if isinstance(error, PerianError) else InternalError.of(error, job_id)
-            if job_id is not None:
-                self.abandon(self.submission.meta_of(job_id), told)
-            self.submission.sweep()  # what a lost answer may have left is nobody's now
-            if told is error:
-                raise
-            raise told from error
+            try:
+                seen = watcher.follow(job.id)
+            except LIMITS_PASSED as error:
+                return self.end_early(job, error)
+            if seen.phase.terminal and seen.id == job.id:
+                return seen
+            self.warn(f"job {seen.id} does the same work and stays instead of {job.id}")
+            job = self.submission.take(seen)
 
-    def submit(self) -> ResourceMeta:
-        """Submit a new job."""
-        return self.submission.submit(self.request_for)
+    def end_early(self, job: Job, error: TaskError) -> Job:
+        """End a job that must not go on; raise why, unless it has ended by itself meanwhile."""
+        left = self.shutdown(END_SECONDS)
+        if left.phases.get(job.id) in {Phase.SUCCEEDED, Phase.FAILED}:
+            self.strays.jobs = self.jobs
+            return self.jobs.read(job.id)
+        self.finish(left)
+        if left.alive:
+            message = f"{error.message} It could not be cancelled and may go on: {left}."
+            raise ApiUnavailable(message, job_id=job.id, remedy=left.remedy)
+        self.ended = job
+        error.message += " It was cancelled."
+        raise error
 
-    def request_for(self, output: str) -> CreateJobRequest:
-        """Return the request for a job that leaves what it produces below this URI."""
-        staging = self.kind.stage(output)
-        self.warn_about_expiry()
-        self.warn(f"submitting {self.run.template.id.name}, image {self.run.spec.image}")
-        labels = Labels(self.submission.key, output, self.run.place.handed_on)
-        return build_request(self.run.spec, staging, labels, self.private, self.run.timeout_seconds)
+    def between(self, job: Job) -> Job | None:
+        """Do what has to be done between two looks; return a job to follow instead, if any."""
+        if self.now - self.checked >= CHECK_SECONDS:
+            self.checked = self.now
+            refuse_when_superseded(self.records)
+        if self.now - self.recorded >= RECORD_SECONDS or not self.records.saved:
+            self.note()
+        return self.strays.tick(job)
 
-    def rejoin(self, job: Job) -> ResourceMeta:
-        """Go on with the job of an attempt before."""
-        self.warn(f"rejoining job {job.id} of an attempt before ({job.status})")
-        record = self.submission.record
-        if record is not None:
-            self.tail = LogTail(LogPosition(record.log_length, record.log_digest))
-        return self.submission.meta(job)
+    def note(self) -> None:
+        """Record how far the log has been printed and how long the job has taken."""
+        self.recorded = self.now
+        place, record = self.tail.position(), self.records.record
+        changed = replace(
+            record,
+            queued_seconds=self.ages.queued,
+            running_seconds=self.ages.running,
+            log_length=place.length or record.log_length,
+            log_digest=place.digest or record.log_digest,
+        )
+        if changed != record or not self.records.saved:
+            self.records.record = changed
+            self.records.keep()
 
-    def patience(self, adopted: Job | None) -> Patience:
-        """Return how long the job may take, less what an adopted one has had."""
-        config = self.run.spec.config
-        patience = Patience(config.max_queued_seconds, self.run.timeout_seconds)
-        if adopted is None:
-            return patience
-        queued = self.now() - adopted.created_at.timestamp() if adopted.created_at else 0.0
-        ran = self.now() - adopted.started_at.timestamp() if adopted.started_at else 0.0
-        return replace(patience, queued_before=max(queued, 0.0), ran_before=max(ran, 0.0))
+    def check_machine(self, job: Job) -> None:
+        """Expect the machine that was asked for.
 
-    def finish(self, meta: ResourceMeta, job: Job) -> LiteralMap:
-        """Return the outputs of a job that has ended, or raise what it ended with."""
-        reason = f": {job.errors}" if job.errors else "."
-        match Lifecycle.status(job):
-            case Phase.SUCCEEDED | Phase.FAILED:
-                return self.kind.harvest(meta, job)
-            case Phase.TIMED_OUT:
-                limit = job.timeout_seconds or self.run.timeout_seconds
-                message = f"Job {meta.job_id} ran into its limit of {limit} s"
-                raise JobTimedOut(f"{message} and was stopped{reason}", job_id=meta.job_id)
-            case Phase.CANCELLED:
-                message = f"Job {meta.job_id} was cancelled, and not by this run{reason}"
-                raise JobCancelled(message, job_id=meta.job_id)
-            case _:
-                message = f"Perian could not run job {meta.job_id} ({job.status}){reason}"
-                raise PlatformFailed(message, job_id=meta.job_id)
+        Raises:
+            WrongMachine: it is another one.
+        """
+        rental, machine = self.terms.rental, None
+        if job.instance_type_id and rental.needs_catalogue:
+            machine = self.jobs.machine(job.instance_type_id)
+        found = differences(rental, job, machine)
+        if found:
+            message = (
+                f"Job {job.id} got another machine than the task asks for: {', '.join(found)}."
+            )
+            raise WrongMachine(message, job_id=job.id)
 
-    def abandon(self, meta: ResourceMeta, error: Exception) -> None:
-        """Cancel a job that nobody will wait for; say in the error when that fails."""
-        lifecycle = Lifecycle(self.client)
+    def leave(self, error: PerianError) -> PerianError:
+        """Do with the job what an error asks for, and return the error to report."""
+        record = self.records.record
+        if self.ended is not None:
+            if isinstance(error, TaskError) and error.spends_job:
+                self.records.keep(stage=Stage.REPORTING)
+            return error
+        recoverable = isinstance(error, TaskError) and error.outcome.recoverable
+        blind = isinstance(error, ApiUnavailable | JobVanished | StatusUnknown)
+        if recoverable and not (blind and record.job_id and record.unseen >= GIVE_UPS):
+            if self.records.saved:
+                self.records.keep(unseen=record.unseen + (blind and record.job_id is not None))
+            if record.job_id is not None and isinstance(error, TaskError):
+                error.job_id = record.job_id
+                error.remedy += f" The job goes on; to end it: perian-shim cancel {record.job_id}"
+            elif (self.records.taken or self.records.owner.attempt) and self.strays.in_doubt:
+                error.remedy += f" A job may exist. {Left(record.key, unseen=True).remedy}"
+            return error
+        return self.given_up(error)
+
+    def given_up(self, error: PerianError) -> PerianError:
+        """End the job that nobody will wait for; say in the error what became of it."""
         try:
-            # A cancellation whose answer was lost looks like a job that had ended by itself.
-            if lifecycle.delete(meta) or lifecycle.status(lifecycle.get(meta)) is Phase.CANCELLED:
-                self.warn(f"job {meta.job_id}: cancelled, since nobody waits for it any more")
-                self.submission.mark(Stage.CANCELLING)
-        except PerianError as failure:
-            said = f" Job {meta.job_id} could not be cancelled and may go on: {failure.message}"
-            self.warn(said.strip())
-            if isinstance(error, PerianError):
-                error.message += said
+            left = self.shutdown(END_SECONDS)
+            self.finish(left)
+        except Superseded as superseded:
+            return superseded
+        if left.phases or left.unseen:
+            error.message += f" Nobody will wait for the job: {left}."
+            error.remedy += f" {left.remedy}" if left.remedy else ""
+        return error
 
-    def farewell(self, signal: Terminated) -> Terminating:
+    def on_signal(self, signal: Terminated) -> TaskError:
         """Do what a signal leaves time for, and return the error to report."""
         self.console.hurry()
-        self.note_log()
-        end = Farewell(
-            self.submission,
-            self.hurried,
-            self.run.place.attempt > 0,
-            self.warn,
-            self.clock,
-            self.beside,
-        )
         self.warn(f"{signal}")
-        detaching = self.run.spec.config.on_terminate == DETACH
-        return end.detach(signal) if detaching else end.cancel(signal)
-
-    def record_log(self) -> None:
-        """Record how far the log has been printed, now and then."""
-        if self.clock() - self.recorded >= RECORD_SECONDS:
-            self.recorded = self.clock()
-            self.note_log()
-            self.submission.keep()
-
-    def note_log(self) -> None:
-        """Put into the record how far the log has been printed."""
-        place = self.tail.position()
-        record = self.submission.record
-        if record is not None and place.length:
-            self.submission.record = replace(
-                record, log_length=place.length, log_digest=place.digest
+        record = self.records.record
+        if self.terms.detach and record.job_id is not None and self.ended is None:
+            self.beside(self.note)
+            self.beside(lambda: self.records.keep(stage=Stage.SUBMITTED))
+            message = (
+                f"The run was {signal}. Job {record.job_id} goes on; the next attempt rejoins it."
             )
+            remedy = f"If there is no next attempt, end it with: perian-shim cancel {record.job_id}"
+            return Terminating(message, job_id=record.job_id, remedy=remedy)
+        try:
+            left = self.shutdown(self.terms.grace)
+        except Superseded as superseded:
+            return superseded
+        said = f"{left}" or "no job was submitted"
+        job_id = self.records.record.job_id
+        return Terminating(f"The run was {signal}: {said}.", job_id=job_id, remedy=left.remedy)
+
+    def shutdown(self, seconds: float) -> Left:
+        """End every job of this work, within so many seconds.
+
+        Raises:
+            Superseded: a later pod has the work; nothing was ended.
+        """
+        self.strays.jobs = self.hurried
+        self.submission.withdraw(self.beside)
+        way_out = Shutdown(self.strays, seconds, self.beside)
+        return way_out.cancel(in_flight=self.submission.in_flight)
+
+    def finish(self, left: Left) -> None:
+        """Wait also for jobs that may show late, when no signal presses.
+
+        Raises:
+            Superseded: a later pod has the work.
+        """
+        self.strays.jobs = self.jobs
+        if left.unseen:
+            self.strays.finish(None)
+            left.unseen = self.strays.in_doubt
 
     def keep_log(self, job: Job) -> None:
-        """Keep the whole log beside the outputs."""
-        if not job.logs:
+        """Keep the whole log."""
+        if not job.logs or not self.logs:
             return
-        uri = join_uri(self.run.place.raw_prefix, "_perian", LOG_NAME)
+        uri = join_uri(self.logs, f"{job.id}.log")
         try:
             content = self.console.redact(job.logs).encode("utf-8", "backslashreplace")
-            self.run.store.write(uri, content)
+            (self.records.at_once or self.records.store).write(uri, content)
         except StorageFailed as error:
             self.warn(f"the log was not kept: {error.message}")
 
-    def warn_about_expiry(self) -> None:
-        """Say when the job's access ends before the job has to."""
-        lifetime = self.run.store.access_expires_in()
-        if lifetime is not None and lifetime < self.run.access_seconds:
-            self.warn(
-                f"the credentials behind the job's access to {self.run.place.raw_prefix} expire in"
-                f" {lifetime / 60:.0f} min: it must have left its outputs by then"
-            )
+    def with_log(self, error: PerianError) -> PerianError:
+        """Give an error the job's last log lines."""
+        if isinstance(error, TaskError):
+            error.log_tail = error.log_tail or "\n".join(self.tail.last)
+        return error

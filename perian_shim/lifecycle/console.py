@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from perian_shim.api.redaction import Redactor, parts_of
+from perian_shim.api.server_text import printable
 
 HURRIED_SECONDS = 0.5
 """How long a line may take to be printed when something waits for it."""
@@ -63,11 +64,6 @@ def discard_output() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
-
-
-def printable(text: str) -> str:
-    """Return text that can be encoded: lone surrogates, which JSON may hold, are escaped."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def confidential_forms(values: list[str]) -> list[str]:

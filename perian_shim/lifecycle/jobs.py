@@ -1,29 +1,41 @@
-"""A job's life as four operations over a small record; the loop over them is in ``watcher``.
+"""A job's life as a few operations on Perian's API, each made again as far as that is safe.
 
-``create`` submits, ``get`` reads, ``delete`` cancels and never fails on a job that has ended,
-``status`` is pure. ``find`` and ``read`` look for jobs that other attempts may have left. Calls
-that may be repeated are, by the client's own policy.
+``submit``, ``read``, ``cancel`` and ``scan``, after the contract of Flyte's own asynchronous
+plugins: creating is remembered by the caller, reading is cheap, cancelling may be repeated and
+never fails on a job that has ended.
+
+How patient a call is depends on what is known. An answer about a job that exists, or may exist, is
+never believed when it says that we are not allowed, or that there is no such job: it is waited out
+as an outage is. While nothing can exist yet, a refusal is final at once.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count
+from typing import TypeVar
 
 from perian_shim.api import (
     ApiError,
     CreateJobRequest,
+    InstanceType,
     InvalidRequest,
     Job,
     JobAlreadyDone,
     JobNotFound,
+    PerianClient,
+    PerianError,
     Redirected,
     TlsFailure,
     Unauthorized,
 )
-from perian_shim.api.phases import Phase, phase_of
-from perian_shim.errors import ApiUnavailable, JobRejected, SubmissionUnclear
-from perian_shim.lifecycle.retrying import RetryingClient
+from perian_shim.api.paging import Pager
+from perian_shim.errors import ApiUnavailable, JobRejected, JobVanished, SubmissionUnclear
+from perian_shim.lifecycle.policies import LookPolicy
+from perian_shim.lifecycle.retrying import Retrier, minutes
+from perian_shim.settings import JOB_KEY
 
-Emit = Callable[[str], None]
+T = TypeVar("T")
 
 CREDENTIALS_REMEDY = (
     "Check the Flyte secrets perian_organization and perian_token (or PERIAN_ORGANIZATION and"
@@ -32,106 +44,252 @@ CREDENTIALS_REMEDY = (
 
 
 @dataclass(frozen=True)
-class ResourceMeta:
-    """What is enough to get, judge and cancel a job.
+class Scan:
+    """What one look through the list of jobs has shown.
 
     Attributes:
-        job_id: Perian's id.
-        key: the idempotency key.
-        output: URI of the prefix below which the job leaves what it produced.
+        jobs: those with our key.
+        listed: ids of all jobs seen.
+        whole: whether the list was read as far as it matters, and each entry could be told.
     """
 
-    job_id: str
-    key: str
-    output: str
+    jobs: tuple[Job, ...] = ()
+    listed: frozenset[str] = frozenset()
+    whole: bool = True
 
 
-@dataclass(frozen=True)
-class Lifecycle:
+@dataclass
+class Jobs:
     """The operations.
 
     Attributes:
-        client: the REST API.
+        connect: makes a client with the credentials as they are now.
+        retrier: makes calls again.
+        looks: how far a look through the list goes.
     """
 
-    client: RetryingClient
+    connect: Callable[[], PerianClient]
+    retrier: Retrier
+    looks: LookPolicy = field(default_factory=LookPolicy)
+    _client: PerianClient | None = field(default=None, init=False, repr=False)
 
-    def create(self, request: CreateJobRequest) -> str:
-        """Submit a job and return its id.
+    def submit(
+        self,
+        request: CreateJobRequest,
+        *,
+        patient: bool = False,
+        again: Callable[[], None] = lambda: None,
+    ) -> str:
+        """Submit a job and return its id. Sent again only while it certainly had no effect.
+
+        Args:
+            request: the job.
+            patient: whether refused credentials are waited out, because a job may already exist.
+            again: called before it is sent again; raises if it must not be.
 
         Raises:
             JobRejected: Perian refused; another attempt would be refused as well.
             SubmissionUnclear: the answer was lost; a job may exist.
             ApiUnavailable: nothing was submitted.
         """
+
+        def passes(error: PerianError) -> bool:
+            if error.outcome_unknown:
+                return False
+            return error.retryable or (patient and isinstance(error, Unauthorized))
+
+        tries = count()
+
+        def create(client: PerianClient) -> str:
+            if next(tries):
+                again()
+            return client.create_job(request)
+
         try:
-            return self.client.create_job(request)
+            return self._call(create, passes)
         except Unauthorized as error:
+            if patient:
+                raise self._unavailable(error) from error
             raise JobRejected(error.message, remedy=CREDENTIALS_REMEDY) from error
         except (InvalidRequest, Redirected, TlsFailure) as error:
             raise JobRejected(error.message, remedy=error.remedy) from error
         except ApiError as error:
             if error.outcome_unknown:
                 raise SubmissionUnclear(f"{error.message} A job may have been created.") from error
-            raise ApiUnavailable(error.message, remedy=error.remedy) from error
+            raise self._unavailable(error) from error
 
-    def get(self, meta: ResourceMeta) -> Job:
-        """Read the job.
-
-        Raises:
-            ApiError: it could not be read.
-        """
-        return self.client.get_job(meta.job_id)
-
-    def delete(self, meta: ResourceMeta) -> bool:
-        """Cancel the job; one that has ended or is unknown is as good as cancelled.
-
-        Returns:
-            Whether it was still there to be cancelled.
-
-        Raises:
-            ApiError: it could not be cancelled and may go on.
-        """
-        try:
-            self.client.cancel_job(meta.job_id)
-        except (JobAlreadyDone, JobNotFound):
-            return False
-        return True
-
-    @staticmethod
-    def status(job: Job) -> Phase:
-        """Return what the job's status means."""
-        return phase_of(job.status)
-
-    def find(self, variable: str, value: str, oldest: float | None) -> list[Job]:
-        """Return the jobs that carry an environment variable with a value.
+    def read(self, job_id: str, *, believe_absence: bool = False) -> Job:
+        """Read a job that exists.
 
         Args:
-            variable: the variable's name.
-            value: its value.
-            oldest: seconds since the epoch; jobs created before are of no interest. None: all are.
+            job_id: Perian's id.
+            believe_absence: whether "no such job" is believed at once.
 
         Raises:
-            ApiError: the list cannot be had.
+            JobVanished: Perian has not known it for as long as an outage is ridden out.
+            ApiUnavailable: no good answer for that long.
         """
-        found = []
-        last = float("inf")
-        newest_first = True
-        recent = False
-        for job in self.client.iter_jobs():
-            created = job.created_at.timestamp() if job.created_at else last
-            newest_first, last = newest_first and created <= last, created
-            if oldest is not None and created < oldest:
-                if recent and newest_first:  # all that follow are older still
-                    break
-                continue
-            recent = True
-            seen = job
-            if not job.env_variables and job.command is None:  # a listing without the details
-                try:
-                    seen = self.client.get_job(job.id)
-                except JobNotFound:
+        try:
+            return self._call(
+                lambda client: client.get_job(job_id),
+                lambda error: (
+                    is_answer(error) and not (believe_absence and isinstance(error, JobNotFound))
+                ),
+            )
+        except JobNotFound as error:
+            silence = minutes(self.retrier.policy.outage)
+            message = f"Perian does not know job {job_id}; no good answer about it for {silence}."
+            raise JobVanished(message, job_id=job_id) from error
+        except ApiError as error:
+            raise self._unavailable(error, job_id) from error
+
+    def peek(self, job_id: str) -> Job | None:
+        """Read a job if it can be read at once; None if not."""
+        try:
+            return self._call(lambda client: client.get_job(job_id), never)
+        except ApiError:
+            return None
+
+    def cancel(self, job_id: str) -> None:
+        """Ask a job to end. Whether it does is for a look to tell: an unknown job may be too new.
+
+        Raises:
+            ApiUnavailable: it could not be asked and may go on.
+        """
+        try:
+            self._call(
+                lambda client: client.cancel_job(job_id),
+                lambda error: (
+                    is_answer(error) and not isinstance(error, JobAlreadyDone | JobNotFound)
+                ),
+            )
+        except (JobAlreadyDone, JobNotFound):
+            return
+        except ApiError as error:
+            raise self._unavailable(error, job_id) from error
+
+    def ask_to_end(self, job_id: str) -> Job | None:
+        """Ask a job to end, once, and return it as it is then; None if it cannot be seen."""
+        try:
+            self._call(lambda client: client.cancel_job(job_id), never)
+        except ApiTimeout:
+            return None  # another call would hang as well
+        except ApiError:
+            pass
+        return self.peek(job_id)
+
+    def machine(self, instance_type_id: str) -> InstanceType | None:
+        """Return an instance type, None if it cannot be had."""
+        try:
+            return self._call(lambda client: client.get_instance_type(instance_type_id), never)
+        except ApiError:
+            return None
+
+    def scan(
+        self,
+        key: str,
+        *,
+        since: datetime | None = None,
+        seconds: float | None = None,
+        patient: bool = True,
+    ) -> Scan:
+        """Look through the list for the jobs of a piece of work.
+
+        The list is newest first and moves while it is read. It is read until it ends, until what
+        follows is too old, or for as long and as far as the policy allows.
+
+        Args:
+            key: the idempotency key.
+            since: jobs that the platform created before are of no interest; None: all are.
+            seconds: how long it may take, None for the policy's bound.
+            patient: whether refused credentials are waited out.
+
+        Raises:
+            ApiUnavailable: the list cannot be had.
+        """
+        clock = self.retrier.clock
+        deadline = clock.monotonic() + (self.looks.scan if seconds is None else seconds)
+        pager = Pager(max_pages=self.looks.pages)
+        found: list[Job] = []
+        listed: set[str] = set()
+        newest_first, last, told = True, None, True
+        while (wanted := pager.next_request()) is not None:
+            page, limit = wanted
+            try:
+                answer = self._call(
+                    lambda client, page=page, limit=limit: client.list_jobs(page, limit),  # type: ignore[misc]  # mypy cannot infer a lambda's default
+                    lambda error: (
+                        not (limit > 1 and is_too_much(error))  # noqa: B023 - called before the loop goes on
+                        and (is_answer(error) if patient else error.retryable)
+                    ),
+                )
+            except ApiError as error:
+                in_time = clock.monotonic() < self.retrier.deadline
+                if is_too_much(error) and in_time and pager.shrink():
                     continue
-            if seen.env_variables.get(variable) == value:
-                found.append(seen)
-        return found
+                raise self._unavailable(error) from error
+            for job in pager.take(answer):
+                listed.add(job.id)
+                created = job.created_at or last
+                newest_first = newest_first and (not last or not created or created <= last)
+                last = created
+                if since is not None and created is not None and created < since:
+                    if newest_first:
+                        return Scan(tuple(found), frozenset(listed), told)
+                    continue
+                seen: Job | None = job
+                if JOB_KEY not in job.env_variables and not job.env_complete:
+                    seen = self.peek(job.id) if clock.monotonic() < deadline else None
+                    told = told and seen is not None
+                if seen is not None and seen.env_variables.get(JOB_KEY) == key:
+                    found.append(seen)
+            if clock.monotonic() >= deadline:
+                break
+        return Scan(tuple(found), frozenset(listed), whole=told and pager.complete)
+
+    def _unavailable(self, error: ApiError, job_id: str | None = None) -> ApiUnavailable:
+        """Return the run's error for a call that failed for too long."""
+        remedy = CREDENTIALS_REMEDY if isinstance(error, Unauthorized) else error.remedy
+        about = f" about job {job_id}" if job_id else ""
+        silence = minutes(self.retrier.policy.outage)
+        message = f"No good answer{about} for {silence}, last: {error.message}"
+        return ApiUnavailable(message, job_id=job_id, remedy=remedy)
+
+    def close(self) -> None:
+        """Close the connections; the next call opens one with the credentials as they are then."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _call(self, call: Callable[[PerianClient], T], passes: Callable[[PerianError], bool]) -> T:
+        renewed = False
+
+        def act() -> T:
+            if self._client is None:
+                self._client = self.connect()
+            return call(self._client)
+
+        def passes_renewed(error: PerianError) -> bool:
+            nonlocal renewed
+            if isinstance(error, Unauthorized):
+                self.close()  # mounted secrets rotate: the next attempt reads them anew
+                first, renewed = not renewed, True
+                return first or passes(error)
+            return passes(error)
+
+        return self.retrier.call(act, passes_renewed)
+
+
+def is_answer(error: PerianError) -> bool:
+    """Whether a failure is an API's answer, which may be somebody else's who stands in between."""
+    return isinstance(error, ApiError)
+
+
+def is_too_much(error: PerianError) -> bool:
+    """Whether a page could not be had because of how much is on it."""
+    return isinstance(error, ApiError) and error.smaller_may_succeed
+
+
+def never(error: PerianError) -> bool:  # noqa: ARG001 - as any rule
+    """Make nothing again."""
+    return False

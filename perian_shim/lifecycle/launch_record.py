@@ -1,82 +1,99 @@
-"""The launch record: what an attempt has done, kept in the object store for the next attempt.
+"""The launch records: what each attempt has done for a piece of work, kept in the object store.
 
-One small JSON object per attempt, beside its checkpoints (Flyte tells an attempt where those of the
-attempt before are, and nothing older, so every attempt carries on what it found). The checkpoint
-folder itself is the user's: flytekit expects to find one file of theirs in it.
+Every pod owns one small JSON object in a folder of the node's own; only its pod writes it, every
+later one reads it. The folder lies beside Flyte's own files of the node, outside of everything that
+a job may write to. A record never holds anything secret.
 
-The record says first that a job is about to be submitted, then which job it is, then how it was
-left. It never holds anything secret. A record that is missing, damaged or of another piece of work
-reads as None: a warning, never a failure, because the list of jobs tells the same less quickly.
+The records answer three questions:
+
+*Who has the job?* The latest record's owner: by attempt, then by generation (a pod that Flyte
+starts again within an attempt), then by chance. A pod writes its record before it looks for jobs,
+so an older pod that looks before it cancels sees that it has been superseded.
+
+*How many jobs may there be?* ``asked`` counts the submissions of all attempts that may have taken
+effect, and is written before each of them. While fewer jobs are known than were asked for, one may
+exist that nobody has seen.
+
+*Which jobs have served?* Those whose end Flyte was told of, those that lost against another one,
+and those that we asked to end.
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import re
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import Enum
 
-from flyteidl.core import errors_pb2, execution_pb2
-from google.protobuf.message import DecodeError
-
-from perian_shim.errors import StorageFailed, TaskError
+from perian_shim.errors import StorageFailed
 from perian_shim.storage import ObjectStore, join_uri
 
-RECORD_NAME = "launch.json"
-VERSION = 1
-MAX_RECORD_BYTES = 64 * 1024
-MAX_REPORT_BYTES = 2 * 1024 * 1024
+VERSION = 2
+MAX_RECORD_BYTES = 256 * 1024
+MAX_READ = 8
+"""So many of the latest records are read: each one carries on what those before it said."""
+
+MAX_IDS = 200
+"""So many ids of jobs that have served are kept, the latest ones."""
+
+_NAME = re.compile(r"(\d+)-(\d+)-([0-9a-f]+)\.json")
 
 
 class Stage(str, Enum):
-    """How far an attempt came."""
+    """How far a pod came."""
 
+    LOOKING = "looking"
+    """It has taken over and looks for a job; it has asked for none."""
     INTENT = "intent"
     """A job is about to be submitted; it may or may not exist."""
     SUBMITTED = "submitted"
-    """The job exists."""
+    """The job exists, and the pod follows it or has left it to the next one."""
     CANCELLING = "cancelling"
-    """We are cancelling the job, or have cancelled it."""
-    DETACHED = "detached"
-    """The job goes on without us; the next attempt is to rejoin it."""
+    """The pod asks the job to end, or has done so."""
+    REPORTING = "reporting"
+    """Flyte is about to be told how the job ended."""
     REPORTED = "reported"
-    """The job failed, and Flyte has been told: it is spent."""
+    """Flyte has been told: the job has served."""
 
 
 @dataclass(frozen=True)
 class LaunchRecord:
-    """What is known of one piece of work's job.
+    """What one pod knows of the piece of work.
 
     Attributes:
         key: the idempotency key.
         stage: how far it came.
-        output: URI of the prefix below which the job leaves what it produced.
-        first_intent: when the first job for this key was about to be submitted, in seconds since
-            the epoch: no job of ours is older.
-        job_id: Perian's id, None before it is known.
-        spent: ids of jobs that have served: their failure was reported, or we cancelled them.
-        losers: ids of jobs cancelled in favour of another: they count only if they were faster.
-        log_length: how much of the job's log has been printed.
+        asked: how many submissions of all attempts may have taken effect.
+        job_id: Perian's id of the current job, None before it is known.
+        output: URI of the prefix below which the current job leaves what it produces.
+        reported: ids of jobs whose end Flyte was told of.
+        losers: ids of jobs that another one was preferred to: they are to end.
+        cancelled: ids of jobs that were asked to end because nobody was to wait for them.
+        queued_seconds: how long the current job has been seen waiting for a machine.
+        running_seconds: how long it has been seen running.
+        unseen: how many attempts in a row gave up because they could not see the job.
+        log_length: how much of the current job's log has been printed.
         log_digest: of that much of it, so that the place can be found again.
     """
 
     key: str
-    stage: Stage
-    output: str
-    first_intent: float
+    stage: Stage = Stage.LOOKING
+    asked: int = 0
     job_id: str | None = None
-    spent: tuple[str, ...] = ()
+    output: str = ""
+    reported: tuple[str, ...] = ()
     losers: tuple[str, ...] = ()
+    cancelled: tuple[str, ...] = ()
+    queued_seconds: float = 0.0
+    running_seconds: float = 0.0
+    unseen: int = 0
     log_length: int = 0
     log_digest: str = ""
 
-    def __post_init__(self) -> None:
-        texts = (self.key, self.output, self.log_digest, *self.spent, *self.losers)
-        known = () if self.job_id is None else (self.job_id,)
-        numbers = (self.first_intent, self.log_length)
-        if not all(isinstance(value, str) for value in (*texts, *known)) or not all(
-            isinstance(value, int | float) and not isinstance(value, bool) for value in numbers
-        ):
-            message = "a field of the launch record has a wrong type"
-            raise ValueError(message)
+    @property
+    def served(self) -> frozenset[str]:
+        """Ids of all jobs that are known beside the current one."""
+        return frozenset((*self.reported, *self.losers, *self.cancelled))
 
     def to_json(self) -> bytes:
         """Return the record as it is stored."""
@@ -91,103 +108,233 @@ class LaunchRecord:
         """
         try:
             values = json.loads(content)
-        except RecursionError as error:
-            raise ValueError(str(error)) from error
-        if not isinstance(values, dict) or values.pop("version", None) != VERSION:
-            message = "no launch record of this version"
-            raise ValueError(message)
-        try:
+            if not isinstance(values, dict) or values.pop("version", None) != VERSION:
+                message = "not a launch record of this version"
+                raise ValueError(message)
             values["stage"] = Stage(values.get("stage"))
-            for name in ("spent", "losers"):
+            for name in ("reported", "losers", "cancelled"):
                 values[name] = tuple(values.get(name, ()))
-            return cls(**values)
-        except TypeError as error:
+            record = cls(**values)
+        except (RecursionError, TypeError) as error:
             raise ValueError(str(error)) from error
+        for each in fields(cls):
+            check_type(each.name, getattr(record, each.name))
+        return record
+
+
+_NUMBERS = {"asked", "unseen", "log_length", "queued_seconds", "running_seconds"}
+
+
+def check_type(name: str, value: object) -> None:
+    """Raise ``ValueError`` if a field has not the type that it is declared with."""
+    if name in _NUMBERS:
+        good = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+    elif isinstance(value, tuple):
+        good = all(isinstance(each, str) for each in value)
+    else:
+        good = isinstance(value, str) or (name == "job_id" and value is None)
+    if not good:
+        message = f"field {name} of the launch record has a wrong type"
+        raise ValueError(message)
+
+
+@dataclass(frozen=True, order=True)
+class Owner:
+    """A pod, in the order in which pods take over.
+
+    Attributes:
+        attempt: Flyte's number of its attempt, from 0.
+        generation: how many pods of the same attempt it found when it started.
+        pod: a random name.
+    """
+
+    attempt: int
+    generation: int = 0
+    pod: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+
+    @property
+    def name(self) -> str:
+        """The name of its record, which sorts as pods do."""
+        return f"{self.attempt:06d}-{self.generation:06d}-{self.pod}.json"
+
+    @classmethod
+    def from_uri(cls, uri: str) -> "Owner | None":
+        """Read the name of a record, None if it is something else."""
+        match = _NAME.fullmatch(uri.rpartition("/")[2])
+        return match and cls(int(match[1]), int(match[2]), match[3])
 
 
 @dataclass
-class Journal:
-    """This attempt's record, and what the attempt before left.
+class LaunchRecords:
+    """The records of one piece of work, and this pod's own among them: its only writer.
 
     Attributes:
-        store: the object store.
-        prefix: URI of this attempt's own prefix.
-        previous: URI of the prefix of the attempt before, None at the first.
-        reports: URIs of what the attempts before may have told Flyte (``error.pb``).
-        warn: prints a warning.
+        store: the object store; a call that fails is made again for as long as that may help.
+        folder: URI of the folder that holds them.
+        owner: this pod.
+        record: this pod's own record as it was written last.
+        report_of: returns the URI of what an attempt may have told Flyte, None if there is none.
+        warn: prints a line.
+        at_once: the object store for what must not wait; a call is made once.
+        blind: whether what earlier pods have left is not known: it has not been read yet, or an
+            attempt before left no record, because it died early or the record is lost.
+        taken: whether the work has been taken over.
+        saved: whether the record is in the store as it is here.
     """
 
     store: ObjectStore
-    prefix: str
-    previous: str | None
-    warn: Callable[[str], None]
-    reports: tuple[str, ...] = ()
+    folder: str
+    owner: Owner
+    record: LaunchRecord
+    report_of: Callable[[int], str | None] = lambda _: None
+    warn: Callable[[str], None] = lambda _: None
+    at_once: ObjectStore | None = None
+    blind: bool = field(default=True, init=False)
+    taken: bool = field(default=False, init=False)
+    saved: bool = field(default=False, init=False)
 
-    def before(self, key: str) -> LaunchRecord | None:
-        """Return what the attempt before left about this piece of work."""
-        if self.previous is None:
-            return None
-        uri = record_uri(self.previous)
-        try:
-            content = self.store.read(uri, MAX_RECORD_BYTES)
-            record = None if content is None else LaunchRecord.from_json(content)
-        except (StorageFailed, ValueError) as error:
-            self.warn(f"{uri} cannot be read ({error}): looking for the job of the attempt before")
-            return None
-        return record if record is not None and record.key == key else None
+    def take_over(self, *, to_submit: bool = True) -> None:
+        """Say durably that the work is this pod's now, then read what earlier pods have left.
 
-    def told(self) -> tuple[str, ...]:
-        """Return what attempts before told Flyte of how their jobs ended.
+        A first attempt most often is alone, and may submit at once: its record says so from the
+        beginning, which saves it a second one.
 
-        For when the attempt before died so early that it left no record: then its own predecessor's
-        is out of reach, and a failure must not be reported twice.
-        """
-        texts = []
-        for uri in self.reports:
-            try:
-                content = self.store.read(uri, MAX_REPORT_BYTES)
-            except StorageFailed as error:
-                self.warn(f"{uri} cannot be read ({error})")
-                continue
-            text = told_of_a_job(content or b"")
-            if text is not None:
-                texts.append(text)
-        return tuple(texts)
-
-    def write(self, record: LaunchRecord) -> None:
-        """Keep a record.
+        Args:
+            to_submit: whether a job is to be submitted if there is none.
 
         Raises:
-            StorageFailed: it cannot be written.
+            StorageFailed: the store cannot be read or written; nothing has been done.
         """
-        self.store.write(record_uri(self.prefix), record.to_json())
+        first = to_submit and self.owner.attempt == 0
+        if first:
+            self.record = replace(self.record, stage=Stage.INTENT, asked=1)
+        self.write()
+        others = self.owners()
+        same = [each.generation for each in others if each.attempt == self.owner.attempt]
+        if same:
+            self.owner = replace(self.owner, generation=max(same) + 1)
+        if others and first:
+            self.write(stage=Stage.LOOKING, asked=0)
+        elif same:
+            self.write()
+        self.inherit(others)
+        self.taken = True
+
+    def inherit(self, others: Iterable[Owner] | None = None) -> None:
+        """Add what earlier pods have left to this pod's own knowledge, oldest first.
+
+        Raises:
+            StorageFailed: the records cannot be read.
+        """
+        earlier = sorted(
+            each for each in (self.owners() if others is None else others) if each < self.owner
+        )
+        left = {each.attempt for each in earlier}
+        missing = [n for n in range(self.owner.attempt) if n not in left]
+        for each in earlier[-MAX_READ:]:
+            record = self.read(each)
+            if record is None:
+                missing.append(each.attempt)
+            else:
+                self.record = self.merged(each, record)
+        self.blind = bool(missing)
+
+    def merged(self, owner: Owner, earlier: LaunchRecord) -> LaunchRecord:
+        """Return this pod's record with what an earlier one says."""
+        mine = self.record
+        reported = [*mine.reported, *earlier.reported]
+        cancelled = [*mine.cancelled, *earlier.cancelled]
+        job_id = earlier.job_id
+        if job_id is not None and self.was_told(owner, earlier):
+            reported.append(job_id)
+        elif job_id is not None and earlier.stage is Stage.CANCELLING:
+            cancelled.append(job_id)
+        merged = replace(
+            mine,
+            asked=max(mine.asked, earlier.asked),
+            reported=latest(reported),
+            losers=latest([*mine.losers, *earlier.losers]),
+            cancelled=latest(cancelled),
+        )
+        if job_id is None or mine.stage is not Stage.LOOKING:
+            return merged
+        return replace(
+            merged,
+            job_id=job_id,
+            output=earlier.output,
+            queued_seconds=earlier.queued_seconds,
+            running_seconds=earlier.running_seconds,
+            unseen=earlier.unseen,
+            log_length=earlier.log_length,
+            log_digest=earlier.log_digest,
+        )
+
+    def was_told(self, owner: Owner, record: LaunchRecord) -> bool:
+        """Whether Flyte knows how the job of a record ended; the pod may have died in between."""
+        if record.stage is not Stage.REPORTING:
+            return record.stage is Stage.REPORTED
+        report = self.report_of(owner.attempt)
+        return report is not None and self.store.size(report) is not None
+
+    def successor(self, *, at_once: bool = False) -> Owner | None:
+        """Return the pod that has taken over from this one, None if it is the latest.
+
+        Args:
+            at_once: whether the store is asked only once.
+
+        Raises:
+            StorageFailed: the records cannot be listed.
+        """
+        newest = max(self.owners(at_once=at_once), default=None)
+        return newest if newest and newest > self.owner else None
+
+    def owners(self, *, at_once: bool = False) -> list[Owner]:
+        """Return the other pods that have a record.
+
+        Raises:
+            StorageFailed: they cannot be listed.
+        """
+        store = (self.at_once if at_once else None) or self.store
+        found = (Owner.from_uri(each.uri) for each in store.iter_objects(self.folder))
+        return [each for each in found if each is not None and each.pod != self.owner.pod]
+
+    def read(self, owner: Owner) -> LaunchRecord | None:
+        """Return another pod's record, None if it cannot be understood or is about other work.
+
+        Raises:
+            StorageFailed: the store cannot be read.
+        """
+        uri = join_uri(self.folder, owner.name)
+        content = self.store.read(uri, MAX_RECORD_BYTES)
+        try:
+            record = None if content is None else LaunchRecord.from_json(content)
+        except ValueError as error:
+            self.warn(f"{uri} cannot be read ({error}): looking for the job in Perian's list")
+            return None
+        return record if record is not None and record.key == self.record.key else None
+
+    def write(self, **changes: object) -> None:
+        """Change this pod's record and keep it.
+
+        Raises:
+            StorageFailed: it could not be written.
+        """
+        self._write(self.store, changes)
+
+    def _write(self, store: ObjectStore, changes: dict[str, object]) -> None:
+        self.record = replace(self.record, **changes)  # type: ignore[arg-type]  # checked by dataclasses
+        self.saved = False
+        store.write(join_uri(self.folder, self.owner.name), self.record.to_json())
+        self.saved = True
+
+    def keep(self, **changes: object) -> None:
+        """Change this pod's record and keep it; a failure is only said, and mended by the next."""
+        try:
+            self._write(self.at_once or self.store, changes)
+        except StorageFailed as error:
+            self.warn(f"the launch record was not kept: {error.message}")
 
 
-def record_uri(prefix: str) -> str:
-    """Return where the record of an attempt is."""
-    return join_uri(prefix, "_perian", RECORD_NAME)
-
-
-def told_of_a_job(report: bytes) -> str | None:
-    """Return the message of an ``error.pb`` about how a job ended, None if about another thing.
-
-    After such a message the next attempt needs another job.
-    """
-    try:
-        error = errors_pb2.ErrorDocument.FromString(report).error
-    except DecodeError:
-        return None
-    users = error.origin == execution_pb2.ExecutionError.USER
-    return str(error.message) if users or error.code in spending_codes() else None
-
-
-def spending_codes() -> frozenset[str]:
-    """Return the codes of the errors that are about how a job ended."""
-    found: set[str] = set()
-    todo: list[type[TaskError]] = [TaskError]
-    while todo:
-        kind = todo.pop()
-        todo += kind.__subclasses__()
-        if kind.spends_job:
-            found.add(kind.code)
-    return frozenset(found)
+def latest(ids: list[str]) -> tuple[str, ...]:
+    """Return the ids, each once, the oldest ones dropped if there are very many."""
+    return tuple(dict.fromkeys(ids))[-MAX_IDS:]

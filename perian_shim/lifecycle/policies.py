@@ -1,9 +1,6 @@
-"""When to look at a job again: a policy as data, and the arithmetic on it. Seconds throughout.
+"""How often, how long, how many: every policy of a job's life as data. Seconds throughout.
 
-Pauses are short while a phase is young and grow with its age, because a job that has run for an
-hour is not about to end in the next two seconds. Each pause is jittered, so that many executors
-started together do not ask together. All pauses are longer, if need be beyond the policy's bound,
-while the platform refuses some of what is asked because it is too much.
+Nothing here waits or asks; the arithmetic on a policy is all that a class has.
 """
 
 from dataclasses import dataclass
@@ -11,28 +8,84 @@ from dataclasses import dataclass
 from perian_shim import settings
 from perian_shim.errors import ConfigError
 
+OUTAGE_SECONDS = 1800.0
+"""How long an outage of the platform or of the object store is ridden out by default."""
+
 LONGEST_LIMITED = 120.0
 """Bound of a pause that is longer because the platform limits the rate of requests."""
 
 
 @dataclass(frozen=True)
+class RetryPolicy:
+    """How a call is repeated that changes nothing, or may be made twice.
+
+    Attributes:
+        outage: how long a call is repeated without one good answer.
+        first: longest pause before the second attempt; doubled for each further one.
+        longest: bound of the pauses.
+        longest_wait: bound of what a server may ask for with ``Retry-After``, and of how long
+            those that it refuses are spread out after that.
+    """
+
+    outage: float = OUTAGE_SECONDS
+    first: float = 0.5
+    longest: float = 20.0
+    longest_wait: float = 120.0
+
+    @classmethod
+    def from_environment(cls) -> "RetryPolicy":
+        """Return the policy that rides out as long an outage as the environment says.
+
+        Raises:
+            ConfigError: that is not a number of seconds.
+        """
+        return cls(outage=settings.seconds(settings.OUTAGE_SECONDS, OUTAGE_SECONDS))
+
+    @classmethod
+    def hurried(cls, seconds: float) -> "RetryPolicy":
+        """Return the policy for cleaning up when so many seconds are left."""
+        return cls(outage=seconds, longest=1.0, longest_wait=2.0)
+
+    def pause(
+        self, failures: int, chance: float, asked: float | None, stretch: float = 1.0
+    ) -> float:
+        """Return the pause after a failure.
+
+        Args:
+            failures: how many attempts have failed, at least 1.
+            chance: a random number in [0, 1).
+            asked: what the server asked for.
+            stretch: how much longer than planned the client's pauses are.
+        """
+        least = min(asked or 0.0, self.longest_wait)
+        # 2**10 times any sensible pause is beyond the bound; more would overflow one day.
+        doubled: float = min(self.first * 2 ** min(failures - 1, 10), self.longest)
+        # Clients that were told the same must not come back at the same moment.
+        return least + min(max(doubled, least) * stretch, self.longest_wait) * chance
+
+
+@dataclass(frozen=True)
 class PollPolicy:
-    """How often to ask.
+    """When to look at a job again.
+
+    Pauses are short while a phase is young and grow with its age: a job that has run for an hour
+    is not about to end in the next two seconds. Each pause is jittered, so that many executors
+    started together do not ask together. All pauses are longer, if need be beyond the bound, while
+    the platform refuses some of what is asked because it is too much.
 
     Attributes:
         shortest: pause while the phase is young.
         longest: pause that is never exceeded, jitter and the platform's rate limit apart.
-        share: by this share of the phase's age a pause is longer than the shortest: a job's end
-            is noticed late by at most so much of how long it ran, and the shortest pause.
+        share: by this share of the phase's age a pause is longer than the shortest.
         jitter: a pause is multiplied by something between ``1 - jitter`` and ``1 + jitter``.
-        outage: how long no good answer is ridden out.
+        unknown: how long a status that nobody knows is waited out.
     """
 
     shortest: float = 0.8
     longest: float = 20.0
     share: float = 0.05
     jitter: float = 0.2
-    outage: float = 1800.0
+    unknown: float = OUTAGE_SECONDS
 
     def __post_init__(self) -> None:
         if self.longest < self.shortest:
@@ -47,13 +100,13 @@ class PollPolicy:
         """Return the policy with its bounds taken from the environment.
 
         Raises:
-            ConfigError: a bound is no number of seconds, or they are the wrong way round.
+            ConfigError: a bound is not a number of seconds, or they are the wrong way round.
         """
         shortest = settings.seconds(settings.POLL_MIN_SECONDS, cls.shortest)
         return cls(
             shortest=shortest,
             longest=settings.seconds(settings.POLL_MAX_SECONDS, max(cls.longest, shortest)),
-            outage=settings.seconds(settings.OUTAGE_SECONDS, cls.outage),
+            unknown=settings.seconds(settings.OUTAGE_SECONDS, cls.unknown),
         )
 
     def pause(self, age: float, chance: float, stretch: float = 1.0) -> float:
@@ -67,3 +120,54 @@ class PollPolicy:
         planned = min(self.longest, self.shortest + self.share * age)
         calm = min(planned * stretch, max(planned, LONGEST_LIMITED))
         return calm * (1 + self.jitter * (2 * chance - 1))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a job may take.
+
+    Attributes:
+        queued: bound of the time spent waiting for a machine, None for any time.
+        running: bound of the run, None for any time; the platform enforces it first.
+        slack: how much longer than ``running`` the platform may take to end a job before we do.
+    """
+
+    queued: float | None = None
+    running: float | None = None
+    slack: float = 60.0
+
+
+@dataclass(frozen=True)
+class LookPolicy:
+    """How a job is looked for that may exist although nobody has seen it.
+
+    A listing may lag behind, and a submission whose answer was lost may take effect late. So one
+    look is not enough, and absence is never proof.
+
+    Attributes:
+        first: pauses between the looks before a job is asked for again.
+        longest: bound of the pause between two looks while a job is followed; pauses are a quarter
+            of the doubt's age.
+        doubt: after this time a doubt is over, if the listing has shown a newer job meanwhile.
+        settle: how long the end of a run waits for the listing to show what it must show.
+        late: how long after it was sent a submission without an answer may still take effect.
+        margin: how much older than the followed job one of the same work may be, by the platform's
+            stamps; older ones need not be listed.
+        scan: how long one look through the listing may take.
+        pages: how many pages one look may read.
+        insist: how long a job is asked to end that does not.
+    """
+
+    first: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
+    longest: float = 60.0
+    doubt: float = 1800.0
+    settle: float = 300.0
+    late: float = 15.0
+    margin: float = 3600.0
+    scan: float = 120.0
+    pages: int = 200
+    insist: float = 600.0
+
+    def pause(self, age: float) -> float:
+        """Return the pause before the next look of a doubt of this age."""
+        return min(max(age / 4, self.first[0]), self.longest)

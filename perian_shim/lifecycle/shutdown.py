@@ -1,37 +1,26 @@
-"""What a signal leaves time for: cancelling the job, whatever was going on when it came.
+"""The one way in which a run leaves a job that it does not wait for.
 
-First the job that is known, then what may live beside it: a submission that was in flight, a job of
-an attempt before. All within ``FAREWELL_SECONDS``; neither a store that hangs nor a pipe that
-nobody reads may hold it up. A job that cannot be cancelled, or that goes on although it was asked
-to end, is named in the error that is reported.
+Whoever must go — a signal, an error that is final, a limit that has passed, a pod that fails before
+it could look for the job of an attempt before — goes through here. The order is always the same:
+say durably that it is us, look whether a later pod has the job, ask every job of this work to end
+until it is seen ended, and tell what became of them. All within a given time; neither a store that
+hangs nor a listing that lags may hold it up longer.
 """
 
-import contextlib
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from dataclasses import dataclass, field
 
-from perian_shim.api import ApiError, PerianError
-from perian_shim.api.phases import Phase, phase_of
-from perian_shim.errors import ApiUnavailable, Terminating
-from perian_shim.lifecycle.adoption import is_spent
-from perian_shim.lifecycle.jobs import Lifecycle, ResourceMeta
-from perian_shim.lifecycle.launch_record import LaunchRecord, Stage
-from perian_shim.lifecycle.retrying import RetryingClient
-from perian_shim.lifecycle.signals import Terminated
-from perian_shim.lifecycle.submission import Submission, Warn
-
-T = TypeVar("T")
+from perian_shim.api import Phase
+from perian_shim.errors import ApiUnavailable, StorageFailed, Superseded
+from perian_shim.lifecycle.launch_record import Stage, latest
+from perian_shim.lifecycle.policies import RetryPolicy
+from perian_shim.lifecycle.strays import Strays, refuse_when_superseded
 
 Beside = Callable[[Callable[[], object]], None]
 
-FAREWELL_SECONDS = 20.0
-"""How long cleaning up after a signal may take; Kubernetes kills 30 seconds after it asked."""
-
-RECORD_PATIENCE_SECONDS = 2.0
-"""How long a job that is to be cancelled may wait for the record of that."""
+STORE_SECONDS = 2.0
+"""How long a job that is to be cancelled waits for the object store."""
 
 LOOK_SECONDS = 0.5
 """Pause between two looks."""
@@ -41,164 +30,164 @@ def beside(act: Callable[[], object]) -> None:
     """Do something, and go on before it is done if it takes too long."""
     thread = threading.Thread(target=act, daemon=True)
     thread.start()
-    thread.join(RECORD_PATIENCE_SECONDS)
+    thread.join(STORE_SECONDS)
 
 
 @dataclass
-class Farewell:
-    """The end of an attempt that got a signal.
+class Left:
+    """What became of the jobs of a run that leaves.
 
     Attributes:
-        submission: the attempt's way to its job; its calls go through ``hurried`` from now on.
-        hurried: the REST API with short timeouts.
-        later: whether there were attempts before this one.
-        warn: prints a line.
-        clock: monotonic time, in seconds.
+        phases: of each job, as it was seen last.
+        key: the idempotency key.
+        unseen: whether a job may exist that could not be found.
+        failure: why it could not be looked for.
+    """
+
+    key: str
+    phases: dict[str, Phase] = field(default_factory=dict)
+    unseen: bool = False
+    failure: str = ""
+
+    @property
+    def alive(self) -> list[str]:
+        """Ids of the jobs that have not been seen ended."""
+        return [job_id for job_id, phase in self.phases.items() if not phase.terminal]
+
+    def __str__(self) -> str:
+        said = []
+        for job_id, phase in self.phases.items():
+            if phase.terminal:
+                said.append(f"job {job_id} is {phase.value}")
+            else:
+                seen = "cannot be seen" if phase is Phase.UNKNOWN else f"is still {phase.value}"
+                said.append(f"job {job_id} was asked to end and {seen}")
+        if self.unseen:
+            said.append("a job may exist that could not be found")
+        return ", ".join(said) + (f" ({self.failure})" if self.failure else "")
+
+    @property
+    def remedy(self) -> str | None:
+        """What a person has to do, None if nothing."""
+        if self.alive:
+            return f"End it with: perian-shim cancel {' '.join(self.alive)}"
+        if self.unseen:
+            find, end = (f"perian-shim {word} --key {self.key}" for word in ("jobs", "cancel"))
+            return f"Find it with: {find}; end it with: {end}"
+        return None
+
+
+@dataclass
+class Shutdown:
+    """Ends the jobs of one piece of work.
+
+    Attributes:
+        strays: its jobs; they are asked through an API whose calls do not take long.
+        seconds: how long it may take.
         beside: does something that must not hold up for long what follows.
     """
 
-    submission: Submission
-    hurried: RetryingClient
-    later: bool
-    warn: Warn
-    clock: Callable[[], float] = time.monotonic
+    strays: Strays
+    seconds: float
     beside: Beside = beside
-    lifecycle: Lifecycle = field(init=False)
     deadline: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.submission.lifecycle = self.lifecycle = Lifecycle(self.hurried)
-        self.deadline = self.clock() + FAREWELL_SECONDS
+        self.deadline = self.strays.now + self.seconds
 
-    def detach(self, signal: Terminated) -> Terminating:
-        """Leave the job to the next attempt, and return the error to report."""
-        record = self.submission.record
-        job_id = record.job_id if record else None
-        self.beside(lambda: self.submission.mark(Stage.DETACHED))
-        said = f"Job {job_id} goes on; the next attempt rejoins it." if job_id else ""
-        return Terminating(f"The run was {signal}. {said}", job_id=job_id)
+    def cancel(self, *, in_flight: bool = False) -> Left:
+        """End every job of this work.
 
-    def cancel(self, signal: Terminated) -> Terminating:
-        """Cancel whatever lives of this work, and return the error to report."""
-        record = self.submission.record
-        job_id = record.job_id if record else None
-        try:
-            ended = self.cancel_all(job_id)
-        except PerianError as error:
-            return Terminating(
-                f"The run was {signal}. Job {job_id or '(not known)'} could not be cancelled and"
-                f" may go on: {error.message}",
-                job_id=job_id,
-            )
-        if ended and all(p.terminal and p is not Phase.CANCELLED for p in ended.values()):
-            # It ended by itself: it is the next attempt's.
-            self.beside(lambda: self.submission.mark(Stage.SUBMITTED))
-        elif not ended and self.submission.record is not None:
-            self.beside(self.submission.keep)  # nor may what the attempt before left be forgotten
-        said = ", ".join(f"job {each} {told_of(phase)}" for each, phase in ended.items())
-        return Terminating(
-            f"The run was {signal}: {said or 'no job was submitted'}.", job_id=job_id
-        )
+        Args:
+            in_flight: whether a submission may have been sent whose answer is not known.
 
-    def cancel_all(self, job_id: str | None) -> dict[str, Phase]:
-        """Cancel the job, or whatever a submission in flight turns into; return how each ended.
-
-        Other jobs of this work are cancelled too: a pod before may have died and left one.
+        Raises:
+            Superseded: a later pod has the work; nothing was ended.
         """
-        ids = [] if job_id is None else [job_id]
-        for each in ids:
-            self.end(each)
+        strays, records = self.strays, self.strays.records
+        retrier = strays.jobs.retrier
+        retrier.policy, retrier.deadline = RetryPolicy.hurried(self.seconds), self.deadline
+        if not records.taken:
+            self.beside(self.take_over)
+        left = Left(records.record.key, dict.fromkeys(self.to_end(), Phase.UNKNOWN))
+        self.claim(left.alive)
+        looked = False
+        while True:
+            for job_id in left.alive:
+                if strays.now >= self.deadline:
+                    break
+                job = strays.jobs.ask_to_end(job_id)
+                left.phases[job_id] = left.phases[job_id] if job is None else job.phase
+            left.unseen = strays.in_doubt or (in_flight and not left.phases)
+            # What an attempt before has left is looked for once; a submission of our own, as long
+            # as there is time.
+            if left.unseen and not (looked and records.blind and not in_flight):
+                looked = self.find(left)
+            elif not left.alive:
+                break
+            if strays.now >= self.deadline:
+                break
+            if not records.saved:  # a later pod must know that it was us
+                self.beside(records.keep)
+            retrier.clock.sleep(LOOK_SECONDS)
+        self.leave_what_ended_by_itself(left)
+        return left
+
+    def to_end(self) -> list[str]:
+        """Return the ids of the jobs that are known and may live."""
+        strays, record = self.strays, self.strays.records.record
+        ids = [record.job_id] if record.job_id and record.job_id not in record.reported else []
+        ids += strays.ending
+        ids += [job_id for job_id, job in strays.found.items() if not job.phase.terminal]
+        return list(dict.fromkeys(ids))
+
+    def leave_what_ended_by_itself(self, left: Left) -> None:
+        """Leave the current job to the next attempt if it was faster than we were."""
+        records = self.strays.records
+        phase = left.phases.get(records.record.job_id or "", Phase.UNKNOWN)
+        if phase.terminal and phase is not Phase.CANCELLED:
+            self.beside(lambda: records.keep(stage=Stage.SUBMITTED))
+
+    def find(self, left: Left) -> bool:
+        """Look for jobs that are not known; return whether the list was seen."""
         try:
-            for each in self.others(ids):
-                self.end(each)
-                ids.append(each)
+            scan = self.strays.look(seconds=max(self.deadline - self.strays.now, 0.0))
         except ApiUnavailable as error:
-            if job_id is None:
-                raise
-            self.warn(f"could not look for other jobs of the same work: {error.message}")
-        return {each: self.confirm(each) for each in ids}
+            left.failure = error.message
+            return False
+        left.failure = ""
+        fresh = {job.id: job.phase for job in scan.jobs if job.id not in left.phases}
+        left.phases |= fresh
+        self.claim([job_id for job_id in left.alive if job_id in fresh])
+        return scan.whole
 
-    def others(self, known: list[str]) -> list[str]:
-        """Return the ids of further jobs that are to be cancelled."""
-        submission = self.submission
-        if submission.record is None and self.later:
-            self.recall()
-        record, in_flight = submission.record, submission.in_flight
-        if not (self.later or in_flight or submission.doubtful):
-            return []
-        while True:
-            wanted = in_flight and not known
-            found = [
-                job.id
-                for job in self.insist(lambda: submission.find(record))
-                if job.id not in known
-                and (not phase_of(job.status).terminal or (wanted and not is_spent(job, record)))
-            ]
-            if found or not wanted or self.clock() >= self.deadline:
-                return found
-            self.hurried.rest(LOOK_SECONDS)
+    def claim(self, ids: list[str]) -> None:
+        """Say durably that it is us who end these jobs, unless a later pod has them."""
+        records = self.strays.records
+        if not ids:
+            return
+        current = records.record.job_id or ids[0]
+        cancelled = latest([*records.record.cancelled, *ids])
+        self.beside(
+            lambda: records.keep(stage=Stage.CANCELLING, job_id=current, cancelled=cancelled)
+        )
+        superseded: list[Superseded] = []
 
-    def recall(self) -> None:
-        """Go on from the attempt before's record, if the store tells it in time.
-
-        Without it all jobs are looked through, which takes longer but finds the same.
-        """
-        found: list[LaunchRecord | None] = []
-        submission = self.submission
-        self.beside(lambda: found.append(submission.journal.before(submission.key)))
-        if found:
-            submission.go_on_from(found[0])
-
-    def insist(self, act: Callable[[], T]) -> T:
-        """Do something again and again while there is time and it may help."""
-        while True:
+        def check() -> None:
             try:
-                return act()
-            except (ApiError, ApiUnavailable) as error:
-                hopeless = isinstance(error, ApiError) and not error.retryable
-                if hopeless or self.clock() >= self.deadline:
-                    raise
-            self.hurried.rest(LOOK_SECONDS)
+                refuse_when_superseded(records)
+            except Superseded as error:
+                superseded.append(error)
 
-    def end(self, job_id: str) -> None:
-        """Record that it is us who cancel a job, and cancel it.
+        self.beside(check)
+        if superseded:
+            self.beside(lambda: records.keep(stage=Stage.SUBMITTED))
+            raise superseded[0]
 
-        The record comes first: without it the next attempt, if we are killed here or the answer is
-        lost, would take it for somebody else's wish. But a store that hangs must not keep the job
-        alive, so it is waited for only a little.
-        """
-        if self.submission.record is not None:
-            self.submission.record = replace(self.submission.record, job_id=job_id)
-            self.beside(lambda: self.submission.mark(Stage.CANCELLING))
-        self.insist(lambda: self.lifecycle.delete(self.meta(job_id)))
-
-    def confirm(self, job_id: str) -> Phase:
-        """Wait until a job that was cancelled has ended, as long as there is time.
-
-        A new job is not known everywhere at once, and what does not know it cannot cancel it: it is
-        asked to end again for as long as it lives. Returns the phase seen last.
-        """
-        phase = Phase.UNKNOWN
-        meta = self.meta(job_id)
-        while self.clock() < self.deadline:
-            with contextlib.suppress(ApiError):
-                phase = self.lifecycle.status(self.lifecycle.get(meta))
-                if phase.terminal:
-                    self.warn(f"job {job_id}: {phase.value}")
-                    return phase
-                self.lifecycle.delete(meta)
-            self.hurried.rest(LOOK_SECONDS)
-        return phase
-
-    def meta(self, job_id: str) -> ResourceMeta:
-        """Return what is needed to get and cancel a job of this work."""
-        return ResourceMeta(job_id, self.submission.key, self.submission.output)
-
-
-def told_of(phase: Phase) -> str:
-    """Return how a job is that was asked to end."""
-    if phase.terminal:
-        return f"is {phase.value}"
-    if phase is Phase.UNKNOWN:
-        return "was asked to end, and what became of it is not known"
-    return f"was asked to end and is still {phase.value}; cancel it in Perian's console if it stays"
+    def take_over(self) -> None:
+        """Learn what an attempt before has left, if the store tells it in time."""
+        try:
+            self.strays.records.take_over(to_submit=False)
+        except StorageFailed as error:
+            self.strays.records.warn(f"what an attempt before has left is not known: {error}")
+        self.strays.resume()

@@ -1,13 +1,18 @@
-"""SIGTERM and SIGINT: an abort must reach the job, at whatever moment it comes.
+"""Signals: an abort must reach the job, at whatever moment it comes.
 
 Flyte aborts a task by deleting its pod: the process gets SIGTERM and, usually 30 seconds later,
-SIGKILL. Python as process 1 ignores SIGTERM unless it has a handler. Ours only notes the signal
-until somebody is ready to clean up; from then on it raises ``Terminated`` wherever the main thread
-is, also within a blocking call; what is torn apart by that, the list of jobs mends afterwards. Once
-raised, further signals are ignored, so that cleaning up is not interrupted. ``Terminated`` is no
-``Exception``: no library may take it for a fault of its own.
+SIGKILL. On somebody's own machine it is Ctrl-C, a closed terminal (SIGHUP) or SIGQUIT. Python as
+process 1 ignores SIGTERM unless it has a handler. Ours only notes the signal until somebody is
+ready to clean up; from then on it raises ``Terminated`` wherever the main thread is, also within a
+blocking call; what is torn apart by that, the list of jobs mends afterwards. Once raised, further
+signals are ignored, so that cleaning up is not interrupted. ``Terminated`` is not an ``Exception``:
+no library may take it for a fault of its own.
+
+A run on another thread (a local ``@eager`` workflow) cannot have handlers. It is told when the main
+thread ends, as it does after Ctrl-C, and the program waits for it to clean up.
 """
 
+import atexit
 import signal
 import threading
 import time
@@ -16,16 +21,19 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TypeAlias
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+
+EXIT_SECONDS = 30.0
+"""How long a program that ends waits for its runs on other threads to clean up."""
 
 Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | None
 
 
 class Terminated(BaseException):
-    """A signal asked this process to end.
+    """This process was asked to end.
 
     Attributes:
-        name: of the signal.
+        name: of the signal, or what else ended it.
     """
 
     def __init__(self, name: str) -> None:
@@ -38,6 +46,9 @@ class Termination:
 
     def __init__(self) -> None:
         self._before: dict[signal.Signals, Handler] = {}
+        self._elsewhere = 0
+        self._changed = threading.Condition()
+        self._exiting = threading.Event()
         self._forget()
 
     def _forget(self) -> None:
@@ -74,7 +85,8 @@ class Termination:
             at_once: whether they are raised from the beginning, or after ``release``.
         """
         if not on_main_thread():
-            yield
+            with self._told_at_exit():
+                yield
             return
         self.note()
         try:
@@ -95,18 +107,46 @@ class Termination:
             Terminated: a signal has been noted.
         """
         self.check()
-        time.sleep(seconds)
+        if on_main_thread():
+            time.sleep(seconds)
+        else:
+            self._exiting.wait(seconds)
         self.check()
 
     def check(self) -> None:
         """Raise if a signal has been noted, again if need be.
 
         Raises:
-            Terminated: one has.
+            Terminated: one has, or the program ends.
         """
-        if self._ready and self._noted and on_main_thread():
-            self._raised = True
-            raise Terminated(self._noted)
+        if on_main_thread():
+            if self._ready and self._noted:
+                self._raised = True
+                raise Terminated(self._noted)
+        elif self._exiting.is_set() or not threading.main_thread().is_alive():
+            name = "the end of the program"
+            raise Terminated(name)
+
+    @contextmanager
+    def _told_at_exit(self) -> Iterator[None]:
+        """Let a run on another thread know when the program ends, and the program wait for it."""
+        with self._changed:
+            self._elsewhere += 1
+            if self._elsewhere == 1:
+                atexit.register(self._wait_for_others)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._elsewhere -= 1
+                if not self._elsewhere:
+                    atexit.unregister(self._wait_for_others)
+                self._changed.notify_all()
+
+    def _wait_for_others(self) -> None:
+        self._exiting.set()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._elsewhere, EXIT_SECONDS)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._noted = self._noted or signal.Signals(number).name

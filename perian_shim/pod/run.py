@@ -1,53 +1,71 @@
 """One run of one task, from its template to its outputs: the straight line of the product.
 
-template -> ``JobSpec`` -> (+ inputs, secrets, storage access) -> ``Attempt``: staging, request,
-job, followed to its end -> outputs. Here everything is put together; every failure is a
-``PerianError``, with all secrets taken out of its text.
+template → ``JobSpec`` → ``TaskRun`` (with inputs, credentials and place) → ``Attempt`` → outputs or
+an error. Here everything is put together. A run never raises: what it comes to is a ``Finished``,
+which the door hands to Flyte and then tells that it has.
 """
 
+import contextlib
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from flytekit.core.context_manager import FlyteContext
-from flytekit.core.type_engine import TypeEngine
-from flytekit.models.literals import Literal, LiteralMap
+from flytekit.models.literals import LiteralMap
 from flytekit.models.task import TaskTemplate
-from flytekit.utils.asyn import loop_manager
 
 from perian_shim import settings
-from perian_shim.api import PerianClient, PerianError
-from perian_shim.api.server_text import Redactor
+from perian_shim.api import PerianError
+from perian_shim.api.redaction import Redactor
+from perian_shim.config import DETACH
 from perian_shim.errors import DefinitionError, InternalError, TaskError, Terminating
-from perian_shim.lifecycle.attempt import Attempt
-from perian_shim.lifecycle.console import Console, confidential_forms
-from perian_shim.lifecycle.policies import PollPolicy
-from perian_shim.lifecycle.previous_attempt import cancel_earlier, is_final
-from perian_shim.lifecycle.retrying import RetryingClient, RetryPolicy
+from perian_shim.lifecycle.attempt import Attempt, Terms, Work
+from perian_shim.lifecycle.clock import Clock
+from perian_shim.lifecycle.console import Console
+from perian_shim.lifecycle.jobs import Jobs
+from perian_shim.lifecycle.launch_record import LaunchRecord, LaunchRecords, Owner
+from perian_shim.lifecycle.policies import Limits, PollPolicy, RetryPolicy
+from perian_shim.lifecycle.rental import Rental
+from perian_shim.lifecycle.retrying import PatientStore, Retrier
+from perian_shim.lifecycle.shutdown import Shutdown
 from perian_shim.lifecycle.signals import TERMINATION, Terminated
-from perian_shim.pod.credentials import (
-    ORGANIZATION_KEY,
-    TOKEN_KEY,
-    read_secret,
-    registry_credentials,
-    require_secret,
-)
-from perian_shim.pod.inputs import with_remote_blobs
-from perian_shim.resolver_options import LaunchOptions, map_item
+from perian_shim.lifecycle.strays import Strays
+from perian_shim.pod.credentials import Credentials, connector
+from perian_shim.pod.flyte_context import place_in_flyte, raw_prefix_of
+from perian_shim.pod.inputs import fetched, map_item, with_remote_blobs
+from perian_shim.pod.local_run import local_place
+from perian_shim.resolver_options import LaunchOptions
 from perian_shim.spec import ContainerWork, JobSpec
-from perian_shim.storage import open_store
+from perian_shim.storage import ObjectStore, join_uri, open_store
 from perian_shim.work.container_job import ContainerJob
 from perian_shim.work.function_job import FunctionJob
-from perian_shim.work.job_credentials import StorageAccess, storage_access
-from perian_shim.work.place import Place
-from perian_shim.work.request import Private
-from perian_shim.work.task_run import JobKind, Run
-
-HURRIED = RetryPolicy(attempts=1)
-"""For cleaning up after a signal, when seconds count: what is worth repeating is, until a deadline
-between two calls. So the last one may begin just before it, and must not take long.
-"""
+from perian_shim.work.idempotency import NodeIdentity, work_key
+from perian_shim.work.request import requirements_of
+from perian_shim.work.task_run import Place, TaskRun
 
 HURRIED_TIMEOUT = 4.0
+"""How long one call may take when a signal leaves seconds."""
+
+LAST_SECONDS = 5.0
+"""What of the time between SIGTERM and SIGKILL is kept for reporting to Flyte."""
+
+LOCAL_TIMEOUT_SECONDS = 12 * 3600.0
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run came to: outputs, or an error.
+
+    Attributes:
+        outputs: the outputs of a run that succeeded.
+        error: why it failed; no secret is in its text.
+        reported: to be called once Flyte, or the caller, has been told.
+    """
+
+    outputs: LiteralMap | None = None
+    error: PerianError | None = None
+    reported: Callable[[], None] = lambda: None
 
 
 def run_task(
@@ -55,130 +73,180 @@ def run_task(
     template: TaskTemplate,
     inputs: LiteralMap,
     environ: Mapping[str, str],
-    options: LaunchOptions,
-) -> LiteralMap:
-    """Run one task on Perian and return its outputs.
+    arguments: tuple[str, ...] = (),
+) -> Finished:
+    """Run one task on Perian.
 
     Args:
         context: flytekit's context.
         template: the task's template.
         inputs: the input literals.
         environ: the resolver container's environment.
-        options: what the container's arguments say.
-
-    Raises:
-        PerianError: the run failed; see ``perian_shim.errors`` for what each class means.
+        arguments: what the container's arguments say beside the template.
     """
     console = Console()
+    reported: Callable[[], None] = lambda: None  # noqa: E731 - replaced once there is an attempt
     try:
-        with TERMINATION.handled(at_once=False):
+        with TERMINATION.handled(at_once=False), contextlib.ExitStack() as stack:
             try:
-                attempt = prepare(context, template, inputs, environ, options, console)
+                options = LaunchOptions.from_arguments(arguments)
+                preparing = prepared(context, template, inputs, environ, options, console)
+                attempt = stack.enter_context(preparing)
             except PerianError as error:
                 if is_final(error):
-                    release_earlier(context, template, environ, console)
+                    release_previous(context, template, environ, console)
                 raise
-            return attempt.outputs()
+            reported = attempt.reported
+            return Finished(attempt.run(), reported=reported)
     except Terminated as signal:
-        raise Terminating(f"The run was {signal}, before any job was submitted.") from None
+        message = f"The run was {signal}, before any job was submitted."
+        return Finished(error=Terminating(message), reported=reported)
     except PerianError as error:
-        raise redacted(error, console.redact) from None
+        return Finished(error=redacted(error, console.redact), reported=reported)
     except Exception as error:  # noqa: BLE001 - a bug of ours must not become a retry that pays twice
-        raise redacted(InternalError.of(error), console.redact) from None
+        fault = redacted(InternalError.of(error), console.redact)
+        return Finished(error=fault, reported=reported)
 
 
-def prepare(
+@contextmanager
+def prepared(
     context: FlyteContext,
     template: TaskTemplate,
     inputs: LiteralMap,
     environ: Mapping[str, str],
     options: LaunchOptions,
     console: Console,
-) -> Attempt:
+) -> Iterator[Attempt[LiteralMap]]:
     """Put together what an attempt needs; the console learns what it must not print."""
     refuse_inside_a_job(environ)
     spec = JobSpec.from_custom(template.custom)
-    place = Place.from_flyte(context, environ)
-    group = spec.config.secret_group
-    require_secret(group, ORGANIZATION_KEY)
-    token = require_secret(group, TOKEN_KEY)
-    private = Private(
-        {secret: require_secret(secret.group, secret.key) for secret in spec.secrets},
-        registry_credentials(group),
-    )
-    access = StorageAccess()
-    if not isinstance(spec.work, ContainerWork):
-        access = storage_access(lambda key: read_secret(group, key), group, environ)
-    hidden = confidential_forms([*private.confidential(), *access.confidential()])
-    console.redact = Redactor([token], hidden)
+    credentials = Credentials.read(spec, environ)
+    console.redact = credentials.redactor()
     literals = {name: fetched(context, value) for name, value in inputs.literals.items()}
     if options.bound is not None:
         literals = map_item(literals, options.bound, environ)
-    store = open_store(place.raw_prefix, context)
-    if place.output_prefix is None:
-        literals = with_remote_blobs(context, literals, place.raw_prefix)
-    run = Run(template, spec, literals, place, store)
-    kind: JobKind
-    if isinstance(spec.work, ContainerWork):
-        kind = ContainerJob(run, spec.work)
+    clock = Clock(sleep=TERMINATION.sleep)
+    with contextlib.ExitStack() as stack:
+        place = place_in_flyte(context, environ)
+        longest = None
+        store = open_store(raw_prefix_of(context), context)
+        if place is None:
+            raw_prefix = raw_prefix_of(context)
+            literals = with_remote_blobs(context, literals, join_uri(raw_prefix, "_perian/inputs"))
+
+            def key_of(node: NodeIdentity) -> str:
+                return work_key(node, spec, LiteralMap(literals))
+
+            place = stack.enter_context(local_place(raw_prefix, template.id.name, environ, key_of))
+            longest = local_limit(template, environ, console)
+        patient = PatientStore(store, Retrier(RetryPolicy.from_environment(), clock))
+        key = work_key(place.node, spec, LiteralMap(literals))
+        run = TaskRun(template, spec, literals, place, patient, key, credentials.private, longest)
+        yield composed(run, credentials, options, console, clock, store)
+
+
+def composed(
+    run: TaskRun,
+    credentials: Credentials,
+    options: LaunchOptions,
+    console: Console,
+    clock: Clock,
+    store: ObjectStore,
+) -> Attempt[LiteralMap]:
+    """Return the attempt for a run."""
+    config, environ = run.spec.config, run.place.environ
+    work: Work[LiteralMap]
+    if isinstance(run.spec.work, ContainerWork):
+        work = ContainerJob(run, run.spec.work)
     else:
-        kind = FunctionJob(run, spec.work, access, options.distribution)
-    connect = connector(group, environ)
-    if place.output_prefix is not None:
+        work = FunctionJob(run, run.spec.work, credentials.access, options.distribution)
+    connect = connector(config.secret_group, environ)
+    if run.place.output_prefix is not None:
         # The pod ends with this run: what is loaded by now need never be looked through.
         gc.freeze()
         gc.enable()
+    grace = settings.seconds(settings.GRACE_SECONDS, 30.0, environ)
     return Attempt(
-        run=run,
-        kind=kind,
-        client=RetryingClient(connect, sleep=TERMINATION.sleep),
-        hurried=RetryingClient(lambda: connect(HURRIED_TIMEOUT, HURRIED_TIMEOUT), HURRIED),
+        work=work,
+        records=records_of(run.place, run.key, run.store, store),
+        jobs=Jobs(connect, Retrier(RetryPolicy.from_environment(), clock)),
+        hurried=Jobs(lambda: connect(HURRIED_TIMEOUT, HURRIED_TIMEOUT), Retrier(RetryPolicy())),
         policy=PollPolicy.from_environment(),
-        private=private,
+        terms=Terms(
+            Limits(config.max_queued_seconds, run.timeout_seconds),
+            detach=config.on_terminate == DETACH,
+            grace=max(grace - LAST_SECONDS, 1.0),
+            rental=Rental(requirements_of(config), config.instance_type_id),
+        ),
+        prefix=run.place.raw_prefix,
         console=console,
-        sleep=TERMINATION.sleep,
         ready=TERMINATION.release,
+        logs=join_uri(run.place.own_folder, "logs"),
     )
 
 
-def release_earlier(
+def records_of(place: Place, key: str, patient: ObjectStore, store: ObjectStore) -> LaunchRecords:
+    """Return the launch records of a piece of work."""
+    return LaunchRecords(
+        patient,
+        join_uri(place.own_folder, "attempts"),
+        Owner(place.attempt),
+        LaunchRecord(key, output=place.raw_prefix),
+        place.report_of,
+        at_once=store,
+    )
+
+
+def local_limit(template: TaskTemplate, environ: Mapping[str, str], console: Console) -> int | None:
+    """Return the limit of a local run's job, None if the task has one of its own.
+
+    A process on somebody's own machine can end in ways that nobody hears of. So its job ends by
+    itself at some time.
+
+    Raises:
+        ConfigError: the setting is not a number of seconds.
+    """
+    if template.metadata.timeout:
+        return None
+    limit = int(settings.seconds(settings.LOCAL_TIMEOUT_SECONDS, LOCAL_TIMEOUT_SECONDS, environ))
+    console(
+        "[perian-shim] the task has no timeout: its job may run for"
+        f" {limit / 3600:.3g} h in a local run ({settings.LOCAL_TIMEOUT_SECONDS})"
+    )
+    return limit
+
+
+def is_final(error: PerianError) -> bool:
+    """Whether Flyte will not try again after this."""
+    return not (isinstance(error, TaskError) and error.outcome.recoverable)
+
+
+def release_previous(
     context: FlyteContext, template: TaskTemplate, environ: Mapping[str, str], console: Console
 ) -> None:
-    """Cancel what the attempt before may have left running; never fails."""
-    place = Place.from_flyte(context, environ)
+    """End the job that an attempt before may have left, since no further attempt will; never fails.
 
-    def connect() -> RetryingClient:
-        group = JobSpec.from_custom(template.custom).config.secret_group
-        return RetryingClient(connector(group, environ), RetryPolicy())
-
-    cancel_earlier(
-        place.previous_prefix,
-        lambda prefix: open_store(prefix, context),
-        connect,
-        lambda text: console(f"[perian-shim] {text}"),
-    )
-
-
-def connector(group: str, environ: Mapping[str, str]) -> Callable[..., PerianClient]:
-    """Return what makes a client of the API, with the credentials as they are when it is called.
-
-    Args:
-        group: the secret group that holds them.
-        environ: the resolver container's environment.
+    A secret that has gone, an input that cannot be read: nothing will be tried again, and a job
+    that goes on (a lost node, ``on_terminate="detach"``) would be nobody's.
     """
-    url = settings.text(settings.API_URL, settings.DEFAULT_API_URL, environ)
-    patience = settings.seconds(settings.READ_TIMEOUT_SECONDS, 30.0, environ)
 
-    def connect(connect_timeout: float = 10.0, read_timeout: float = patience) -> PerianClient:
-        return PerianClient(
-            url,
-            require_secret(group, ORGANIZATION_KEY),
-            require_secret(group, TOKEN_KEY),
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
-        )
+    def warn(text: str) -> None:
+        console(f"[perian-shim] {text}")
 
-    return connect
+    try:
+        place = place_in_flyte(context, environ)
+        if place is None:
+            return
+        group = JobSpec.from_custom(template.custom).config.secret_group
+        store = open_store(place.raw_prefix, context)
+        seconds = settings.seconds(settings.GRACE_SECONDS, 30.0, environ)
+        records = replace(records_of(place, "", store, store), warn=warn)
+        jobs = Jobs(connector(group, environ), Retrier(RetryPolicy.hurried(seconds), warn=warn))
+        left = Shutdown(Strays(jobs, records), seconds).cancel()
+        if left.phases or left.unseen:
+            warn(f"nobody will wait for the job of an attempt before: {left}. {left.remedy or ''}")
+    except PerianError as error:
+        warn(f"the job of an attempt before may go on, and could not be looked for: {error}")
 
 
 def redacted(error: PerianError, redact: Redactor) -> PerianError:
@@ -200,11 +268,3 @@ def refuse_inside_a_job(environ: Mapping[str, str]) -> None:
         message = "A Perian job tried to submit another Perian job."
         remedy = "Call the function itself within a task, and tasks only within a workflow."
         raise DefinitionError(message, remedy=remedy)
-
-
-def fetched(context: FlyteContext, literal: Literal) -> Literal:
-    """Return a literal with its value, also when Flyte keeps that in an object of its own."""
-    if not literal.offloaded_metadata:
-        return literal
-    whole: Literal = loop_manager.synced(TypeEngine.unwrap_offloaded_literal)(context, literal)
-    return whole

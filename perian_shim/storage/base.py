@@ -78,7 +78,11 @@ class ObjectStore(Protocol):
 def broken_off(uri: str) -> StorageFailed:
     """Return the error for a read that was never whole, however often it was tried."""
     message = f"Reading {uri} failed: the answers keep breaking off."
-    return StorageFailed(message, remedy="Flyte tries again by itself; check the network if not.")
+    failure = StorageFailed(
+        message, remedy="Flyte tries again by itself; check the network if not."
+    )
+    failure.passing = True
+    return failure
 
 
 def join_uri(base: str, *parts: str) -> str:

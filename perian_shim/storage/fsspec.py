@@ -45,9 +45,11 @@ class FlyteStore:
         """Yield the objects below a folder."""
         scheme = prefix.partition("://")[0]
         folder = prefix.rstrip("/") + "/"
-        found = self._attempt(prefix, lambda fs: fs.find(folder, detail=True))
+        found = self._attempt(prefix, lambda fs: fresh_listing(fs, folder))
         for name, info in sorted((found or {}).items()):
-            yield ObjectInfo(f"{scheme}://{name.partition('://')[2] or name}", int(info["size"]))
+            yield ObjectInfo(
+                f"{scheme}://{name.partition('://')[2] or name}", int(str(info["size"]))
+            )
 
     def size(self, uri: str) -> int | None:
         """Return an object's size, or None if there is none."""
@@ -79,7 +81,9 @@ class FlyteStore:
         except FileNotFoundError:
             return None
         except Exception as error:  # each file system of fsspec has errors of its own
-            raise StorageFailed(f"Access to {uri} failed: {error}") from error
+            failure = StorageFailed(f"Access to {uri} failed: {error}")
+            failure.passing = not isinstance(error, PermissionError | ValueError | TypeError)
+            raise failure from error
 
 
 def fresh_info(fs: AbstractFileSystem, uri: str) -> dict[str, object]:
@@ -87,6 +91,13 @@ def fresh_info(fs: AbstractFileSystem, uri: str) -> dict[str, object]:
     fs.invalidate_cache(uri)
     info: dict[str, object] = fs.info(uri)
     return info
+
+
+def fresh_listing(fs: AbstractFileSystem, folder: str) -> dict[str, dict[str, object]]:
+    """Return what a file system finds below a folder now, not what it once listed."""
+    fs.invalidate_cache()
+    found: dict[str, dict[str, object]] = fs.find(folder, detail=True)
+    return found
 
 
 def unsigned(uri: str) -> InvalidInput:

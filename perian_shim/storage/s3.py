@@ -22,7 +22,12 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import Credentials, RefreshableCredentials
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
 from fsspec import get_filesystem_class
 
 from perian_shim import settings
@@ -43,6 +48,8 @@ READ_PAUSES = (0.5, 1.0, 2.0)
 
 _NOT_FOUND = {"NoSuchKey", "404", "NotFound"}
 _NO_BUCKET = "NoSuchBucket"
+_BUSY = {"SlowDown", "RequestTimeout", "Throttling", "TooManyRequests"}
+_SERVER_ERROR = 500
 
 
 class S3Store:
@@ -281,4 +288,14 @@ def is_not_found(error: Exception) -> bool:
 
 def failed(uri: str, error: Exception) -> StorageFailed:
     """Return our error for the store's."""
-    return StorageFailed(f"S3 access to {uri} failed: {error}")
+    failure = StorageFailed(f"S3 access to {uri} failed: {error}")
+    failure.passing = may_pass(error)
+    return failure
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether the same access may succeed later: no answer, or one of a store in trouble."""
+    if not isinstance(error, ClientError):
+        return not isinstance(error, NoCredentialsError | PartialCredentialsError)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status >= _SERVER_ERROR or error_code(error) in _BUSY

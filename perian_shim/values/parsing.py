@@ -206,7 +206,7 @@ def choose(
     for variant, exact in attempts:
         try:
             return union_literal(read(variant, exact), variant)
-        except ValueError as error:  # noqa: PERF203 - a union has few variants
+        except ValueError as error:
             reasons[describe_type(variant)] = str(error)
     if len(values) == 1 and not strings:
         raise ValueError(reasons[describe_type(values[0])])

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 from flytekit.models.literals import LiteralMap
 
-from perian_shim.api import Job
-from perian_shim.api.phases import Phase, phase_of
-from perian_shim.errors import InvalidCommand, ResultMissing, job_failure
-from perian_shim.lifecycle.jobs import ResourceMeta
+from perian_shim.api import CreateJobRequest, Job, Phase
+from perian_shim.errors import InvalidCommand, ResultMissing
 from perian_shim.spec import ContainerWork
 from perian_shim.template import TemplateError, render_command
+from perian_shim.work.job_failure import job_failure
 from perian_shim.work.outputs import Harvest
 from perian_shim.work.staging import Stager, Staging, is_wrapped
-from perian_shim.work.task_run import Run
+from perian_shim.work.task_run import TaskRun
 
 MAX_ARGUMENT_BYTES = 128 * 1024 - 1
 """Longest single argument that Linux takes, without the NUL at its end."""
@@ -28,19 +27,20 @@ class ContainerJob:
         work: what its task does.
     """
 
-    run: Run
+    run: TaskRun
     work: ContainerWork
 
-    def stage(self, output: str) -> Staging:
-        """Render the command and put together what the job is given.
-
-        Args:
-            output: URI of the prefix below which the job is to leave what it produces.
+    def request(self, output: str) -> CreateJobRequest:
+        """Render the command and return the request for a job that leaves its outputs there.
 
         Raises:
             InvalidCommand: the command cannot be rendered with these inputs, or not be started.
             InvalidInput: an input cannot be handed to a job.
         """
+        return self.run.request(self.stage(output), output)
+
+    def stage(self, output: str) -> Staging:
+        """Render the command and put together what the job is given."""
         place = self.run.place
         try:
             argv = render_command(
@@ -56,7 +56,7 @@ class ContainerJob:
         stager = Stager(self.work, self.run.store, output, self.run.access_seconds)
         return stager.stage(argv, self.run.inputs, self.run.template.interface)
 
-    def harvest(self, meta: ResourceMeta, job: Job) -> LiteralMap:
+    def harvest(self, job: Job, output: str) -> LiteralMap:
         """Return the outputs.
 
         Raises:
@@ -66,7 +66,7 @@ class ContainerJob:
             OutputMissing: an output was not produced.
             OutputInvalid: an output does not hold what the task declares.
         """
-        left = Harvest(self.run.store, meta.output, self.work.output_data_dir, meta.job_id)
+        left = Harvest(self.run.store, output, self.work.output_data_dir, job.id)
         # The job may be an earlier attempt's: what it ran says whether it left a record. With
         # outputs it must have, whatever the API shows of its command.
         declared = bool(self.run.template.interface.outputs)
@@ -74,13 +74,13 @@ class ContainerJob:
         result = left.result() if wrapped else None
         if result is not None:
             left.check(result)
-        if phase_of(job.status) is Phase.FAILED:
-            raise job_failure(meta.job_id, job.errors)
+        if job.phase is Phase.FAILED:
+            raise job_failure(job.id, job.errors)
         if not wrapped:
             return LiteralMap({})
         if result is None:
-            message = f"Job {meta.job_id} is Done, but left no result below {meta.output}."
-            raise ResultMissing(message, job_id=meta.job_id)
+            message = f"Job {job.id} is Done, but left no result below {output}."
+            raise ResultMissing(message, job_id=job.id)
         return left.collect(result, self.run.template.interface.outputs)
 
 

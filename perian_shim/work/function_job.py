@@ -13,21 +13,16 @@ from flyteidl.core import literals_pb2
 from flytekit.models.literals import LiteralMap
 
 from perian_shim import settings
-from perian_shim.api import ContainerFile, Job
-from perian_shim.api.phases import Phase, phase_of
-from perian_shim.errors import (
-    FunctionFailed,
-    OutputMissing,
-    ResultMissing,
-    job_failure,
-)
-from perian_shim.lifecycle.jobs import ResourceMeta
+from perian_shim.api import ContainerFile, CreateJobRequest, Job, Phase
+from perian_shim.errors import OutputMissing, ResultMissing
 from perian_shim.resolver_options import Distribution
 from perian_shim.spec import FunctionWork
 from perian_shim.storage import join_uri
+from perian_shim.work.error_document import function_failed
 from perian_shim.work.job_credentials import StorageAccess
+from perian_shim.work.job_failure import job_failure
 from perian_shim.work.staging import RECORD_FOLDER, Staging
-from perian_shim.work.task_run import Run
+from perian_shim.work.task_run import TaskRun
 
 JOB_FOLDER = "function"
 """Below ``_perian`` in the raw data prefix: the job's own output prefix."""
@@ -58,20 +53,21 @@ class FunctionJob:
         distribution: the user's code, None when the image has it.
     """
 
-    run: Run
+    run: TaskRun
     work: FunctionWork
     access: StorageAccess = field(repr=False)
     distribution: Distribution | None = None
 
-    def stage(self, output: str) -> Staging:
-        """Write the inputs and put together what the job is given.
-
-        Args:
-            output: URI of the prefix below which the job is to leave what it produces.
+    def request(self, output: str) -> CreateJobRequest:
+        """Write the inputs and return the request for a job that leaves its outputs there.
 
         Raises:
             StorageFailed: the inputs could not be written.
         """
+        return self.run.request(self.stage(output), output)
+
+    def stage(self, output: str) -> Staging:
+        """Write the inputs and put together what the job is given."""
         folder = documents_of(output)
         inputs = LiteralMap(dict(self.run.inputs)).to_flyte_idl().SerializeToString()
         self.run.store.write(join_uri(folder, INPUTS_NAME), inputs)
@@ -116,7 +112,7 @@ class FunctionJob:
             if name in self.run.place.environ
         }
 
-    def harvest(self, meta: ResourceMeta, job: Job) -> LiteralMap:
+    def harvest(self, job: Job, output: str) -> LiteralMap:
         """Return the outputs as the job left them.
 
         Raises:
@@ -125,19 +121,19 @@ class FunctionJob:
             ResultMissing: the job ended well, but left neither outputs nor an error.
             OutputMissing: the outputs are not those that the task declares.
         """
-        folder = documents_of(meta.output)
+        folder = documents_of(output)
         self.hand_on_deck(folder)
         document = self.run.store.read(join_uri(folder, ERROR_NAME), MAX_DOCUMENT_BYTES)
         if document is not None:
-            raise FunctionFailed.from_document(document, meta.job_id)
-        if phase_of(job.status) is Phase.FAILED:
-            raise job_failure(meta.job_id, job.errors)
+            raise function_failed(document, job.id)
+        if job.phase is Phase.FAILED:
+            raise job_failure(job.id, job.errors)
         content = self.run.store.read(join_uri(folder, OUTPUTS_NAME), MAX_DOCUMENT_BYTES)
         if content is None:
-            message = f"Job {meta.job_id} is Done, but left neither outputs nor an error."
-            raise ResultMissing(message, job_id=meta.job_id, remedy=SILENCE_REMEDY)
+            message = f"Job {job.id} is Done, but left neither outputs nor an error."
+            raise ResultMissing(message, job_id=job.id, remedy=SILENCE_REMEDY)
         outputs: LiteralMap = LiteralMap.from_flyte_idl(literals_pb2.LiteralMap.FromString(content))
-        self.check(outputs.literals, meta.job_id)
+        self.check(outputs.literals, job.id)
         return outputs
 
     def check(self, produced: Mapping[str, object], job_id: str) -> None:

@@ -12,18 +12,7 @@ from dataclasses import dataclass, field
 
 from perian_shim import settings
 from perian_shim.errors import MissingSecret
-
-AWS_KEYS = (
-    "aws_access_key_id",
-    "aws_secret_access_key",
-    "aws_session_token",
-    "aws_region",
-    "aws_endpoint_url",
-)
-GOOGLE_KEY = "google_application_credentials"
-
-ACCESS_KEYS = (*AWS_KEYS, GOOGLE_KEY)
-"""Every key of the secret group that is looked for."""
+from perian_shim.secret_keys import ACCESS_KEYS, GOOGLE_KEY
 
 GOOGLE_FILE = "/perian-shim/google-application-credentials.json"
 

@@ -20,7 +20,6 @@ from perian_shim.errors import (
     OutputInvalid,
     OutputMissing,
     TransferFailed,
-    job_failure,
 )
 from perian_shim.storage import ObjectStore, join_uri
 from perian_shim.values.parsing import parse_output
@@ -35,6 +34,7 @@ from perian_shim.values.shapes import (
     output_shape,
 )
 from perian_shim.values.types import describe_type
+from perian_shim.work.job_failure import job_failure
 from perian_shim.work.staging import ERROR_NAME, OUTPUT_FOLDER, RECORD_FOLDER, RESULT_NAME
 
 MAX_VALUE_BYTES = 64 * 1024 * 1024

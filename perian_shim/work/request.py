@@ -18,7 +18,7 @@ from perian_shim.api import (
 )
 from perian_shim.config import PerianConfig
 from perian_shim.image_reference import ImageReference
-from perian_shim.pod.credentials import FLYTE_FILE_DIR, flytekit_variable, forwarded_path
+from perian_shim.secret_keys import FLYTE_FILE_DIR, flytekit_variable, forwarded_path
 from perian_shim.spec import ForwardedSecret, JobSpec
 from perian_shim.work.staging import Staging
 

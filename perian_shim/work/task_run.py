@@ -1,22 +1,22 @@
-"""What one run works with, and what it asks of a kind of job.
+"""One run of one task, before a job exists: what it is and where in Flyte it happens.
 
-A ``Run`` is everything known about one attempt before a job exists. A ``JobKind`` turns it into
-what the job is given, and turns what the job left into outputs; there is one for each kind of task.
+Plain records. What fills them from flytekit's context and the environment is ``pod.flyte_context``.
 """
 
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
 
-from flytekit.models.literals import Literal, LiteralMap
+from flytekit.models.literals import Literal
 from flytekit.models.task import TaskTemplate
 
-from perian_shim.api import Job
-from perian_shim.lifecycle.jobs import ResourceMeta
+from perian_shim import settings
+from perian_shim.api import CreateJobRequest
 from perian_shim.spec import JobSpec
-from perian_shim.storage import ObjectStore
-from perian_shim.work.place import Place
+from perian_shim.storage import ObjectStore, join_uri
+from perian_shim.work.idempotency import NodeIdentity
+from perian_shim.work.request import Labels, Private, build_request
 from perian_shim.work.staging import Staging
 
 LONGEST_ACCESS_SECONDS = 7 * 24 * 3600
@@ -27,8 +27,58 @@ SPARE_ACCESS_SECONDS = 3600
 
 
 @dataclass(frozen=True)
-class Run:
-    """One attempt, before a job exists.
+class Place:
+    """One attempt's place.
+
+    Attributes:
+        node: whose piece of work it is.
+        raw_prefix: ``{{.rawOutputDataPrefix}}``: a URI prefix that only this attempt and its jobs
+            write to.
+        output_prefix: ``{{.outputPrefix}}``, None when run without a backend.
+        checkpoint: ``{{.checkpointOutputPrefix}}``, None when run without a backend.
+        previous_checkpoint: the one of the attempt before, if there is one.
+        environ: the resolver container's environment.
+    """
+
+    node: NodeIdentity
+    raw_prefix: str
+    output_prefix: str | None
+    checkpoint: str | None = None
+    previous_checkpoint: str | None = None
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is, from 0; a run without a backend is always the first."""
+        number = self.environ.get(settings.ATTEMPT_NUMBER, "")
+        return int(number) if number.isdecimal() and self.output_prefix else 0
+
+    @property
+    def own_folder(self) -> str:
+        """URI of the folder that is the node's and ours alone: no job may write to it."""
+        return join_uri(self.node.node_prefix, "_perian")
+
+    def report_of(self, attempt: int) -> str | None:
+        """Return where an attempt tells Flyte of its failure, None without a backend."""
+        if self.output_prefix is None:
+            return None
+        return join_uri(self.node.node_prefix, str(attempt), "error.pb")
+
+    @property
+    def handed_on(self) -> dict[str, str]:
+        """Flyte's variables for the job."""
+        return {name: self.environ[name] for name in settings.HANDED_ON if name in self.environ}
+
+    @property
+    def per_retry_unique_key(self) -> str:
+        """``{{.perRetryUniqueKey}}``, made of the pod's name, in which the raw prefix ends."""
+        name = self.raw_prefix.rstrip("/").rpartition("/")[2]
+        return re.sub(r"[^a-zA-Z0-9_]+", "_", re.sub(r"^[^a-zA-Z_]+", "a", name))
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """One attempt at a task, before a job exists.
 
     Attributes:
         template: the task's template.
@@ -36,6 +86,9 @@ class Run:
         inputs: the input literals.
         place: where in Flyte it happens.
         store: the object store of the raw data prefix.
+        key: the idempotency key.
+        private: what the job is given and nobody may see.
+        longest: limit of the run in seconds where the task has none, None for no limit.
     """
 
     template: TaskTemplate
@@ -43,12 +96,15 @@ class Run:
     inputs: Mapping[str, Literal]
     place: Place
     store: ObjectStore
+    key: str = ""
+    private: Private = field(default_factory=Private, repr=False)
+    longest: int | None = None
 
     @property
     def timeout_seconds(self) -> int | None:
-        """The task's timeout, which Perian enforces."""
+        """How long the job may run: the task's timeout, which Perian enforces."""
         timeout = self.template.metadata.timeout
-        return math.ceil(timeout.total_seconds()) if timeout else None
+        return math.ceil(timeout.total_seconds()) if timeout else self.longest
 
     @property
     def access_seconds(self) -> int:
@@ -58,25 +114,12 @@ class Run:
         bounded = self.timeout_seconds + self.spec.config.max_queued_seconds
         return min(bounded + SPARE_ACCESS_SECONDS, LONGEST_ACCESS_SECONDS)
 
-
-class JobKind(Protocol):
-    """What differs between kinds of tasks."""
-
-    def stage(self, output: str) -> Staging:
-        """Put together what the job is given.
+    def request(self, staging: Staging, output: str) -> CreateJobRequest:
+        """Return the request for a job.
 
         Args:
-            output: URI of the prefix below which the job is to leave what it produces.
-
-        Raises:
-            TaskError: it cannot be put together.
+            staging: what the job is given.
+            output: URI of the prefix below which it is to leave what it produces.
         """
-        ...
-
-    def harvest(self, meta: ResourceMeta, job: Job) -> LiteralMap:
-        """Return the outputs of a job whose container has ended, well or badly.
-
-        Raises:
-            TaskError: what it ended with.
-        """
-        ...
+        labels = Labels(self.key, output, self.place.handed_on)
+        return build_request(self.spec, staging, labels, self.private, self.timeout_seconds)

@@ -1,19 +1,24 @@
 """What the client puts on the wire and how it reads good answers, against real HTTP servers."""
 
+import gzip
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
-from support.answers import by_request, close, reply
+import urllib3.response
+from support.answers import by_request, close, half_body, reply, reset
 from support.api_front import FaultyServer
 from support.front import Behaviour, Received
 
 from perian_shim.api import (
+    ApiError,
     ClientConfigError,
     CreateJobRequest,
     DockerRun,
+    InstanceTypeNotFound,
     InvalidRequest,
     JobNotFound,
     MalformedResponse,
@@ -94,6 +99,23 @@ def test_of_a_very_long_log_both_ends_are_read() -> None:
     assert len(log) < len(lines) * 0.6
 
 
+def test_an_answer_may_be_compressed() -> None:
+    logs = "line\n" * 100_000
+    body = gzip.compress(json.dumps({"jobs": [{**JOB, "logs": logs}]}).encode())
+    answer = reply(body=body, headers={"Content-Encoding": "gzip"})
+    with FaultyServer(answer) as server, client_for(server) as client:
+        assert client.get_job(JOB_ID).logs == logs
+
+
+def test_an_older_urllib3_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in (urllib3.response.HTTPResponse, urllib3.response.BaseHTTPResponse):
+        monkeypatch.delattr(kind, "read1")
+    with FaultyServer(ONE_JOB) as server, client_for(server) as client:
+        assert client.get_job(JOB_ID).status == "Running"
+        assert client.get_job(JOB_ID).status == "Running"
+    assert server.connections == 1
+
+
 def test_another_job_than_asked_for_is_no_answer() -> None:
     with (
         FaultyServer(reply(body={"jobs": [{"id": "other"}]})) as server,
@@ -140,6 +162,34 @@ def test_instance_types_are_queried_by_requirements() -> None:
         {"page": "3", "limit": "5"},
     )
     assert sent.json == {"instance_type_query": {"cpu": {"cores": 2}}}
+
+
+def test_an_instance_type_is_fetched_by_its_id() -> None:
+    answer = reply(body={"instance_types": [{"id": "it-2"}, {"id": "it-1", "name": "big"}]})
+    with FaultyServer(answer) as server, client_for(server) as client:
+        assert client.get_instance_type("it-1").name == "big"
+    assert (server.requests[0].method, server.requests[0].path) == ("GET", "/instance-type/it-1")
+
+
+def test_an_instance_type_that_is_not_there_is_missing() -> None:
+    empty = reply(body={"instance_types": []})
+    refused = reply(400, {"detail": "No instance type found with specified ID"})
+    for answer in (empty, refused):
+        with (
+            FaultyServer(answer) as server,
+            client_for(server) as client,
+            pytest.raises(InstanceTypeNotFound),
+        ):
+            client.get_instance_type("it-1")
+
+
+def test_another_instance_type_than_asked_for_is_no_answer() -> None:
+    with (
+        FaultyServer(reply(body={"instance_types": [{"id": "other"}]})) as server,
+        client_for(server) as client,
+        pytest.raises(MalformedResponse, match=r"GET /instance-type/it-1: .* other ids"),
+    ):
+        client.get_instance_type("it-1")
 
 
 def test_accelerator_types_are_queried() -> None:
@@ -239,6 +289,8 @@ def test_an_id_that_would_be_another_path_is_never_sent(job_id: str) -> None:
             client.get_job(job_id)
         with pytest.raises(InvalidRequest, match="Not a job id"):
             client.cancel_job(job_id)
+        with pytest.raises(InvalidRequest, match="Not an instance type id"):
+            client.get_instance_type(job_id)
     assert not server.requests
 
 
@@ -290,11 +342,14 @@ def test_only_pages_that_are_needed_are_asked_for() -> None:
     assert len(server.requests) == 1
 
 
-def test_a_server_that_repeats_its_page_ends_the_iteration() -> None:
+def test_a_server_that_repeats_its_page_has_not_shown_the_listing() -> None:
     again = reply(body={"jobs": [JOB], "pagination": {"current_page": 1, "total_pages": 9}})
     with FaultyServer(again) as server, client_for(server) as client:
-        assert [job.id for job in client.iter_jobs()] == [JOB_ID]
-    assert len(server.requests) == 2
+        jobs = client.iter_jobs()
+        assert next(jobs).id == JOB_ID
+        with pytest.raises(MalformedResponse, match="the same jobs"):
+            list(jobs)
+    assert len(server.requests) < 10
 
 
 def test_a_server_that_promises_pages_and_sends_none_ends_the_iteration() -> None:
@@ -302,6 +357,26 @@ def test_a_server_that_promises_pages_and_sends_none_ends_the_iteration() -> Non
     with FaultyServer(empty) as server, client_for(server) as client:
         assert list(client.iter_jobs()) == []
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("fault", [reset(), half_body(), reply(502), reply(504)])
+def test_a_page_that_is_too_much_for_the_server_is_asked_for_in_smaller_ones(
+    fault: Behaviour,
+) -> None:
+    def answer(request: Received) -> Behaviour:
+        return fault if int(request.query["limit"]) > 30 else listing(request, 130)
+
+    with FaultyServer(by_request(answer)) as server, client_for(server) as client:
+        assert [job.id for job in client.iter_jobs()] == [f"j{number}" for number in range(130)]
+    assert [request.query["limit"] for request in server.requests[:3]] == ["100", "50", "25"]
+
+
+@pytest.mark.parametrize(("fault", "calls"), [(reply(503), 1), (reply(401), 1), (reply(500), 7)])
+def test_a_page_that_cannot_be_had_at_all_ends_the_iteration(fault: Behaviour, calls: int) -> None:
+    with FaultyServer(fault) as server, client_for(server) as client:
+        with pytest.raises(ApiError):
+            list(client.iter_jobs())
+        assert len(server.requests) == calls
 
 
 def test_a_job_that_slips_to_the_next_page_meanwhile_is_seen_once() -> None:
@@ -312,17 +387,6 @@ def test_a_job_that_slips_to_the_next_page_meanwhile_is_seen_once() -> None:
     pages = [page("c", "b", more=True), page("b", "a", more=False)]
     with FaultyServer(*pages) as server, client_for(server) as client:
         assert [job.id for job in client.iter_jobs(limit=2)] == ["c", "b", "a"]
-
-
-def test_a_listing_without_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("perian_shim.api.client.MAX_PAGES", 3)
-    server = FaultyServer(by_request(lambda request: listing(request, 10**9)))
-    with (
-        server,
-        client_for(server) as client,
-        pytest.raises(MalformedResponse, match="not ended after 3 pages"),
-    ):
-        list(client.iter_jobs(limit=2))
 
 
 def test_connections_are_kept_between_looks_at_a_job() -> None:

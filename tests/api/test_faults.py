@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.answers import close, half_body, reply, reset, send, silence
+from support.answers import close, half_body, reply, reset, send, silence, stream
 from support.api_front import FaultyServer
 from support.connections import unused_port
 from support.front import Behaviour
@@ -77,16 +78,16 @@ def _no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
 
 
-def client_at(url: str) -> PerianClient:
+def client_at(url: str, read_timeout: float = 0.2) -> PerianClient:
     return PerianClient(
-        url, ORGANIZATION, TOKEN, connect_timeout=0.2, read_timeout=0.2, clock=lambda: NOW
+        url, ORGANIZATION, TOKEN, connect_timeout=0.2, read_timeout=read_timeout, clock=lambda: NOW
     )
 
 
-def failure(behaviour: Behaviour, method: Method) -> ApiError:
+def failure(behaviour: Behaviour, method: Method, read_timeout: float = 0.2) -> ApiError:
     with (
         FaultyServer(behaviour) as server,
-        client_at(server.url) as client,
+        client_at(server.url, read_timeout) as client,
         pytest.raises(ApiError) as caught,
     ):
         method(client)
@@ -280,6 +281,11 @@ def test_half_a_body_of_a_failure_is_still_that_failure() -> None:
     assert "canary" not in str(error)
 
 
+def test_a_failure_that_never_ends_is_still_that_failure() -> None:
+    error = failure(stream(b"{", b" ", status=401), get, NO_SILENCE)
+    assert type(error) is Unauthorized
+
+
 @pytest.mark.parametrize("behaviour", [close(), reset(), send(b"nonsense\r\n\r\n")])
 @pytest.mark.parametrize(("method", "unknown"), [(create, True), (cancel, True), (get, False)])
 def test_a_broken_connection_leaves_a_change_unclear(
@@ -307,6 +313,86 @@ def test_silence_is_a_timeout_after_sending(behaviour: Behaviour) -> None:
     assert error.outcome_unknown
 
 
+JOB_HEAD = b'{"jobs":[{"id":"j1","status":"Running"'
+NO_SILENCE = 0.5
+"""A read timeout that a trickle keeps below, also on a busy machine."""
+
+
+@pytest.mark.parametrize(("piece", "pause"), [(b"line" * 1000, 0.0), (b"line", 0.02)])
+def test_a_log_that_never_ends_does_not_hide_the_status(piece: bytes, pause: float) -> None:
+    endless = stream(JOB_HEAD + b',"logs":"', piece, pause=pause)
+    began = time.monotonic()
+    with FaultyServer(endless) as server, client_at(server.url, NO_SILENCE) as client:
+        job = client.get_job("j1")
+    assert (job.id, job.status, job.env_complete) == ("j1", "Running", False)
+    assert job.logs is not None
+    assert job.logs.startswith("linelineline")
+    assert 5 < time.monotonic() - began < 30, "ten read timeouts, and what a busy machine adds"
+
+
+NEVER_ENDS = {
+    "log before the status": stream(b'{"jobs":[{"id":"j1","logs":"', b"x" * 1000),
+    "another text": stream(JOB_HEAD + b',"errors":"', b"x" * 1000),
+    "what nobody reads": stream(JOB_HEAD + b',"x":[', b"[],"),
+    "space": stream(b"", b" ", pause=0.02),
+    "trickle": stream(b'{"', b"x", pause=0.02),
+}
+
+
+@pytest.mark.parametrize("behaviour", NEVER_ENDS.values(), ids=NEVER_ENDS)
+def test_an_answer_that_never_ends_is_a_timeout(behaviour: Behaviour) -> None:
+    error = failure(behaviour, get, NO_SILENCE)
+    assert type(error) is ApiTimeout
+    assert "had not ended after 5 s" in str(error)
+
+
+@pytest.mark.parametrize("member", [b"logs", b"status"])
+def test_a_listing_that_never_ends_is_a_timeout_that_a_smaller_page_may_avoid(
+    member: bytes,
+) -> None:
+    endless = stream(b'{"jobs":[{"id":"j1","%b":"' % member, b"x" * 1000)
+    error = failure(endless, PerianClient.list_jobs, NO_SILENCE)
+    assert type(error) is ApiTimeout
+    assert "had not ended after 1 s" in str(error)
+    assert error.smaller_may_succeed
+
+
+def test_an_answer_that_is_cut_within_a_log_is_no_answer() -> None:
+    error = failure(half_body(200, JOB_HEAD + b',"logs":"line'), get)
+    assert type(error) is MalformedResponse
+    assert error.retryable
+
+
+def test_an_answer_of_which_too_much_is_left_is_broken_off() -> None:
+    error = failure(stream(b'{"jobs":[],"message":"', b"x" * 100_000), get, 30.0)
+    assert type(error) is MalformedResponse
+    assert "abandoned as too long" in str(error)
+    assert error.smaller_may_succeed
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "smaller"),
+    [
+        (silence(), True),
+        (reset(), True),
+        (half_body(200), True),
+        (reply(500), True),
+        (reply(502), True),
+        (reply(503), False),
+        (reply(504), True),
+        (reply(429), False),
+        (reply(400), False),
+        (reply(401), False),
+        (reply(200, b"<html>"), False),
+        (reply(200, {"jobs": None}), False),
+    ],
+)
+def test_a_failure_that_a_smaller_answer_may_avoid_says_so(
+    behaviour: Behaviour, *, smaller: bool
+) -> None:
+    assert failure(behaviour, PerianClient.list_jobs).smaller_may_succeed is smaller
+
+
 def unreachable(url: str, method: Method = create) -> TransportError:
     with client_at(url) as client, pytest.raises(TransportError) as caught:
         method(client)
@@ -318,6 +404,7 @@ def test_a_refused_connection_has_sent_nothing() -> None:
     assert type(error) is TransportError
     assert not error.sent
     assert not error.outcome_unknown
+    assert not error.smaller_may_succeed
     assert "refused" in str(error)
     assert "127.0.0.1" in str(error)
 

@@ -1,17 +1,23 @@
-"""Long strings are taken out of JSON as it streams by: exactly, however it is cut in pieces."""
+"""What is not kept is taken out of JSON as it streams by: exactly, however it is cut in pieces."""
 
 import itertools
 import json
-import re
 import time
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from perian_shim.api.trimming import Keep, Trimmer, boundary
+from perian_shim.api.long_string import KeepText, boundary
+from perian_shim.api.trimming import NOTHING, Keep, Trimmer
 
-SMALL = Keep(b"logs", depth=3, head=9, tail=14, slack=5)
+
+def logs_as(text: KeepText) -> Keep:
+    """Keep all of a listing, but of each job's log only this much."""
+    return Keep(members={"jobs": Keep(others=Keep(members={"logs": Keep(text)}))})
+
+
+SMALL = logs_as(KeepText(head=9, tail=14, slack=5))
 
 # What escapes, quotes, several bytes and halves of characters make difficult.
 hard = st.lists(
@@ -51,11 +57,15 @@ def answers(draw: st.DrawFn) -> bytes:
 cuts = st.lists(st.integers(0, 400), max_size=12)
 
 
-def trimmed(text: bytes, places: list[int], *keeps: Keep) -> bytes:
-    trimmer = Trimmer(keeps or (SMALL,))
+def trimmed(text: bytes, places: list[int], keep: Keep = SMALL) -> bytes:
+    trimmer = Trimmer(keep)
+    return fed(trimmer, text, places) + trimmer.close()
+
+
+def fed(trimmer: Trimmer, text: bytes, places: list[int]) -> bytes:
     edges = [0, *sorted(min(place, len(text)) for place in places), len(text)]
     pieces = [trimmer.feed(text[start:end]) for start, end in itertools.pairwise(edges)]
-    return b"".join(pieces) + trimmer.close()
+    return b"".join(pieces)
 
 
 def check(whole: object, found: object, depth: int = 0) -> None:
@@ -97,11 +107,11 @@ def test_what_is_left_is_both_ends_and_all_else_unchanged(answer: bytes, places:
 def test_the_pieces_in_which_it_comes_do_not_matter_to_what_is_dropped(
     answer: bytes, places: list[int]
 ) -> None:
-    drop = Keep(b"logs", depth=3)
+    drop = logs_as(KeepText())
     left = trimmed(answer, places, drop)
     assert left == trimmed(answer, [], drop)
     assert all(
-        job["logs"] is None
+        job["logs"] in {None, ""}
         for job, was in zip(json.loads(left)["jobs"], json.loads(answer)["jobs"], strict=True)
         if isinstance(was["logs"], str)
     )
@@ -165,27 +175,30 @@ def job_of(logs: bytes, count: int = 1) -> bytes:
     "logs", [rb"\\" * 500_000, rb"\"" * 500_000, rb"\ud83d\ude42" * 80_000, b"x" * 1_000_000]
 )
 def test_little_is_kept_of_a_long_string_whatever_it_is_made_of(logs: bytes) -> None:
-    keep = Keep(b"logs", depth=3, head=1000, tail=2000, slack=500)
+    keep = logs_as(KeepText(head=1000, tail=2000, slack=500))
     left = trimmed(job_of(logs), list(range(0, len(logs), 999)), keep)
     assert 2900 < len(left) < 3700
     check(json.loads(job_of(logs)), json.loads(left))
 
 
 def test_less_is_kept_when_there_are_many_long_strings() -> None:
-    keep = Keep(b"logs", depth=3, head=1 << 10, tail=1 << 10, slack=1 << 10)
-    trimmer = Trimmer([keep], plenty=10_000)
+    trimmer = Trimmer(logs_as(KeepText(1 << 10, 1 << 10, 1 << 10)), plenty=10_000)
     answer = job_of(b"x" * 20_000, 1000)
     left = trimmer.feed(answer) + trimmer.close()
     assert len(left) < 80_000
     check(json.loads(answer), json.loads(left))
 
 
+SHAPES = [logs_as(KeepText(1 << 16, 1 << 16)), logs_as(KeepText(slack=99)), NOTHING, Keep(limit=9)]
+
+
+@pytest.mark.parametrize("keep", SHAPES)
 @pytest.mark.parametrize("piece", [rb"\\", rb"\"", rb"\n", b"x", b'","a":"', b"\\"])
-def test_time_grows_with_the_length_only(piece: bytes) -> None:
+def test_time_grows_with_the_length_only(piece: bytes, keep: Keep) -> None:
     def seconds(times: int) -> float:
         text = job_of(piece * times)
         began = time.process_time()
-        trimmer = Trimmer([Keep(b"logs", depth=3, head=1 << 16, tail=1 << 16)])
+        trimmer = Trimmer(keep)
         for start in range(0, len(text), 1 << 14):
             trimmer.feed(text[start : start + (1 << 14)])
         return time.process_time() - began
@@ -195,6 +208,128 @@ def test_time_grows_with_the_length_only(piece: bytes) -> None:
 
 def test_nothing_is_taken_out_of_what_nobody_asked_for() -> None:
     text = job_of(b"x" * 100)
-    assert Trimmer([]).feed(text) == text
-    assert trimmed(text, [], Keep(b"logs", depth=2)) == text
-    assert not re.search(b"omitted", trimmed(text, [], Keep(b"log", depth=3)))
+    assert Trimmer(None).feed(text) == text
+    assert trimmed(text, [], Keep()) == text
+    assert trimmed(text, [], Keep(members={"logs": NOTHING})) == text
+    assert trimmed(text, [], Keep(members={"jobs": Keep(members={"logs": NOTHING})})) == text
+
+
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | hard,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=25,
+)
+strings = st.none() | st.builds(KeepText, slack=st.integers(0, 12))
+shapes = st.recursive(
+    st.builds(Keep, strings, st.none() | st.integers(0, 40)),
+    lambda inner: st.builds(
+        Keep, strings, st.none() | st.just(0), st.dictionaries(NAMES, inner), st.none() | inner
+    ),
+    max_leaves=8,
+)
+
+
+def kept(value: object, keep: Keep | None) -> object:
+    """What should be left of a value: the plain way, with the whole in memory."""
+    if keep is None:
+        return value
+    if isinstance(value, str):
+        return value if keep.text is None or len(spelling(value)) - 2 <= keep.text.size else None
+    if not isinstance(value, (dict, list)):
+        return value
+    left: object
+    if isinstance(value, dict):
+        left = {name: kept(one, keep.members.get(name, keep.others)) for name, one in value.items()}
+    else:
+        left = [kept(one, keep.others) for one in value]
+    return left if keep.limit is None or len(spelling(left)) <= keep.limit else None
+
+
+def spelling(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+@settings(max_examples=500)
+@given(value=values, keep=shapes, places=cuts)
+@example(
+    value={"a": ["x" * 50, {"b": 1}], "b": 2}, keep=Keep(members={"a": Keep(limit=9)}), places=[]
+)
+def test_what_is_left_is_what_the_tree_says(value: object, keep: Keep, places: list[int]) -> None:
+    text = trimmed(spelling(value), places, keep)
+    assert text == spelling(kept(value, keep))
+
+
+@pytest.mark.parametrize("name", [r"logs", r"lo\u0067s", r"\u006cogs"])
+def test_a_name_may_be_spelled_with_escapes(name: str) -> None:
+    text = b'{"jobs":[{"%b":"xxxx"}]}' % name.encode()
+    assert json.loads(trimmed(text, [], logs_as(KeepText()))) == {"jobs": [{"logs": None}]}
+
+
+def test_a_value_that_is_deep_is_taken_out_as_any_other() -> None:
+    text = b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b',"b":1}'
+    assert trimmed(text, [], Keep(members={"a": NOTHING})) == b'{"a":null,"b":1}'
+    assert trimmed(text, [], Keep(members={"a": Keep(limit=999)})) == b'{"a":null,"b":1}'
+
+
+def test_a_value_that_is_too_long_is_not_held_in_memory() -> None:
+    trimmer = Trimmer(Keep(members={"a": Keep(limit=1000)}))
+    trimmer.feed(b'{"a":["' + b"x" * 10_000)
+    assert trimmer.close() == b""
+
+
+EXPENDABLE = Keep(
+    members={
+        "jobs": Keep(
+            others=Keep(
+                members={
+                    "id": Keep(),
+                    "status": Keep(),
+                    "logs": Keep(KeepText(9, 14, 5, after=frozenset({"id", "status"}))),
+                }
+            )
+        )
+    }
+)
+
+
+@settings(max_examples=500)
+@given(log=texts, escape=st.lists(st.booleans(), max_size=3), end=st.integers(0, 400), places=cuts)
+@example(log="x" * 50, escape=[], end=60, places=[])
+def test_a_log_that_is_not_waited_for_leaves_what_stood_before_it(
+    log: str, escape: list[bool], end: int, places: list[int]
+) -> None:
+    spelled_log = spelled(log, escape).encode("utf-8", "surrogatepass")
+    log = json.loads(spelled_log)  # two halves of a character are one now
+    before = b'{"jobs":[{"id":"j","x":[{"y":1}],"status":"Done","logs":'
+    text = (before + spelled_log)[: min(end, len(before) + len(spelled_log) - 1)]
+    trimmer = Trimmer(EXPENDABLE)
+    began = fed(trimmer, text, places)
+    rest = trimmer.cut()
+    assert (rest is not None) == (len(text) > len(before))
+    if rest is None:
+        return
+    (job,) = json.loads(began + rest)["jobs"]
+    assert (job["id"], job["x"], job["status"]) == ("j", [{"y": 1}], "Done")
+    left = job["logs"]
+    if isinstance(left, str):
+        assert log.startswith(left)
+    else:
+        check_cut(log[: len(left["head"]) + left["omitted"] + len(left["tail"])], left)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"jobs":[{"id":"j","logs":"x',  # the status may follow
+        b'{"jobs":[{"id":"j","status":"Done","logs":"x","y":"z',
+        b'{"jobs":[{"id":"j","status":"Done","logs":"x"}',
+        b'{"jobs":[{"id":"j","status":"Done"},{"logs":"x',
+        b'{"id":"j","status":"Done","logs":"x',
+        b"",
+    ],
+)
+def test_nothing_else_is_broken_off(text: bytes) -> None:
+    trimmer = Trimmer(EXPENDABLE)
+    trimmer.feed(text)
+    assert trimmer.cut() is None

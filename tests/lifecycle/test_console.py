@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perian_shim.api.redaction import Redactor
-from perian_shim.lifecycle.console import Console, confidential_forms, printable
+from perian_shim.api.server_text import printable
+from perian_shim.lifecycle.console import Console, confidential_forms
 
 KEY = "-----BEGIN KEY-----\nMIIabcdefghijkl\nmnopqrstuvwx==\n-----END KEY-----\n"
 

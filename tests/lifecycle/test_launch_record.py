@@ -1,184 +1,264 @@
-"""The launch record: what is kept, and what may have become of it meanwhile."""
+"""What pods leave for each other: who has the work, how many jobs there may be, which have served."""
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
-from flyteidl.core import errors_pb2, execution_pb2
 from hypothesis import given
 from hypothesis import strategies as st
-from support.perian_model import ModelStore, StillPod, World
+from support.memory_store import MemoryStore
 
-from perian_shim.errors import JobFailed, PlatformFailed, Terminating
+from perian_shim.errors import StorageFailed
 from perian_shim.lifecycle.launch_record import (
-    Journal,
+    MAX_IDS,
     LaunchRecord,
+    LaunchRecords,
+    Owner,
     Stage,
-    record_uri,
-    spending_codes,
 )
 
-RECORD = LaunchRecord(
-    "key", Stage.SUBMITTED, "s3://b/raw/x-n0-0", 12.5, "job", ("a",), ("b",), 7, "d"
+FOLDER = "s3://b/node/_perian/attempts"
+
+
+def pod(store: MemoryStore, attempt: int = 0, *, key: str = "k") -> LaunchRecords:
+    def report_of(number: int) -> str:
+        return f"s3://b/node/{number}/error.pb"
+
+    return LaunchRecords(store, FOLDER, Owner(attempt), LaunchRecord(key), report_of)
+
+
+def started(store: MemoryStore, attempt: int = 0, **changes: object) -> LaunchRecords:
+    records = pod(store, attempt)
+    records.take_over()
+    if changes:
+        records.write(**changes)
+    return records
+
+
+texts = st.text(max_size=8)
+ids = st.lists(texts, max_size=3).map(tuple)
+counts = st.integers(0, 9)
+seconds = st.floats(0, 1e6)
+records = st.builds(
+    LaunchRecord,
+    key=texts,
+    stage=st.sampled_from(Stage),
+    asked=counts,
+    job_id=st.none() | texts,
+    output=texts,
+    reported=ids,
+    losers=ids,
+    cancelled=ids,
+    queued_seconds=seconds,
+    running_seconds=seconds,
+    unseen=counts,
+    log_length=counts,
+    log_digest=texts,
 )
-BEFORE, OWN = "s3://b/raw/x-n0-0", "s3://b/raw/x-n0-1"
-REPORT = "s3://b/metadata/x/n0/data/0/error.pb"
 
 
-@dataclass
-class Scene:
-    """A journal of attempt 1, and what it warned of."""
-
-    world: World = field(default_factory=World)
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def journal(self) -> Journal:
-        store = ModelStore(self.world, StillPod(self.world))
-        return Journal(store, OWN, BEFORE, self.warnings.append, (REPORT,))
-
-    def left(self, content: bytes) -> "Scene":
-        self.world.objects[record_uri(BEFORE)] = content
-        return self
-
-
-@given(
-    record=st.builds(
-        LaunchRecord,
-        key=st.text(),
-        stage=st.sampled_from(Stage),
-        output=st.text(),
-        first_intent=st.floats(allow_nan=False),
-        job_id=st.none() | st.text(),
-        spent=st.lists(st.text()).map(tuple),
-        losers=st.lists(st.text()).map(tuple),
-        log_length=st.integers(0),
-        log_digest=st.text(),
-    )
-)
+@given(records)
 def test_a_record_is_read_as_it_was_written(record: LaunchRecord) -> None:
     assert LaunchRecord.from_json(record.to_json()) == record
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=6,
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 99},
+        {"version": 1},
+        {"stage": "asleep"},
+        {"asked": "two"},
+        {"asked": -1},
+        {"job_id": 7},
+        {"reported": [7]},
+        {"more": 1},
+        {"key": None},
+    ],
+    ids=str,
 )
+def test_a_record_that_is_damaged_or_a_newer_versions_is_refused(change: dict[str, object]) -> None:
+    values = {**json.loads(LaunchRecord("k").to_json()), **change}
+    with pytest.raises(ValueError, match=r"."):
+        LaunchRecord.from_json(json.dumps(values).encode())
 
 
-@given(changes=st.dictionaries(st.sampled_from(sorted(json.loads(RECORD.to_json()))), json_values))
-def test_a_record_with_any_field_changed_is_refused_or_whole(changes: dict[str, object]) -> None:
-    content = json.dumps({**json.loads(RECORD.to_json()), **changes}).encode()
-    try:
-        record = LaunchRecord.from_json(content)
-    except ValueError:
-        return
-    assert record == LaunchRecord.from_json(record.to_json()) or record != record  # NaN  # noqa: PLR0124
-    assert all(isinstance(job_id, str) for job_id in (*record.spent, *record.losers))
-
-
-@given(content=st.binary(max_size=40))
-def test_rubbish_is_refused(content: bytes) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - any message will do
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff", b"[" * 100_000])
+def test_what_is_no_record_is_refused(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
         LaunchRecord.from_json(content)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"{",
-        b"null",
-        b"\xff\xfe",
-        b"[" * 50_000,
-        RECORD.to_json()[:-9],
-        RECORD.to_json().replace(b'"version": 1', b'"version": 2'),
-        RECORD.to_json().replace(b"submitted", b"hibernating"),
-    ],
-    ids=["empty", "open", "null", "no text", "deep", "cut off", "newer", "unknown stage"],
-)
-def test_a_damaged_record_is_a_warning_and_no_failure(content: bytes) -> None:
-    scene = Scene().left(content)
-    assert scene.journal.before("key") is None
-    assert [record_uri(BEFORE) in text for text in scene.warnings] == [True]
+# --- who has the work ---
 
 
-def test_a_store_that_fails_is_a_warning_and_no_failure() -> None:
-    scene = Scene().left(RECORD.to_json())
-    scene.world.store_faults = 1
-    assert scene.journal.before("key") is None
-    assert len(scene.warnings) == 1
+def test_the_later_attempt_has_the_work() -> None:
+    store = MemoryStore()
+    first, second = started(store, 0), started(store, 1)
+    assert first.successor() == second.owner
+    assert second.successor() is None
 
 
-def test_a_record_of_other_work_is_none_of_ours() -> None:
-    scene = Scene().left(RECORD.to_json())
-    assert scene.journal.before("another key") is None
-    assert scene.journal.before("key") == RECORD
+def test_an_attempt_number_decides_whichever_pod_was_later() -> None:
+    store = MemoryStore()
+    second, first = started(store, 1), started(store, 0)
+    assert first.successor() == second.owner
+    assert second.successor() is None
 
 
-def test_no_record_is_nothing_to_warn_of() -> None:
-    scene = Scene()
-    assert scene.journal.before("key") is None
-    assert scene.warnings == []
+def test_a_pod_that_is_started_again_within_an_attempt_takes_over() -> None:
+    store = MemoryStore()
+    first = started(store, 0, stage=Stage.SUBMITTED, job_id="a", asked=1)
+    again = started(store, 0)
+    assert again.record.job_id == "a"
+    assert first.successor() is not None
+    assert again.successor() is None
 
 
-def test_each_attempt_writes_its_own_record() -> None:
-    scene = Scene().left(RECORD.to_json())
-    scene.journal.write(replace(RECORD, job_id="other"))
-    assert set(scene.world.objects) == {record_uri(BEFORE), record_uri(OWN)}
-    assert scene.journal.before("key") == RECORD
+def test_a_pod_says_that_it_takes_over_before_it_reads_anything() -> None:
+    store = MemoryStore()
+    started(store, 0)
+    second = pod(store, 1)
+    store.objects[f"{FOLDER}/000000-000000-00.json"] = b"{"
+    second.take_over()
+    assert store.written.index(f"{FOLDER}/{second.owner.name}") == 1
 
 
-def test_a_record_holds_nothing_but_what_it_names() -> None:
-    assert set(json.loads(RECORD.to_json())) == {
-        "version",
-        "key",
-        "stage",
-        "output",
-        "first_intent",
-        "job_id",
-        "spent",
-        "losers",
-        "log_length",
-        "log_digest",
+def test_a_first_attempt_that_is_alone_has_said_that_it_submits() -> None:
+    records = started(MemoryStore())
+    assert (records.record.stage, records.record.asked) == (Stage.INTENT, 1)
+
+
+def test_a_first_attempt_that_is_not_alone_looks_first() -> None:
+    store = MemoryStore()
+    started(store, 0)
+    assert started(store, 0).record.stage is Stage.LOOKING
+
+
+# --- what was left ---
+
+
+def test_the_job_of_the_attempt_before_is_known_with_what_was_seen_of_it() -> None:
+    store = MemoryStore()
+    left = {
+        "job_id": "a",
+        "output": "s3://b/raw/0",
+        "asked": 1,
+        "queued_seconds": 3.0,
+        "running_seconds": 60.0,
+        "log_length": 9,
+        "log_digest": "d",
+        "unseen": 1,
     }
+    started(store, 0, stage=Stage.SUBMITTED, **left)
+    record = started(store, 1).record
+    assert record == replace(LaunchRecord("k"), **left)  # type: ignore[arg-type]  # its fields
 
 
-@pytest.mark.parametrize(
-    ("code", "origin", "expected"),
-    [
-        ("PERIAN:JobFailed", "USER", True),
-        ("USER:Recoverable", "USER", True),
-        ("PERIAN:ServerError", "SYSTEM", True),
-        ("PERIAN:ApiUnavailable", "SYSTEM", False),
-        ("PERIAN:Terminated", "SYSTEM", False),
-    ],
-)
-def test_what_flyte_was_told_of_a_job_is_remembered(
-    code: str,
-    origin: str,
-    expected: bool,
+def test_every_attempts_record_is_known_not_only_the_last_ones() -> None:
+    store = MemoryStore()
+    started(store, 0, stage=Stage.REPORTED, job_id="a", asked=1)
+    started(store, 2, stage=Stage.SUBMITTED, job_id="b", asked=2)
+    store.objects = {uri: o for uri, o in store.objects.items() if "000001" not in uri}
+    record = started(store, 3).record
+    assert record.job_id == "b"
+    assert record.reported == ("a",)
+
+
+def test_an_intent_without_a_job_counts_as_a_job_that_may_exist() -> None:
+    store = MemoryStore()
+    started(store, 0)
+    record = started(store, 1).record
+    assert (record.asked, record.job_id) == (1, None)
+
+
+def test_a_job_that_was_reported_has_served() -> None:
+    store = MemoryStore()
+    started(store, 0, stage=Stage.REPORTED, job_id="a", asked=1)
+    assert started(store, 1).record.reported == ("a",)
+
+
+@pytest.mark.parametrize(("written", "reported"), [(True, ("a",)), (False, ())])
+def test_a_job_whose_report_was_under_way_has_served_if_flyte_has_the_report(
+    written: bool, reported: tuple[str, ...]
 ) -> None:
-    document = errors_pb2.ErrorDocument()
-    document.error.code = code
-    document.error.message = "what happened"
-    document.error.origin = getattr(execution_pb2.ExecutionError, origin)
-    scene = Scene()
-    scene.world.objects[REPORT] = document.SerializeToString()
-    assert scene.journal.told() == (("what happened",) if expected else ())
+    store = MemoryStore()
+    started(store, 0, stage=Stage.REPORTING, job_id="a", asked=1)
+    if written:
+        store.objects["s3://b/node/0/error.pb"] = b"x"
+    assert started(store, 1).record.reported == reported
 
 
-def test_reports_that_are_missing_damaged_or_out_of_reach_tell_nothing() -> None:
-    scene = Scene()
-    assert scene.journal.told() == ()
-    scene.world.objects[REPORT] = b"\xff\xff"
-    assert scene.journal.told() == ()
-    scene.world.store_faults = 1
-    assert scene.journal.told() == ()
-    assert [REPORT in text for text in scene.warnings] == [True]
+def test_a_job_that_was_being_cancelled_is_known_as_such() -> None:
+    store = MemoryStore()
+    started(store, 0, stage=Stage.CANCELLING, job_id="a", asked=1)
+    record = started(store, 1).record
+    assert (record.job_id, record.cancelled) == ("a", ("a",))
 
 
-def test_errors_about_how_a_job_ended_spend_it() -> None:
-    assert {JobFailed.code, PlatformFailed.code} <= spending_codes()
-    assert Terminating.code not in spending_codes()
+def test_what_earlier_pods_do_later_is_learned_without_losing_what_is_known() -> None:
+    store = MemoryStore()
+    first = started(store, 0, stage=Stage.SUBMITTED, job_id="a", asked=1)
+    second = started(store, 1, stage=Stage.SUBMITTED, job_id="a", asked=1)
+    first.write(stage=Stage.CANCELLING, cancelled=("a",))
+    second.inherit()
+    assert second.record.cancelled == ("a",)
+    assert second.record.stage is Stage.SUBMITTED
+
+
+def test_a_record_of_other_work_is_not_believed() -> None:
+    store = MemoryStore()
+    other = pod(store, 0, key="other")
+    other.take_over()
+    other.write(stage=Stage.SUBMITTED, job_id="a", asked=1)
+    second = started(store, 1)
+    assert second.record.job_id is None
+    assert second.blind
+
+
+@pytest.mark.parametrize("damage", [b"{", None])
+def test_an_attempt_that_left_no_record_leaves_a_doubt(damage: bytes | None) -> None:
+    store = MemoryStore()
+    first = started(store, 0)
+    uri = f"{FOLDER}/{first.owner.name}"
+    if damage is None:
+        del store.objects[uri]
+    else:
+        store.objects[uri] = damage
+    assert started(store, 1).blind
+
+
+def test_with_every_attempts_record_there_is_no_such_doubt() -> None:
+    store = MemoryStore()
+    started(store, 0)
+    assert not started(store, 1).blind
+
+
+# --- writing ---
+
+
+def test_ids_are_kept_once_and_not_without_end() -> None:
+    store = MemoryStore()
+    many = tuple(str(n) for n in range(3 * MAX_IDS))
+    started(store, 0, stage=Stage.LOOKING, reported=many)
+    assert started(store, 1).record.reported == many[-MAX_IDS:]
+
+
+def test_a_record_that_could_not_be_kept_is_said_and_kept_the_next_time() -> None:
+    store = MemoryStore()
+    records = started(store)
+    said: list[str] = []
+    records.warn = said.append
+    store.failures = 1
+    records.keep(stage=Stage.SUBMITTED, job_id="a")
+    assert said
+    assert not records.saved
+    records.keep()
+    assert records.saved
+    assert started(store, 1).record.job_id == "a"
+
+
+def test_taking_over_fails_when_the_store_does() -> None:
+    store = MemoryStore(failures=1)
+    with pytest.raises(StorageFailed):
+        pod(store).take_over()

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perian_shim.errors import ConfigError
-from perian_shim.lifecycle.policies import PollPolicy
+from perian_shim.lifecycle.policies import LookPolicy, PollPolicy
 
 POLICY = PollPolicy(shortest=2, longest=20, share=0.05, jitter=0.2)
 
@@ -44,7 +44,7 @@ def test_bounds_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PERIAN_POLL_MAX_SECONDS", "7")
     monkeypatch.setenv("PERIAN_OUTAGE_SECONDS", "60")
     policy = PollPolicy.from_environment()
-    assert (policy.shortest, policy.longest, policy.outage) == (0.5, 7, 60)
+    assert (policy.shortest, policy.longest, policy.unknown) == (0.5, 7, 60)
 
 
 def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,3 +64,10 @@ def test_bounds_the_wrong_way_round_are_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PERIAN_POLL_MAX_SECONDS", "10")
     with pytest.raises(ConfigError, match="PERIAN_POLL_MAX_SECONDS: expected at least 30"):
         PollPolicy.from_environment()
+
+
+@given(age=st.floats(0, 1e7))
+def test_a_doubt_is_looked_into_ever_less_often_but_every_minute(age: float) -> None:
+    looks = LookPolicy()
+    assert looks.first[0] <= looks.pause(age) <= looks.longest
+    assert looks.pause(age) == pytest.approx(min(max(age / 4, 1), 60))

@@ -1,4 +1,4 @@
-"""Asking again: what is repeated, how often, and how long is waited."""
+"""Making calls again: what is repeated, for how long, and how long is waited."""
 
 import heapq
 import random
@@ -17,6 +17,7 @@ from perian_shim.api import (
     DockerRun,
     InvalidRequest,
     Job,
+    JobAlreadyDone,
     JobNotFound,
     MalformedResponse,
     Page,
@@ -27,20 +28,31 @@ from perian_shim.api import (
     TransportError,
     Unauthorized,
 )
-from perian_shim.lifecycle.policies import PollPolicy
-from perian_shim.lifecycle.retrying import Pace, RetryingClient, RetryPolicy
+from perian_shim.errors import (
+    ApiUnavailable,
+    JobRejected,
+    JobVanished,
+    StorageFailed,
+    SubmissionUnclear,
+)
+from perian_shim.lifecycle.clock import Clock
+from perian_shim.lifecycle.jobs import Jobs
+from perian_shim.lifecycle.policies import PollPolicy, RetryPolicy
+from perian_shim.lifecycle.retrying import Pace, PatientStore, Retrier
+from perian_shim.storage import ObjectStore
 
 REQUEST = CreateJobRequest(DockerRun("debian"), Requirements(cores=1))
-JOB = Job("j", "Running")
+JOB = Job("j", "Running", env_variables={"NAME": "value"})
+OUTAGE = 1800.0
 
 
 def transport(method: str, path: str, *, sent: bool = True) -> TransportError:
-    return TransportError("broke", sent=sent, method=method, path=path)
+    return TransportError("broke.", sent=sent, method=method, path=path)
 
 
 @dataclass
 class Script:
-    """A client whose calls go as written; the last line is repeated."""
+    """A client whose calls go as written; the last line is repeated. Time passes only in pauses."""
 
     lines: list[ApiError | None]
     made: int = 0
@@ -48,7 +60,6 @@ class Script:
     closed: int = 0
     pauses: list[float] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
-    pages: list[Page[Job]] = field(default_factory=list)
 
     def play(self) -> None:
         line = self.lines[min(self.made, len(self.lines) - 1)]
@@ -69,32 +80,29 @@ class Script:
 
     def list_jobs(self, page: int, _limit: int) -> Page[Job]:
         self.play()
-        return self.pages[min(page, len(self.pages)) - 1]
+        return Page((JOB,), page)
 
     def close(self) -> None:
         self.closed += 1
 
-    def client(self, chance: float = 1.0, policy: RetryPolicy | None = None) -> RetryingClient:
+    def jobs(self, chance: float = 1.0, policy: RetryPolicy | None = None) -> Jobs:
         def connect() -> "Script":
             self.connections += 1
             return self
 
-        return RetryingClient(
-            cast("Callable[[], PerianClient]", connect),
-            policy or RetryPolicy(),
-            self.pauses.append,
-            lambda: chance,
-            clock=lambda: sum(self.pauses),
-            warn=self.said.append,
+        clock = Clock(
+            monotonic=lambda: sum(self.pauses), sleep=self.pauses.append, chance=lambda: chance
         )
+        retrier = Retrier(policy or RetryPolicy(OUTAGE), clock, self.said.append)
+        return Jobs(cast("Callable[[], PerianClient]", connect), retrier)
 
 
-Call = Callable[[RetryingClient], object]
+Call = Callable[[Jobs], object]
 
 REPEATABLE: list[tuple[str, str, Call]] = [
-    ("GET", "/job/j", lambda client: client.get_job("j")),
-    ("GET", "/job", lambda client: list(client.iter_jobs())),
-    ("PATCH", "/job/j/cancel", lambda client: client.cancel_job("j")),
+    ("GET", "/job/j", lambda jobs: jobs.read("j")),
+    ("GET", "/job", lambda jobs: jobs.scan("key")),
+    ("PATCH", "/job/j/cancel", lambda jobs: jobs.cancel("j")),
 ]
 
 
@@ -106,30 +114,47 @@ REPEATABLE: list[tuple[str, str, Call]] = [
         lambda method, path: ServerFault("500", method=method, path=path),
         lambda method, path: RateLimited("429", method=method, path=path),
         lambda method, path: MalformedResponse("half", method=method, path=path),
+        lambda method, path: Unauthorized("401", method=method, path=path),
+        lambda method, path: InvalidRequest("400", method=method, path=path),
     ],
-    ids=["broken", "500", "429", "malformed"],
+    ids=["broken", "500", "429", "malformed", "401", "400"],
 )
-def test_a_repeatable_call_is_tried_again_after_a_passing_fault(
+def test_about_a_job_that_may_exist_no_failure_is_believed_at_once(
     method: str, path: str, call: Call, kind: Callable[[str, str], ApiError]
 ) -> None:
-    script = Script([*[kind(method, path)] * 5, None], pages=[Page((JOB,))])
-    call(script.client())
-    assert script.made == 6
+    script = Script([*[kind(method, path)] * 9, None])
+    call(script.jobs())
+    assert script.made == 10
 
 
-def test_it_is_tried_so_often_and_no_more() -> None:
-    script = Script([transport("GET", "/job/j")])
-    with pytest.raises(TransportError):
-        script.client().get_job("j")
-    assert script.made == 6
-    assert len(script.pauses) == 5
+@pytest.mark.parametrize(("method", "path", "call"), REPEATABLE, ids=["get", "list", "cancel"])
+def test_an_outage_is_ridden_out_so_long_and_no_longer(method: str, path: str, call: Call) -> None:
+    script = Script([transport(method, path)])
+    with pytest.raises(ApiUnavailable):
+        call(script.jobs())
+    assert sum(script.pauses[:-1]) < OUTAGE <= sum(script.pauses)
 
 
-@pytest.mark.parametrize("fault", [JobNotFound("no"), InvalidRequest("no")])
-def test_a_refusal_is_not_tried_again(fault: ApiError) -> None:
+def test_a_job_that_is_not_known_for_a_whole_outage_has_vanished() -> None:
+    script = Script([JobNotFound("no such job")])
+    with pytest.raises(
+        JobVanished, match="does not know job j; no good answer about it for 30 min"
+    ):
+        script.jobs().read("j")
+    assert sum(script.pauses) >= OUTAGE
+
+
+def test_that_a_job_is_not_known_is_believed_on_demand() -> None:
+    script = Script([JobNotFound("no such job")])
+    with pytest.raises(JobVanished):
+        script.jobs().read("j", believe_absence=True)
+    assert script.made == 1
+
+
+@pytest.mark.parametrize("fault", [JobAlreadyDone("done"), JobNotFound("none")])
+def test_cancelling_an_ended_or_unknown_job_is_a_success(fault: ApiError) -> None:
     script = Script([fault])
-    with pytest.raises(type(fault)):
-        script.client().get_job("j")
+    script.jobs().cancel("j")
     assert script.made == 1
 
 
@@ -143,8 +168,8 @@ def test_a_refusal_is_not_tried_again(fault: ApiError) -> None:
 )
 def test_a_submission_that_may_have_been_heard_is_never_sent_again(fault: ApiError) -> None:
     script = Script([fault, None])
-    with pytest.raises(type(fault)):
-        script.client().create_job(REQUEST)
+    with pytest.raises(SubmissionUnclear, match="A job may have been created"):
+        script.jobs().submit(REQUEST)
     assert script.made == 1
 
 
@@ -156,29 +181,79 @@ def test_a_submission_that_may_have_been_heard_is_never_sent_again(fault: ApiErr
     ],
 )
 def test_a_submission_that_was_not_heard_is_sent_again(fault: ApiError) -> None:
-    script = Script([fault, None])
-    assert script.client().create_job(REQUEST) == "j"
-    assert script.made == 2
+    script = Script([*[fault] * 9, None])
+    assert script.jobs().submit(REQUEST) == "j"
+    assert script.made == 10
 
 
-def test_refused_credentials_are_read_anew_once() -> None:
+def test_refused_credentials_are_read_anew() -> None:
     script = Script([Unauthorized("401"), None])
-    script.client().get_job("j")
-    assert (script.connections, script.closed, script.pauses) == (2, 1, [])
+    script.jobs().read("j")
+    assert (script.connections, script.closed) == (2, 1)
 
 
-def test_credentials_refused_twice_are_refused() -> None:
-    script = Script([Unauthorized("401")])
-    with pytest.raises(Unauthorized):
-        script.client().get_job("j")
+def test_while_no_job_can_exist_credentials_refused_twice_end_the_run_at_once() -> None:
+    script = Script([Unauthorized("401", method="POST", path="/job")])
+    with pytest.raises(JobRejected, match="401") as caught:
+        script.jobs().submit(REQUEST)
     assert script.connections == 2
+    assert "perian_token" in caught.value.remedy
+
+
+def test_where_a_job_may_exist_refused_credentials_are_waited_out() -> None:
+    script = Script([*[Unauthorized("401", method="POST", path="/job")] * 9, None])
+    assert script.jobs().submit(REQUEST, patient=True) == "j"
 
 
 def test_pauses_double_up_to_a_bound() -> None:
-    script = Script([transport("GET", "/job/j")])
-    with pytest.raises(TransportError):
-        script.client(policy=RetryPolicy(attempts=8)).get_job("j")
+    script = Script([*[transport("GET", "/job/j")] * 7, None])
+    script.jobs().read("j")
     assert script.pauses == [0.5, 1, 2, 4, 8, 16, 20]
+
+
+def test_an_outage_is_told_at_once_and_then_now_and_then() -> None:
+    script = Script([*[transport("GET", "/job/j")] * 30, None])
+    script.jobs().read("j")
+    assert script.said[0].startswith("broke.")
+    assert script.said[0].endswith("Trying again, for 30 min.")
+    assert 3 <= len(script.said) <= 1 + sum(script.pauses) / 60
+
+
+class Store:
+    """An object store that fails as told before it answers."""
+
+    def __init__(self, failures: int, *, passing: bool) -> None:
+        self.failures, self.passing, self.asked = failures, passing, 0
+
+    def read(self, _uri: str, _limit: int) -> bytes | None:
+        self.asked += 1
+        if self.asked <= self.failures:
+            failure = StorageFailed("503")
+            failure.passing = self.passing
+            raise failure
+        return b"content"
+
+
+def patient(store: Store) -> PatientStore:
+    pauses: list[float] = []
+    clock = Clock(monotonic=lambda: sum(pauses), sleep=pauses.append, chance=lambda: 1.0)
+    return PatientStore(cast("ObjectStore", store), Retrier(RetryPolicy(OUTAGE), clock))
+
+
+def test_the_object_store_gets_the_patience_that_the_api_has() -> None:
+    assert patient(Store(20, passing=True)).read("s3://b/k", 10) == b"content"
+
+
+def test_a_store_that_refuses_us_is_believed() -> None:
+    store = Store(1, passing=False)
+    with pytest.raises(StorageFailed):
+        patient(store).read("s3://b/k", 10)
+    assert store.asked == 1
+
+
+def test_a_store_that_fails_for_too_long_fails_the_run() -> None:
+    with pytest.raises(StorageFailed):
+        patient(Store(10_000, passing=True)).read("s3://b/k", 10)
 
 
 @given(
@@ -203,8 +278,6 @@ def test_those_who_were_told_the_same_do_not_come_back_together() -> None:
 
 # --- a rate limit ---
 
-PATIENT = RetryPolicy(outage=1800.0)
-
 
 def limited(method: str = "GET", path: str = "/job/j", asked: float | None = 1.0) -> RateLimited:
     return RateLimited("too many requests.", method=method, path=path, retry_after=asked)
@@ -212,83 +285,58 @@ def limited(method: str = "GET", path: str = "/job/j", asked: float | None = 1.0
 
 @pytest.mark.parametrize(
     ("method", "path", "call"),
-    [*REPEATABLE, ("POST", "/job", lambda client: client.create_job(REQUEST))],
+    [*REPEATABLE, ("POST", "/job", lambda jobs: jobs.submit(REQUEST))],
     ids=["get", "list", "cancel", "submit"],
 )
 @pytest.mark.parametrize("asked", [None, 1.0, 30.0])
-def test_a_limited_call_is_repeated_for_as_long_as_an_outage_is_ridden_out(
+def test_a_wait_that_the_server_asks_for_is_kept(
     method: str, path: str, call: Call, asked: float | None
 ) -> None:
-    script = Script([limited(method, path, asked)], pages=[Page((JOB,))])
-    with pytest.raises(RateLimited):
-        call(script.client(chance=0.5, policy=PATIENT))
-    assert sum(script.pauses) >= 1800
-    assert sum(script.pauses[:-1]) < 1800
+    script = Script([limited(method, path, asked)])
+    with pytest.raises(ApiUnavailable):
+        call(script.jobs(chance=0.5))
     assert min(script.pauses) >= (asked or 0.0)
-
-
-def test_a_limited_call_succeeds_as_soon_as_it_is_answered() -> None:
-    script = Script([*[limited()] * 30, None])
-    assert script.client(chance=0.0, policy=PATIENT).get_job("j") == JOB
-    assert script.made == 31
-
-
-def test_who_is_in_a_hurry_repeats_a_limited_call_no_more_often_than_any() -> None:
-    script = Script([limited()])
-    with pytest.raises(RateLimited):
-        script.client(policy=RetryPolicy(attempts=1)).get_job("j")
-    assert script.made == 1
-
-
-def test_refusals_for_a_limit_do_not_use_up_the_attempts() -> None:
-    faults = [transport("GET", "/job/j"), limited()] * 5
-    script = Script([*[limited()] * 10, *faults, None])
-    assert script.client(chance=0.5, policy=PATIENT).get_job("j") == JOB
 
 
 def test_those_who_are_refused_again_and_again_are_spread_ever_wider() -> None:
     script = Script([*[limited()] * 8, None])
-    script.client(chance=1.0, policy=PATIENT).get_job("j")
+    script.jobs().read("j")
     assert script.pauses == [2.5, 2.5, 4, 7, 13, 25, 31, 31]
 
 
-def test_a_limit_that_lasts_is_told_once() -> None:
-    script = Script([*[limited()] * 20, None])
-    script.client(policy=PATIENT).get_job("j")
-    assert script.said == ["too many requests. Asking again, and less often."]
+def test_a_limit_is_told_when_it_lasts() -> None:
+    script = Script([*[limited()] * 4, None])
+    script.jobs().read("j")
+    assert script.said == []
+    script = Script([*[limited()] * 7, None])
+    script.jobs().read("j")
+    assert len(script.said) == 1
 
 
 def test_a_call_that_was_refused_slows_the_pace_once_however_often_it_was() -> None:
     script = Script([limited(), limited(), None, limited(), None])
-    client = script.client(policy=PATIENT)
-    client.get_job("j")
-    assert client.pace.stretch == 1.5
-    client.get_job("j")
-    assert client.pace.stretch == 2.25
+    jobs = script.jobs()
+    jobs.read("j")
+    assert jobs.retrier.pace.stretch == 1.5
+    jobs.read("j")
+    assert jobs.retrier.pace.stretch == 2.25
 
 
 def test_calls_that_are_answered_bring_the_pace_back() -> None:
     script = Script([limited(), limited(), None])
-    client = script.client(policy=PATIENT)
+    jobs = script.jobs()
     stretches = []
     for _ in range(300):
-        client.get_job("j")
-        stretches.append(client.pace.stretch)
+        jobs.read("j")
+        stretches.append(jobs.retrier.pace.stretch)
     assert stretches == sorted(stretches, reverse=True)
     assert stretches[-1] == 1
 
 
-def test_a_rest_is_longer_after_a_refusal_but_never_long() -> None:
-    script = Script([limited(asked=1.0), limited(asked=60.0), None])
-    client = script.client(chance=0.5, policy=RetryPolicy(attempts=1))
-    client.rest(0.5)
-    for _ in range(2):
-        with pytest.raises(RateLimited):
-            client.get_job("j")
-        client.rest(0.5)
-    client.get_job("j")
-    client.rest(0.5)
-    assert script.pauses == [0.5, 1.75, 2.0, 0.5]
+def test_in_a_hurry_a_server_that_asks_for_a_minute_gets_seconds() -> None:
+    script = Script([limited(asked=60.0), None])
+    script.jobs(policy=RetryPolicy.hurried(20.0)).read("j")
+    assert sum(script.pauses) <= 4.0
 
 
 @pytest.mark.parametrize(("crowd", "most_refused"), [(50, 0.05), (100, 0.1), (400, 0.5)])
@@ -310,13 +358,15 @@ def test_a_crowd_comes_to_ask_as_often_as_it_may(crowd: int, most_refused: float
         pace = paces[number]
         asked += now >= settled
         if len(answered) >= limit:
-            pace.refused(1.0, again=refusals[number] > 0)
             refusals[number] += 1
+            if refusals[number] == 1:
+                pace.refused()
             pause = retrying.pause(refusals[number], dice.random(), 1.0, pace.stretch)
         else:
             answered.append(now)
             answers[number] += now >= settled
-            pace.answered(at_once=not refusals[number])
+            if not refusals[number]:
+                pace.answered_at_once()
             refusals[number] = 0
             pause = polling.pause(0.0, dice.random(), pace.stretch)
         heapq.heapreplace(turns, (now + pause, number))
@@ -327,41 +377,17 @@ def test_a_crowd_comes_to_ask_as_often_as_it_may(crowd: int, most_refused: float
         assert min(answers) >= 0.3 * sum(answers) / crowd
 
 
-def test_how_long_a_limit_is_ridden_out_comes_from_the_environment(
+def test_how_long_an_outage_is_ridden_out_comes_from_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PERIAN_OUTAGE_SECONDS", "60")
-    assert RetryPolicy.from_environment() == RetryPolicy(outage=60.0)
-
-
-# --- the list ---
-
-
-def test_the_list_is_read_page_by_page_and_each_job_is_given_once() -> None:
-    a, b, c = (Job(name, "Running") for name in "abc")
-    script = Script([None], pages=[Page((a, b), 1, has_next=True), Page((b, c), 2)])
-    assert list(script.client().iter_jobs()) == [a, b, c]
-
-
-def test_a_list_that_never_ends_is_left() -> None:
-    script = Script([None], pages=[Page((JOB,), 1, has_next=True)])
-    assert list(script.client().iter_jobs()) == [JOB]
-    assert script.made == 2
-
-
-def test_a_page_that_fails_for_good_fails_the_list() -> None:
-    script = Script(
-        [None, transport("GET", "/job")],
-        pages=[Page((JOB,), 1, has_next=True), Page((Job("k", "Done"),), 2)],
-    )
-    with pytest.raises(TransportError):
-        list(script.client().iter_jobs())
+    assert RetryPolicy.from_environment() == RetryPolicy(60.0)
 
 
 def test_closing_ends_the_connections_and_may_be_repeated() -> None:
     script = Script([None])
-    client = script.client()
-    client.get_job("j")
-    client.close()
-    client.close()
+    jobs = script.jobs()
+    jobs.read("j")
+    jobs.close()
+    jobs.close()
     assert script.closed == 1

@@ -1,7 +1,9 @@
 """Raw answers of a front that has nothing behind it: one behaviour for each request it gets."""
 
+import itertools
 import json
 import threading
+import time
 from collections.abc import Callable, Mapping
 
 from support.connections import reset as reset_connection
@@ -26,6 +28,41 @@ def send(content: bytes) -> Behaviour:
 
     def behave(exchange: Exchange) -> None:
         exchange.connection.sendall(content)
+
+    return behave
+
+
+def stream(
+    head: bytes,
+    piece: bytes,
+    tail: bytes = b"",
+    *,
+    times: int | None = None,
+    pause: float = 0.0,
+    status: int = 200,
+) -> Behaviour:
+    """Answer with a body that begins and ends like this and has many equal pieces between.
+
+    Args:
+        head: sent first.
+        piece: sent again and again.
+        tail: sent last.
+        times: how often the piece is sent; None: until the other side is gone.
+        pause: seconds before each piece.
+        status: of the answer.
+    """
+
+    def behave(exchange: Exchange) -> None:
+        say = exchange.connection.sendall
+        say(f"HTTP/1.1 {status} Status\r\n".encode())
+        if times is not None:
+            length = len(head) + len(piece) * times + len(tail)
+            say(f"Content-Length: {length}\r\n".encode())
+        say(b"\r\n" + head)
+        for _ in itertools.count() if times is None else range(times):
+            time.sleep(pause)
+            say(piece)
+        say(tail)
 
     return behave
 

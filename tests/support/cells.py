@@ -27,8 +27,11 @@ from perian_shim.sandbox.server.store import JobSnapshot, JobStore
 
 ANSWER = 42
 
-PLAIN, DETACHING, IMPATIENT = "plain", "detaching", "impatient"
-"""The tasks: cancel or detach when terminated; give up when queued for a second."""
+PLAIN, DETACHING, IMPATIENT, WAITING, THRIFTY = (
+    *("plain", "detaching", "impatient", "waiting", "thrifty"),
+)
+"""The tasks: cancel or detach when terminated; give up when queued for a second, or for eight; pay
+no more than 5 an hour."""
 
 FAST = {
     "PERIAN_POLL_MIN_SECONDS": "0.1",
@@ -318,6 +321,8 @@ def open_lab(harness: Harness) -> Iterator[Lab]:
             PLAIN: PerianConfig(cores=1),
             DETACHING: PerianConfig(cores=1, on_terminate="detach"),
             IMPATIENT: PerianConfig(cores=1, max_queued_time=1),
+            WAITING: PerianConfig(cores=1, max_queued_time=8),
+            THRIFTY: PerianConfig(cores=1, max_price_per_hour=5),
         }
         templates = {
             name: harness.cluster.serialize(
@@ -327,6 +332,7 @@ def open_lab(harness: Harness) -> Iterator[Lab]:
                     image="debian:12",
                     command=["/bin/bash", "-ec", script],
                     outputs={"answer": int},
+                    timeout=3600,
                 )
             )
             for name, config in configs.items()

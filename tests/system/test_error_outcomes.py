@@ -5,6 +5,7 @@ two together complete.
 """
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -27,6 +28,7 @@ from support.front import Behaviour
 from support.function_harness import FunctionHarness
 from support.functions import verbose
 from support.shell_task import shell
+from support.storage_front import Answer, StorageFront, s3_error
 from support.waiting import wait_until
 
 from perian_shim import PerianConfig, PerianContainerTask, errors
@@ -169,7 +171,7 @@ def failing_reads(harness: Harness) -> AbstractContextManager[Harness]:
 def breaking_submissions(harness: Harness) -> AbstractContextManager[Harness]:
     broken = Spell(reply(500, {"detail": "the database is gone"}), Call.SUBMIT)
     expired = Spell(reply(401, {"detail": "The token has expired"}), Call.LIST)
-    return behind(harness, broken, expired)
+    return behind(harness, broken, expired, **OUTAGE)
 
 
 @contextmanager
@@ -183,10 +185,13 @@ def broken_python(harness: Harness) -> Iterator[Harness]:
     yield harness.with_variables(PYTHONPATH=str(folder))
 
 
-def unknown_bucket(template: TaskTemplate) -> None:
-    arguments = template.container.args
-    at = arguments.index("--raw-output-data-prefix") + 1
-    arguments[at] = "s3://there-is-no-such-bucket/raw/x-n0-0"
+@contextmanager
+def refusing_storage(harness: Harness) -> Iterator[Harness]:
+    """Pods that may not write where the launch records are."""
+    refused = Answer(403, s3_error("AccessDenied", "Not yours"))
+    spell = Spell(refused, re.compile(r"^PUT .*/_perian/"))
+    with StorageFront(harness.sandbox.s3_endpoint, spell) as front:
+        yield harness.with_variables(FLYTE_AWS_ENDPOINT=front.url, AWS_ENDPOINT_URL_S3=front.url)
 
 
 WORDS_SEEN = threading.Event()
@@ -247,17 +252,18 @@ TABLE = [
         AGAIN,
         SYSTEM,
         task,
-        says=("there-is-no-such-bucket", "NoSuchBucket"),
-        damage=unknown_bucket,
+        says=("_perian/attempts", "AccessDenied"),
+        around=refusing_storage,
     ),
     Row(
         errors.ApiUnavailable,
         AGAIN,
         SYSTEM,
         lambda: task(SLEEPER),
-        says=("no good answer", "maintenance"),
+        says=("No good answer", "maintenance", "perian-shim cancel"),
         around=failing_reads,
-        job=Status.CANCELLED,
+        remedy="Try again later",
+        job=Status.RUNNING,
     ),
     Row(
         errors.SubmissionUnclear,
@@ -315,7 +321,7 @@ TABLE = [
         USER,
         lambda: task(SLEEPER, task_config=PerianConfig(cores=1, max_queued_time=1)),
         says=("for a machine", "max_queued_time is 1 s", "It was cancelled"),
-        around=shown_as({"status": "Queued"}),
+        around=shown_as({"status": "Queued"}, once="Running"),
         job=Status.CANCELLED,
     ),
     Row(
@@ -332,9 +338,9 @@ TABLE = [
         AGAIN,
         SYSTEM,
         lambda: task(SLEEPER),
-        says=("has not known job",),
+        says=("does not know job", "perian-shim cancel"),
         around=vanishing,
-        job=Status.CANCELLED,
+        job=Status.RUNNING,
     ),
     Row(
         errors.Terminating,
@@ -367,12 +373,12 @@ TABLE = [
     ),
     Row(
         errors.StatusUnknown,
-        FATAL,
+        AGAIN,
         SYSTEM,
         lambda: task(SLEEPER),
         says=("has had the status 'Hibernating'",),
         around=shown_as({"status": "Hibernating"}, once="Running", **OUTAGE),
-        job=Status.CANCELLED,
+        job=Status.RUNNING,
     ),
     Row(
         errors.DefinitionError,
@@ -401,6 +407,10 @@ ELSEWHERE: dict[type[PerianError], str] = {
     errors.OutputInvalid: "test_bad_input.py",
     errors.JobTimedOut: "test_bad_input.py",
     errors.FunctionFailed: "test_function_errors.py",
+    errors.WrongMachine: "test_one_live_job.py",
+    errors.ImageUnavailable: "test_one_live_job.py",
+    errors.CreditExhausted: "test_one_live_job.py",
+    errors.Superseded: "test_one_live_job.py",
 }
 """Errors that other tests read from ``error.pb``; a function's own error has a code of its own."""
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import pytest
 
 from perian_shim.errors import MissingSecret
+from perian_shim.secret_keys import ACCESS_KEYS
 from perian_shim.work.job_credentials import (
-    ACCESS_KEYS,
     GOOGLE_FILE,
     StorageAccess,
     storage_access,

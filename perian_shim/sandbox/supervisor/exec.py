@@ -187,7 +187,7 @@ def execute(program: Program) -> NoReturn:
     for candidate in candidates:
         try:
             os.execve(candidate, program.argv, program.environment)  # noqa: S606 - as requested
-        except OSError as error:  # noqa: PERF203 - a handful of directories
+        except OSError as error:
             if error.errno not in {errno.ENOENT, errno.ENOTDIR}:
                 denied = error
     if denied is not None:

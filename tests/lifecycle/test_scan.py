@@ -1,5 +1,6 @@
 """Looking for our jobs in a list with entries that cannot be read: none of ours is overlooked."""
 
+import datetime
 from collections.abc import Callable
 
 import pytest
@@ -7,18 +8,20 @@ from support.answers import by_request, reply
 from support.api_front import FaultyServer
 from support.front import Behaviour
 
-from perian_shim.api import Job, MalformedResponse, PerianClient
-from perian_shim.lifecycle.jobs import Lifecycle
-from perian_shim.lifecycle.retrying import RetryingClient, RetryPolicy
+from perian_shim.api import PerianClient
+from perian_shim.lifecycle.jobs import Jobs, Scan
+from perian_shim.lifecycle.policies import RetryPolicy
+from perian_shim.lifecycle.retrying import Retrier
+from perian_shim.settings import JOB_KEY
 
 Entry = dict[str, object]
 
 NEW, OLD = "2026-11-21T10:00:00Z", "2020-01-01T00:00:00Z"
-SINCE = 1_700_000_000.0
+SINCE = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 def job(job_id: object, key: str = "k", **members: object) -> Entry:
-    parameters = {"command": "true", "env_variables": {"KEY": key}}
+    parameters = {"command": "true", "env_variables": {JOB_KEY: key}}
     docker = {"docker_run_parameters": parameters}
     return {
         "id": job_id,
@@ -40,21 +43,24 @@ def answers(listed: list[object], single: Entry | None = None) -> Behaviour:
 
 
 @pytest.fixture
-def find() -> Callable[[Behaviour], list[Job]]:
-    def look(behaviour: Behaviour) -> list[Job]:
+def scan() -> Callable[[Behaviour], Scan]:
+    def look(behaviour: Behaviour) -> Scan:
         with FaultyServer(behaviour) as server:
-            client = RetryingClient(
-                lambda: PerianClient(server.url, "acme", "token-123"), RetryPolicy(attempts=1)
-            )
+            client = PerianClient(server.url, "acme", "token-123")
+            jobs = Jobs(lambda: client, Retrier(RetryPolicy(0.0)))
             try:
-                return Lifecycle(client).find("KEY", "k", SINCE)
+                return jobs.scan("k", since=SINCE)
             finally:
-                client.close()
+                jobs.close()
 
     return look
 
 
-Find = Callable[[Behaviour], list[Job]]
+Look = Callable[[Behaviour], Scan]
+
+
+def ids(scan: Scan) -> list[str]:
+    return [found.id for found in scan.jobs]
 
 
 @pytest.mark.parametrize(
@@ -71,36 +77,36 @@ Find = Callable[[Behaviour], list[Job]]
         None,
     ],
 )
-def test_an_odd_job_of_somebody_else_is_not_in_the_way(find: Find, odd: object) -> None:
-    assert [found.id for found in find(answers([odd, OURS, odd]))] == ["ours"]
+def test_an_odd_job_of_somebody_else_is_not_in_the_way(scan: Look, odd: object) -> None:
+    assert ids(scan(answers([odd, OURS, odd]))) == ["ours"]
 
 
 @pytest.mark.parametrize(
     "odd", [{"errors": ["a"]}, {"status": 7}, {"created_at": "now"}, {"price": 1}, {"logs": 3}]
 )
-def test_a_job_of_ours_is_found_however_odd_the_rest_of_it_is(find: Find, odd: Entry) -> None:
-    assert [found.id for found in find(answers([{**OURS, **odd}]))] == ["ours"]
+def test_a_job_of_ours_is_found_however_odd_the_rest_of_it_is(scan: Look, odd: Entry) -> None:
+    assert ids(scan(answers([{**OURS, **odd}]))) == ["ours"]
 
 
-def test_a_job_whose_key_the_listing_garbles_is_asked_for(find: Find) -> None:
+def test_a_job_whose_key_the_listing_garbles_is_asked_for(scan: Look) -> None:
     garbled = {**OURS, "docker_metadata": "(redacted)"}
-    assert [found.id for found in find(answers([garbled], OURS))] == ["ours"]
+    assert ids(scan(answers([garbled], OURS))) == ["ours"]
 
 
-def test_a_job_whose_key_nobody_can_tell_is_not_taken_for_somebody_elses(find: Find) -> None:
+def test_an_entry_whose_key_nobody_can_tell_leaves_the_look_incomplete(scan: Look) -> None:
     garbled = {**OURS, "docker_metadata": "(redacted)"}
-    with pytest.raises(MalformedResponse, match="docker_metadata"):
-        find(answers([garbled], garbled))
+    seen = scan(answers([garbled], garbled))
+    assert (ids(seen), seen.whole) == ([], False)
 
 
-def test_a_job_whose_key_nobody_can_tell_does_not_matter_if_it_is_too_old(find: Find) -> None:
+def test_an_entry_whose_key_nobody_can_tell_does_not_matter_if_it_is_too_old(scan: Look) -> None:
     garbled = {**OURS, "created_at": OLD, "docker_metadata": "(redacted)"}
-    assert find(answers([garbled], garbled)) == []
+    seen = scan(answers([garbled], garbled))
+    assert (ids(seen), seen.whole) == ([], True)
 
 
-def test_a_job_of_ours_without_an_id_is_seen(find: Find) -> None:
-    found = find(answers([job(None), job(None)]))
-    assert [each.id for each in found] == [
+def test_a_job_of_ours_without_an_id_is_seen(scan: Look) -> None:
+    assert ids(scan(answers([job(None), job(None)]))) == [
         "(page 1, jobs[0], without an id)",
         "(page 1, jobs[1], without an id)",
     ]

@@ -1,0 +1,195 @@
+"""The structure: imports run downwards only, by one table; modules stay small; names stay."""
+
+import ast
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+import perian_shim
+
+PACKAGE = Path(perian_shim.__file__).parent
+
+LONGEST_MODULE = 400
+
+
+def modules() -> dict[str, Path]:
+    return {
+        ".".join(("perian_shim", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        ): path
+        for path in PACKAGE.rglob("*.py")
+        if "examples" not in path.parts
+    }
+
+
+MODULES = modules()
+
+
+def imports(path: Path, *, at_top: bool = False) -> set[str]:
+    """Return the modules of ours that a module imports, also within functions unless at_top."""
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if at_top else ast.walk(tree)
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in MODULES else node.module for name in names}
+    return {name for name in found if name.split(".")[0] == "perian_shim"}
+
+
+GRAPH = {name: imports(path) for name, path in MODULES.items()}
+
+
+def area(module: str) -> str:
+    """Return the part of the package that a module belongs to."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_a_module_is_short(module: str) -> None:
+    assert len(MODULES[module].read_text().splitlines()) <= LONGEST_MODULE
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_a_module_says_what_it_means(module: str) -> None:
+    assert ast.get_docstring(ast.parse(MODULES[module].read_text()))
+
+
+def test_there_is_no_cycle() -> None:
+    done: set[str] = set()
+    path: list[str] = []
+
+    def visit(module: str) -> None:
+        assert module not in path, " -> ".join([*path, module])
+        if module in done:
+            return
+        path.append(module)
+        for imported in sorted(GRAPH.get(module, ())):
+            if imported != "perian_shim":
+                visit(imported)
+        path.pop()
+        done.add(module)
+
+    for module in sorted(GRAPH):
+        visit(module)
+
+
+ARROWS: dict[str, set[str]] = {
+    # what everything may use
+    "version": set(),
+    "errors": {"api"},
+    "settings": {"errors"},
+    "image_reference": set(),
+    # the record of what to run
+    "config": {"api", "errors"},
+    "spec": {"config", "errors"},
+    "secret_keys": {"spec"},
+    "resolver_options": {"errors"},
+    # what knows one thing each
+    "api": set(),
+    "values": set(),
+    "template": {"values"},
+    "storage": {"errors", "settings"},
+    "job": set(),
+    # the core
+    "work": {
+        *("api", "config", "errors", "image_reference", "job", "resolver_options", "secret_keys"),
+        *("settings", "spec", "storage", "template", "values"),
+    },
+    "lifecycle": {"api", "errors", "settings", "storage"},
+    "pod": {
+        *("api", "config", "errors", "lifecycle", "resolver_options", "secret_keys", "settings"),
+        *("spec", "storage", "work"),
+    },
+    # the doors
+    "": {"api", "config", "executor", "flyte1", "version"},
+    "executor": {"api", "errors", "flyte1", "lifecycle", "pod"},
+    "entrypoint": {"lifecycle"},
+    "flyte1": {
+        *("config", "errors", "executor", "image_reference", "resolver_options", "secret_keys"),
+        *("settings", "spec", "template", "values", "version"),
+    },
+    "cli": {"api", "sandbox", "settings", "version"},
+    # a Perian, an S3 and a Flyte for this machine; only the command line and tests use it
+    "sandbox": {"values"},
+}
+"""Which area may import which; docs/architecture.md draws it. An arrow that is missing is forbidden.
+A key is a folder or a module of the package, "" the package itself."""
+
+OUTSIDE: dict[str, set[str]] = {
+    "flytekit": {
+        *("", "entrypoint", "executor", "flyte1", "pod", "sandbox", "storage", "template"),
+        *("values", "work"),
+    },
+    "flyteidl": {"pod", "sandbox", "values", "work"},
+    "requests": {"api"},
+    "boto3": {"sandbox", "storage"},
+    "flask": {"sandbox"},
+    "moto": {"sandbox"},
+}
+"""Which areas may import a package of somebody else's that decides what an area is."""
+
+
+def third_parties(path: Path) -> set[str]:
+    """Return the top-level packages that a module imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return {name.partition(".")[0] for name in found}
+
+
+def test_every_area_is_in_the_table() -> None:
+    assert {area(module) for module in MODULES} == set(ARROWS)
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_a_module_imports_only_what_the_table_allows_its_area(module: str) -> None:
+    used = {area(name) for name in GRAPH[module]} - {area(module)}
+    assert used <= ARROWS[area(module)]
+
+
+def test_every_arrow_of_the_table_is_used() -> None:
+    used = {(area(module), area(name)) for module, names in GRAPH.items() for name in names}
+    allowed = {(user, name) for user, names in ARROWS.items() for name in names}
+    assert allowed <= used
+
+
+@pytest.mark.parametrize("package", sorted(OUTSIDE))
+def test_a_package_of_others_stays_where_it_belongs(package: str) -> None:
+    users = {area(m) for m, path in MODULES.items() if package in third_parties(path)}
+    assert users <= OUTSIDE[package]
+
+
+def test_the_supervisor_of_a_sandbox_job_needs_the_standard_library_only() -> None:
+    supervisor = {
+        m: p for m, p in MODULES.items() if m.startswith("perian_shim.sandbox.supervisor")
+    }
+    used = {name for path in supervisor.values() for name in third_parties(path)}
+    assert used - {"perian_shim"} <= set(sys.stdlib_module_names)
+
+
+def test_the_public_names() -> None:
+    assert set(perian_shim.__all__) == {
+        "PerianConfig",
+        "PerianContainerTask",
+        "PerianError",
+        "PerianExecutor",
+        "PerianTask",
+        "__version__",
+    }
+    assert all(getattr(perian_shim, name) is not None for name in perian_shim.__all__)
+
+
+def test_the_names_in_registered_templates_stay() -> None:
+    executor = importlib.import_module("perian_shim.executor")
+    assert executor.template_resolver.location == "perian_shim.executor.template_resolver"
+    assert executor.PerianExecutor.__module__ == "perian_shim.executor"
+    assert executor.PerianExecutor is perian_shim.PerianExecutor
