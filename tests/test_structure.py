@@ -118,8 +118,8 @@ ARROWS: dict[str, set[str]] = {
     # a Perian, an S3 and a Flyte for this machine; only the command line and tests use it
     "sandbox": {"values"},
 }
-"""Which area may import which; docs/architecture.md draws it. An arrow that is missing is forbidden.
-A key is a folder or a module of the package, "" the package itself."""
+"""Which area may import which; docs/architecture.md draws it. An arrow that is missing is
+forbidden. A key is a folder or a module of the package, "" the package itself."""
 
 OUTSIDE: dict[str, set[str]] = {
     "flytekit": {

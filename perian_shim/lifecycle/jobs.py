@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from perian_shim.api import (
     ApiError,
+    ApiTimeout,
     CreateJobRequest,
     InstanceType,
     InvalidRequest,

@@ -1,4 +1,4 @@
-"""What pods leave for each other: who has the work, how many jobs there may be, which have served."""
+"""What pods leave for each other: who has the work, how many jobs may be, which have served."""
 
 import json
 from dataclasses import replace

@@ -128,7 +128,7 @@ class FaultCell:
         once = self.fault in ACTED and self.situation in {Situation.SUBMIT, Situation.ABORT}
         if trap is not None:
             problems += tardy(outcome, trap)
-        if not (1 <= script.happened if once or self.outage else script.happened == self.times):
+        if not (script.happened >= 1 if once or self.outage else script.happened == self.times):
             problems.append(f"the fault happened {script.happened} times")
         return Row(self.name, outcome, problems, time.monotonic() - started)
 

@@ -106,7 +106,7 @@ class Scene:
         self.wait_for(lambda: self.api.seen.count(call) >= number, f"{number} x {call.value}")
 
     def wait_for_one(self, of: int) -> float:
-        """Wait until one of so many jobs is left; return how long two were, in the API's seconds."""
+        """Wait until one of so many jobs is left; return for how many of the API's seconds."""
         self.wait_for_jobs(of)
         began = time.monotonic()
         self.wait_for(lambda: len(self.live) == 1, f"one of {of} jobs goes on")
