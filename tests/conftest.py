@@ -12,6 +12,7 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent / "tools"), str(TESTS.parent / "ima
 
 from support.flyte import Harness, running_harness  # noqa: E402 - after the path
 from support.profiles import USUAL, examples, load_profile  # noqa: E402 - the same
+from support.s3 import Bucket, new_bucket  # noqa: E402 - the same
 from support.signals import hear_signals  # noqa: E402 - the same
 from support.waiting import TEST_SECONDS, time_limit  # noqa: E402 - the same
 
@@ -50,3 +51,9 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """A started sandbox and a cluster stand-in whose pods talk to it."""
     with running_harness(tmp_path_factory.mktemp("sandbox")) as running:
         yield running
+
+
+@pytest.fixture
+def bucket() -> Bucket:
+    """An empty bucket of the session's own S3."""
+    return new_bucket()

@@ -3,7 +3,6 @@
 import inspect
 import re
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from flytekit.types.file import FlyteFile
 from support.flyte import Harness
 from support.waiting import LONG_SECONDS
+from support.zygote import BIN
 
 from perian_shim import PerianConfig, PerianContainerTask, errors, settings
 from perian_shim.cli import parser
@@ -20,7 +20,6 @@ from perian_shim.sandbox.flyte.workflow import run_workflow
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-BIN = Path(sys.executable).parent
 
 
 def blocks(language: str) -> list[str]:

@@ -186,7 +186,7 @@ def test_a_dynamic_makes_the_same_perian_task_as_registration(
     parent = fast.template(f"{kind.name}.fan_out")
     assert parent.container.args[0] == "pyflyte-fast-execute"
     inputs = {"n": literals_pb2.Literal(scalar=integer(2))}
-    pod = harness.cluster.start(
+    pod = harness.cold().cluster.start(
         TaskTemplate.from_flyte_idl(parent),
         LiteralMap.from_flyte_idl(literals_pb2.LiteralMap(literals=inputs)),
         harness.execution(),

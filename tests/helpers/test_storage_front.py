@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from support.api_faults import Spell
 from support.front import Behaviour
-from support.s3 import ACCESS_KEY, REGION, SECRET_KEY, Bucket, new_bucket, s3_endpoint
+from support.s3 import ACCESS_KEY, REGION, SECRET_KEY, Bucket, s3_endpoint
 from support.storage_front import UNWELL, StorageFront
 from support.traps import Trap, When
 
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Through = Callable[..., "S3Client"]
-
-
-@pytest.fixture
-def bucket() -> Bucket:
-    return new_bucket()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.certificate import make_certificate
-from support.s3 import Bucket, new_bucket
+from support.s3 import Bucket
 from support.storage_front import Answer, Answering, Seen, faulty_server, in_turn, s3_error
 from support.wrapper import TRANSPORTS, Ended, Job, make_image, result_of
 
@@ -20,11 +20,6 @@ EXPIRED = s3_error(
     f"<SignatureProvided>{SECRET}</SignatureProvided><Resource>/x{QUERY}</Resource>",
 )
 RESULT = b"_perian/result.json"
-
-
-@pytest.fixture
-def bucket() -> Bucket:
-    return new_bucket()
 
 
 @pytest.fixture(params=TRANSPORTS)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.s3 import Bucket, new_bucket
+from support.s3 import Bucket
 from support.tools import require_tool
 from support.wrapper import TRANSPORTS, Job, make_image, result_of
 
@@ -15,11 +15,6 @@ from perian_shim.job import ASSETS, read_asset
 SHELLS = ("dash", "busybox", "bash")
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-
-
-@pytest.fixture
-def bucket() -> Bucket:
-    return new_bucket()
 
 
 @pytest.fixture(params=SHELLS)

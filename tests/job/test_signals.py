@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.s3 import Bucket, new_bucket
+from support.s3 import Bucket
 from support.storage_front import Answer, Seen, faulty_server
 from support.tools import require_tool
 from support.waiting import LONG_SECONDS
@@ -38,11 +38,6 @@ NAMES = WAITS + (
     "    number = signal.Signals(signal.sigwait(mine))\n"
     "    say(number.name)\n"
 )
-
-
-@pytest.fixture
-def bucket() -> Bucket:
-    return new_bucket()
 
 
 @pytest.fixture(params=["dash", "busybox", "bash"])

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.s3 import Bucket, new_bucket
+from support.s3 import Bucket
 from support.wrapper import TRANSPORTS, Job, every_image, make_image, result_of
 
 ODD_NAMES = [
@@ -25,11 +25,6 @@ ODD_NAMES = [
     "@file",
     "<less",
 ]
-
-
-@pytest.fixture
-def bucket() -> Bucket:
-    return new_bucket()
 
 
 @pytest.fixture(params=every_image(), ids=lambda pair: f"{pair[0]}-in-{pair[1]}")

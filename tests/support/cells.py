@@ -252,14 +252,7 @@ class Lab:
 
     def jobs(self, execution: str) -> list[JobTrace]:
         """Return an execution's jobs, the oldest first."""
-        with self.store.lock:
-            records = self.store.load()
-        mine = [
-            record
-            for record in records
-            if (record.execution.environment or {}).get("FLYTE_INTERNAL_EXECUTION_ID") == execution
-        ]
-        return [JobTrace.of(self.store.snapshot(record)) for record in reversed(mine)]
+        return [JobTrace.of(job) for job in reversed(self.harness.jobs(execution))]
 
     def cluster(
         self, api: FaultyApi, storage: StorageFront | None = None, **settings: object

@@ -25,6 +25,8 @@ from perian_shim.sandbox.flyte.cluster import (
     RunningPod,
     Store,
 )
+from perian_shim.sandbox.server.store import JobSnapshot
+from perian_shim.settings import EXECUTION_ID
 
 ABSENT = ("support", "pandas", "pyarrow", "numpy", "pydantic")
 """Modules that the executor image does not have, and so no pod here."""
@@ -56,6 +58,18 @@ class Harness:
     def execution(self) -> str:
         """Return a fresh execution name."""
         return f"x{os.getpid()}n{next(_names)}"
+
+    def jobs(self, execution: str) -> list[JobSnapshot]:
+        """Return an execution's jobs, the newest first."""
+        store = self.sandbox.store
+        assert store is not None
+        with store.lock:
+            records = store.load()
+        return [
+            store.snapshot(record)
+            for record in records
+            if (record.execution.environment or {}).get(EXECUTION_ID) == execution
+        ]
 
     def literals(self, task: AnyTask, inputs: Mapping[str, object]) -> LiteralMap:
         """Convert inputs; local files go to the sandbox's S3."""

@@ -6,7 +6,6 @@ its image would have set.
 """
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,6 @@ from support.zygote import BIN
 
 from perian_shim.sandbox.flyte.cluster import AnyTask, Attempt, Cluster, RunningPod
 from perian_shim.sandbox.server.store import JobSnapshot
-from perian_shim.settings import EXECUTION_ID
 
 TESTS = Path(__file__).parent.parent
 IMAGE_ENVIRONMENT = {
@@ -130,19 +128,8 @@ class FunctionHarness:
             document=None if content is None else errors_pb2.ErrorDocument.FromString(content),
             output_prefix=running.pod.output_prefix,
             raw_prefix=running.pod.raw_prefix,
-            jobs=self.jobs(running.pod.execution),
+            jobs=self.harness.jobs(running.pod.execution),
         )
-
-    def jobs(self, execution: str) -> list[JobSnapshot]:
-        """Return an execution's jobs, the newest first."""
-        store = self.harness.sandbox.store
-        assert store is not None
-        jobs, _total = store.page(1, sys.maxsize)
-        return [
-            job
-            for job in jobs
-            if (job.record.execution.environment or {}).get(EXECUTION_ID) == execution
-        ]
 
 
 class ImageCluster(Cluster):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flyteidl.core import errors_pb2, execution_pb2
+from flyteidl.core import errors_pb2
 from flytekit import Secret
 from flytekit.models.task import TaskTemplate
 from flytekit.types.file import FlyteFile
@@ -22,10 +22,12 @@ from support.answers import reply
 from support.api_calls import Call
 from support.api_faults import NO_JOB, Bend, Spell, bent, showing
 from support.api_front import FaultyApi, FaultyServer
+from support.container_errors import AGAIN, FATAL, SYSTEM, USER
 from support.flyte import Harness
 from support.front import Behaviour
 from support.function_harness import FunctionHarness
 from support.functions import verbose
+from support.shell_task import shell
 from support.storage_front import Answer, StorageFront, s3_error
 from support.waiting import wait_until
 
@@ -38,10 +40,6 @@ from perian_shim.sandbox.server.store import JobSnapshot
 
 pytestmark = pytest.mark.slow
 
-FATAL = errors_pb2.ContainerError.NON_RECOVERABLE
-AGAIN = errors_pb2.ContainerError.RECOVERABLE
-USER = execution_pb2.ExecutionError.USER
-SYSTEM = execution_pb2.ExecutionError.SYSTEM
 
 LARGEST = 1_000_000
 """Bytes of an ``error.pb``; Flyte's default bound of what it reads is twice that."""
@@ -50,13 +48,7 @@ OUTAGE = {"PERIAN_OUTAGE_SECONDS": "1"}
 
 
 def task(script: str = "echo 'last words'", **arguments: Any) -> PerianContainerTask:
-    given: dict[str, Any] = {
-        "name": "test.outcome",
-        "task_config": PerianConfig(cores=1),
-        "image": "debian:12",
-        "command": ["/bin/sh", "-c", script],
-    }
-    return PerianContainerTask(**{**given, **arguments})
+    return shell(script, **arguments)
 
 
 SLEEPER = "echo 'last words'; sleep 60"
@@ -113,10 +105,6 @@ class Told:
         return str(self.error.message)
 
 
-def jobs_of(harness: Harness, execution: str) -> list[JobSnapshot]:
-    return FunctionHarness(harness).jobs(execution)
-
-
 def run(
     harness: Harness,
     what: PerianContainerTask,
@@ -133,7 +121,7 @@ def run(
     ended = pod.wait()
     document = pod.store.read(f"{pod.pod.output_prefix}/error.pb")
     assert document is not None, ended.log
-    return Told(document, ended.log, ended.exit_code, jobs_of(harness, pod.pod.execution))
+    return Told(document, ended.log, ended.exit_code, harness.jobs(pod.pod.execution))
 
 
 # --- surroundings ---

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import image as recipe
 import pytest
 from flytekit.models.literals import LiteralMap
 from support.api_front import FaultyApi
-from support.cells import PLAIN, Lab, now, open_lab
+from support.cells import PLAIN, Lab, now
 from support.containers import (
     BUILD_SECONDS,
     BuiltImage,
@@ -122,12 +121,6 @@ def test_it_needs_no_network_but_the_api_and_the_store(image: BuiltImage, tmp_pa
         attempt = cluster.start(template, text, harness.execution()).wait()
     assert attempt.outputs is not None, attempt.log
     assert harness.value(attempt.outputs.literals["twice"], str) == "farfar"
-
-
-@pytest.fixture(scope="module")
-def lab(harness: Harness) -> Iterator[Lab]:
-    with open_lab(harness) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("stage", [Stage.LOADING, Stage.POST_ACTED, Stage.POLLING])

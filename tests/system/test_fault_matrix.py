@@ -18,8 +18,7 @@ from flytekit.models.literals import LiteralMap
 from support.api_calls import Call
 from support.api_faults import Fault
 from support.api_front import FaultyApi
-from support.cells import ANSWER, DETACHING, PLAIN, Lab, WatchedCluster, answer_of, now, open_lab
-from support.flyte import Harness
+from support.cells import ANSWER, DETACHING, PLAIN, Lab, WatchedCluster, answer_of, now
 from support.matrix import (
     CANCELLED_WITHIN_SECONDS,
     THROUGHOUT,
@@ -75,13 +74,6 @@ STAGES = [
     StageCell(Stage.WRITING, Blow.KILL),
     StageCell(Stage.CANCELLING, Blow.KILL),
 ]
-
-
-@pytest.fixture(scope="module")
-def lab(harness: Harness) -> Iterator[Lab]:
-    """What all cells share."""
-    with open_lab(harness) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("cell", [*FAULTS, *STAGES], ids=lambda cell: cell.name)

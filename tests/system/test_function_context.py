@@ -12,7 +12,6 @@ from flytekit.core.array_node_map_task import ArrayNodeMapTask
 from flytekit.models.literals import Literal
 from flytekit.models.task import TaskTemplate
 from flytekit.tools.translator import get_serializable
-from support.flyte import Harness
 from support.function_harness import FunctionHarness, Ran, requested
 from support.functions import local, mapped, official_example, surroundings
 from support.waiting import LONG_SECONDS
@@ -41,11 +40,6 @@ SETTINGS = SerializationSettings(
 )
 
 
-@pytest.fixture(scope="module")
-def functions(harness: Harness) -> FunctionHarness:
-    return FunctionHarness(harness)
-
-
 def only(functions: FunctionHarness, literals: dict[str, Literal], kind: Any = str) -> object:
     (literal,) = literals.values()
     return functions.harness.value(literal, kind)
@@ -70,7 +64,7 @@ def test_the_execution_is_flytes_own(
 ) -> None:
     name = observation.output_prefix.split("/flytesnacks-development-")[1].split("/")[0]
     assert seen["execution"] == f"flytesnacks:development:{name}"
-    assert functions.jobs(name) == observation.jobs
+    assert functions.harness.jobs(name) == observation.jobs
 
 
 def test_the_task_is_the_registered_one(seen: dict[str, str]) -> None:
@@ -163,7 +157,7 @@ def test_an_attempt_goes_on_from_the_checkpoint_of_the_one_before(
     assert first.error is not None
     assert second.outputs is not None, second.log
     assert only(functions, second.outputs.literals) == "half way, attempt 1"
-    assert len(functions.jobs(execution)) == 2
+    assert len(functions.harness.jobs(execution)) == 2
 
 
 def test_a_coroutine_function_is_awaited(functions: FunctionHarness) -> None:

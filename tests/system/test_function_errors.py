@@ -7,22 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from flyteidl.core import errors_pb2, execution_pb2
 from flytekit.core.base_task import PythonTask
-from support.flyte import Harness
+from support.container_errors import AGAIN, FATAL, USER
 from support.function_harness import IMAGE_ENVIRONMENT, FunctionHarness, Ran
 from support.functions import failing, unimportable
 
 from perian_shim.sandbox.records import Status
-
-FATAL = errors_pb2.ContainerError.NON_RECOVERABLE
-AGAIN = errors_pb2.ContainerError.RECOVERABLE
-USER = execution_pb2.ExecutionError.USER
-
-
-@pytest.fixture(scope="module")
-def functions(harness: Harness) -> FunctionHarness:
-    return FunctionHarness(harness)
 
 
 def facts(ran: Ran) -> tuple[str, int, int]:

@@ -15,15 +15,10 @@ from flytekit.core.base_task import PythonTask
 from flytekit.models.literals import Literal
 from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
-from support.flyte import ABSENT, Harness
+from support.flyte import ABSENT
 from support.function_harness import FunctionHarness
 from support.functions import files, values
 from support.waiting import LONG_SECONDS
-
-
-@pytest.fixture(scope="module")
-def functions(harness: Harness) -> FunctionHarness:
-    return FunctionHarness(harness)
 
 
 def returned_types() -> dict[str, Any]:

@@ -35,7 +35,7 @@ from perian_shim.sandbox.flyte.cluster import Attempt, RunningPod
 from perian_shim.sandbox.server.application import Request, Response
 from perian_shim.sandbox.server.http import ApiServer
 from perian_shim.sandbox.server.store import JobSnapshot
-from perian_shim.settings import EXECUTION_ID, JOB_KEY
+from perian_shim.settings import JOB_KEY
 
 pytestmark = pytest.mark.slow
 
@@ -213,18 +213,7 @@ def run_crowd(harness: Harness) -> Crowd:
         gate.open(execution)
         attempts = {number: pod.wait() for number, pod in pods.items()}
         seen = sorted(limiter.seen, key=lambda seen: seen.at)
-        return Crowd(attempts, jobs_of(harness, execution), seen, watch, together)
-
-
-def jobs_of(harness: Harness, execution: str) -> list[JobSnapshot]:
-    store = harness.sandbox.store
-    assert store is not None
-    page, _total = store.page(1, 10_000)
-    return [
-        job
-        for job in page
-        if (job.record.execution.environment or {}).get(EXECUTION_ID) == execution
-    ]
+        return Crowd(attempts, harness.jobs(execution), seen, watch, together)
 
 
 def all_were_alive_at_once(crowd: Crowd) -> None:

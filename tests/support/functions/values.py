@@ -1,7 +1,6 @@
 """A user's module: functions that return their inputs, and values of their own, of many types."""
 
 import datetime
-import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NamedTuple
@@ -10,21 +9,11 @@ from flytekit import task
 from flytekit.core.hash import HashMethod
 from google.protobuf.struct_pb2 import Struct
 from pydantic import BaseModel
+from support.declared import Colour, Point
 
 from perian_shim import PerianConfig
 
 UTC = datetime.timezone.utc
-
-
-class Colour(enum.Enum):
-    RED = "red"
-    DEEP_BLUE = "deep blue"
-
-
-@dataclass
-class Point:
-    x: int
-    y: float = 0.5
 
 
 @dataclass

@@ -1,0 +1,47 @@
+"""Pods are forks of one process, and started in earnest where a fork cannot be what is wanted."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from support.waiting import LONG_SECONDS
+from support.zygote import Zygote
+
+SHOWS_IMPORTS = {"PYTHONPROFILEIMPORTTIME": "1"}
+"""What only a Python that starts anew takes notice of."""
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[Zygote]:
+    with Zygote({}) as running:
+        yield running
+
+
+def run(zygote: Zygote, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [str(zygote.bin_dir / "pyflyte-execute"), *words],
+        env={"PATH": os.defpath, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LONG_SECONDS,
+    )
+
+
+def test_a_fork_does_what_it_is_told_by_its_arguments(zygote: Zygote) -> None:
+    ended = run(zygote, "--help")
+    assert ended.returncode == 0
+    assert ended.stdout.startswith("Usage: ")
+
+
+def test_a_forks_exit_code_and_errors_are_its_own(zygote: Zygote) -> None:
+    ended = run(zygote, "--no-such-option")
+    assert ended.returncode == 2
+    assert "--no-such-option" in ended.stderr
+
+
+def test_another_python_than_the_zygotes_is_started_in_earnest(zygote: Zygote) -> None:
+    ended = run(zygote, "--help", **SHOWS_IMPORTS)
+    assert "import time:" in ended.stderr
+    assert ended.stdout.startswith("Usage: ")
