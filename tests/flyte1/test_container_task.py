@@ -348,3 +348,17 @@ def test_an_image_spec_that_is_built_already_is_used() -> None:
     images = ImageConfig(images=[Image(spec.id, "example.org/job", "built")])
     settings = SerializationSettings(image_config=images, project="p", domain="d", version="v")
     assert make(image=spec).job_spec(settings).image == "example.org/job:built"
+
+
+DETACHING = PerianConfig(cores=1, on_terminate="detach")
+
+
+@pytest.mark.parametrize("more", [{}, {"metadata": TaskMetadata()}], ids=["plain", "metadata"])
+def test_a_job_that_outlives_its_pod_needs_a_timeout(more: dict[str, Any]) -> None:
+    with pytest.raises(DefinitionError, match=r"on_terminate='detach': expected a timeout="):
+        make(task_config=DETACHING, **more)
+
+
+@pytest.mark.parametrize("more", [{"timeout": 60}, {"metadata": TaskMetadata(timeout=60)}])
+def test_a_job_that_is_bounded_may_outlive_its_pod(more: dict[str, Any]) -> None:
+    assert make(task_config=DETACHING, **more).metadata.timeout == datetime.timedelta(minutes=1)

@@ -314,3 +314,10 @@ def test_the_function_can_be_had_and_called_as_it_is() -> None:
     made = make()
     assert isinstance(made, PythonFunctionTask)
     assert made.task_function is body
+
+
+def test_a_job_that_outlives_its_pod_needs_a_timeout() -> None:
+    detaching = PerianConfig(cores=1, on_terminate="detach")
+    with pytest.raises(DefinitionError, match=r"on_terminate='detach': expected a timeout="):
+        make(task_config=detaching)
+    assert make(task_config=detaching, timeout=60) is not None
