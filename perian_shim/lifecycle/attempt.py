@@ -130,6 +130,7 @@ class Attempt(Generic[T]):
     tail: LogTail = field(init=False, default_factory=LogTail)
     ages: Ages = field(init=False, default_factory=Ages)
     ended: Job | None = field(init=False, default=None)
+    conclusive: bool = field(init=False, default=False)
     recorded: float = field(init=False)
     checked: float = field(init=False)
 
@@ -157,7 +158,9 @@ class Attempt(Generic[T]):
         try:
             try:
                 self.ready()
-                return self.harvested(self.end())
+                result = self.harvested(self.end())
+                self.conclusive = True
+                return result
             except Superseded:
                 raise
             except PerianError as error:
@@ -172,9 +175,13 @@ class Attempt(Generic[T]):
             raise
 
     def reported(self) -> None:
-        """Note that Flyte, or the caller, has been told how the job ended."""
+        """Note that Flyte, or the caller, has been told what the run came to.
+
+        The job has served only if that was how it ended: after an error of another kind the next
+        attempt still has to harvest it.
+        """
         record = self.records.record
-        if record.job_id is not None and self.ended is not None:
+        if record.job_id is not None and self.conclusive:
             reported = latest([*record.reported, record.job_id])
             self.records.keep(stage=Stage.REPORTED, reported=reported)
 
@@ -292,6 +299,7 @@ class Attempt(Generic[T]):
         record = self.records.record
         if self.ended is not None:
             if isinstance(error, TaskError) and error.spends_job:
+                self.conclusive = True
                 self.records.keep(stage=Stage.REPORTING)
             return error
         recoverable = isinstance(error, TaskError) and error.outcome.recoverable

@@ -26,7 +26,7 @@ from support.flyte import Harness
 from support.in_pod import skewed
 from support.listings import Arrivals, Crowd, ListingLag
 from support.scenes import Scene, scene
-from support.storage_front import Answer
+from support.storage_front import Answer, s3_error
 from support.traps import Trap, When
 
 pytestmark = pytest.mark.slow
@@ -347,6 +347,17 @@ def test_an_outage_of_the_object_store_at_the_end_costs_no_second_job(lab: Lab) 
         (attempt,) = node.run()
     assert spell.happened > 2
     assert state_of(attempt) == "success", attempt.log
+    assert statuses(node) == ["Done"]
+
+
+def test_a_job_whose_results_could_not_be_read_is_harvested_by_the_next_attempt(lab: Lab) -> None:
+    denied = Answer(403, s3_error("AccessDenied", "Not now"))
+    spell = Spell(denied, re.compile(r"^GET .*result\.json"), times=1)
+    with scene(lab, storage=(spell,)) as node:
+        node.let_go()
+        attempts = node.run()
+    assert state_of(attempts[0]) == "PERIAN:StorageFailed SYSTEM recoverable", attempts[0].log
+    assert state_of(attempts[1]) == "success", attempts[1].log
     assert statuses(node) == ["Done"]
 
 
