@@ -81,17 +81,8 @@ def unbounded(source: str) -> list[str]:
 
 MODULES = sorted(path.relative_to(TESTS).as_posix() for path in TESTS.rglob("*.py"))
 
-NOT_YET = {"lifecycle/test_console.py", "lifecycle/test_signals.py"}
-"""Those of which it is known that they do; whoever mends one takes it out of here."""
 
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        pytest.param(module, marks=[pytest.mark.xfail] if module in NOT_YET else [])
-        for module in MODULES
-    ],
-)
+@pytest.mark.parametrize("module", MODULES)
 def test_nothing_waits_for_ever(module: str) -> None:
     assert unbounded((TESTS / module).read_text()) == []
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from support.waiting import LONG_SECONDS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,7 @@ def run(lines: list[str], **variables: str) -> "subprocess.CompletedProcess[byte
     environment = {"PATH": os.defpath, **variables}
     return subprocess.run(
         [sys.executable, "-c", PROGRAM.format(lines=repr(lines))],
+        timeout=LONG_SECONDS,
         env=environment,
         capture_output=True,
         check=False,
@@ -61,7 +63,7 @@ def test_a_reader_that_went_away_does_not_fail_the_process() -> None:
     )
     os.close(reader)
     os.close(writer)
-    _, stderr = process.communicate()
+    _, stderr = process.communicate(timeout=LONG_SECONDS)
     assert (process.returncode, stderr) == (0, b"")
 
 
@@ -69,6 +71,7 @@ def test_a_full_disk_does_not_fail_the_process() -> None:
     with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
         ended = subprocess.run(
             [sys.executable, "-c", MANY],
+            timeout=LONG_SECONDS,
             stdout=full,
             stderr=subprocess.PIPE,
             check=False,
@@ -136,6 +139,7 @@ os._exit(0)
 
 def test_a_pipe_that_nobody_reads_does_not_hold_up_who_is_in_a_hurry() -> None:
     ended = subprocess.run(
+        timeout=LONG_SECONDS,
         [sys.executable, "-c", STUCK], capture_output=True, check=True, timeout=60
     )
     assert ended.stderr == b"True\n"

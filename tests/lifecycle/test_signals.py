@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from support.waiting import LONG_SECONDS
 
 from perian_shim.lifecycle.signals import SIGNALS, Terminated, Termination
 
@@ -53,7 +54,7 @@ def test_a_thread_that_may_have_no_handlers_goes_without() -> None:
 
     thread = threading.Thread(target=body)
     thread.start()
-    thread.join()
+    thread.join(LONG_SECONDS)
     assert done == [True]
 
 

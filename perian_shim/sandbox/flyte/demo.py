@@ -32,7 +32,7 @@ def find_examples() -> Path:
     Raises:
         SandboxError: neither is there.
     """
-    package = Path(__file__).parent.parent
+    package = Path(__file__).parents[2]
     for folder in (package / "examples", package.parent / "examples"):
         if (folder / "penguins.py").is_file():
             return folder
