@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from support.waiting import LONG_SECONDS
 from hypothesis import given
 from hypothesis import strategies as st
+from support.waiting import LONG_SECONDS
 
 from perian_shim.api.redaction import Redactor
 from perian_shim.api.server_text import printable
