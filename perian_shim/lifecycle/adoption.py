@@ -2,10 +2,10 @@
 
 Jobs with our key are looked at together with what the launch records say. At most one of them goes
 on living. Only the pod that has the work decides, so two pods need not decide alike: of several
-live jobs the one stays that has come furthest, then the older one. A job that ended is harvested
-unless it has served: Flyte was told of its end, or we ended it ourselves. Of several failures only
-the newest counts, because a pod that submitted after an older one had done with that; outputs
-count whenever they were made.
+live jobs the one stays that nobody has asked to end, that has come furthest, and that is older. A
+job that ended is harvested unless it has served: Flyte was told of its end, or we ended it
+ourselves. Of several failures only the newest counts, because a pod that submitted after an older
+one had done with that; outputs count whenever they were made.
 """
 
 from collections.abc import Iterable
@@ -46,7 +46,7 @@ def decide(jobs: Iterable[Job], record: LaunchRecord, *, blind: bool = False) ->
     if done and not (blind and live):
         chosen = done[-1]
     elif live:
-        chosen = min(live, key=lambda job: (-PROGRESS.get(job.phase, 0), age(job)))
+        chosen = min(live, key=lambda job: (job.id in record.cancelled, progress(job), age(job)))
     elif ordered and not blind and ordered[-1] in fresh and was_a_failure(ordered[-1], record):
         chosen = ordered[-1]
     return Decision(
@@ -54,8 +54,9 @@ def decide(jobs: Iterable[Job], record: LaunchRecord, *, blind: bool = False) ->
     )
 
 
-PROGRESS = {Phase.STARTING: 1, Phase.RUNNING: 2}
-"""How far a live job has come."""
+def progress(job: Job) -> int:
+    """Sort key: the live job first that has come furthest."""
+    return {Phase.RUNNING: 0, Phase.STARTING: 1}.get(job.phase, 2)
 
 
 def has_served(job: Job, record: LaunchRecord) -> bool:

@@ -112,6 +112,8 @@ class Attempt(Generic[T]):
         beside: does something that must not hold up for long what follows.
         ready: called when signals may be raised, because there is somebody to clean up.
         logs: URI of the folder where jobs' logs are kept, out of the jobs' reach; "" to keep none.
+        ended: the job when it has ended.
+        spent: whether what is reported is how it ended: then it has served.
     """
 
     work: Work[T]
@@ -130,7 +132,7 @@ class Attempt(Generic[T]):
     tail: LogTail = field(init=False, default_factory=LogTail)
     ages: Ages = field(init=False, default_factory=Ages)
     ended: Job | None = field(init=False, default=None)
-    conclusive: bool = field(init=False, default=False)
+    spent: bool = field(init=False, default=False)
     recorded: float = field(init=False)
     checked: float = field(init=False)
 
@@ -158,9 +160,7 @@ class Attempt(Generic[T]):
         try:
             try:
                 self.ready()
-                result = self.harvested(self.end())
-                self.conclusive = True
-                return result
+                return self.harvested(self.end())
             except Superseded:
                 raise
             except PerianError as error:
@@ -181,7 +181,7 @@ class Attempt(Generic[T]):
         attempt still has to harvest it.
         """
         record = self.records.record
-        if record.job_id is not None and self.conclusive:
+        if record.job_id is not None and self.spent:
             reported = latest([*record.reported, record.job_id])
             self.records.keep(stage=Stage.REPORTED, reported=reported)
 
@@ -198,14 +198,19 @@ class Attempt(Generic[T]):
             ended = self.follow(job or self.submission.submit(self.work.request))
             if ended.phase is not Phase.CANCELLED or not left:
                 break
-            ours, job = self.submission.succeed(ended.id)
+            ours, job = self.submission.succeed(ended)
             if not ours:
                 break
             self.warn(f"job {ended.id} was cancelled by another pod of the same node")
         self.ended = ended
         refuse_when_superseded(self.records)
         self.strays.finish(ended)
-        return ended
+        if ended.phase is not Phase.SUCCEEDED:
+            other = self.strays.choose().adopt
+            if other is not None and other.phase is Phase.SUCCEEDED:
+                self.warn(f"job {other.id} does the same work and has succeeded")
+                self.ended = self.submission.take(self.jobs.read(other.id))
+        return self.ended
 
     def harvested(self, job: Job) -> T:
         """Return what a job that has ended has left, or raise what it ended with."""
@@ -213,7 +218,9 @@ class Attempt(Generic[T]):
         error = verdict(job, self.terms.limits.running)
         if error is not None:
             raise error
-        return self.work.harvest(job, self.records.record.output)
+        harvest = self.work.harvest(job, self.records.record.output)
+        self.spent = True
+        return harvest
 
     def follow(self, job: Job) -> Job:
         """Follow a job to its end, or another one that does the same work better."""
@@ -299,8 +306,8 @@ class Attempt(Generic[T]):
         record = self.records.record
         if self.ended is not None:
             if isinstance(error, TaskError) and error.spends_job:
-                self.conclusive = True
-                self.records.keep(stage=Stage.REPORTING)
+                self.spent = True
+                self.records.keep(patient=True, stage=Stage.REPORTING)
             return error
         recoverable = isinstance(error, TaskError) and error.outcome.recoverable
         blind = isinstance(error, ApiUnavailable | JobVanished | StatusUnknown)
@@ -331,6 +338,7 @@ class Attempt(Generic[T]):
         """Do what a signal leaves time for, and return the error to report."""
         self.console.hurry()
         self.warn(f"{signal}")
+        self.spent = False
         record = self.records.record
         if self.terms.detach and record.job_id is not None and self.ended is None:
             self.beside(self.note)
@@ -339,6 +347,8 @@ class Attempt(Generic[T]):
                 f"The run was {signal}. Job {record.job_id} goes on; the next attempt rejoins it."
             )
             remedy = f"If there is no next attempt, end it with: perian-shim cancel {record.job_id}"
+            if self.strays.in_doubt:
+                remedy += f" Another one may exist. {Left(record.key, unseen=True).remedy}"
             return Terminating(message, job_id=record.job_id, remedy=remedy)
         try:
             left = self.shutdown(self.terms.grace)

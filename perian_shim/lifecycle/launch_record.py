@@ -30,8 +30,9 @@ from perian_shim.storage import ObjectStore, join_uri
 
 VERSION = 2
 MAX_RECORD_BYTES = 256 * 1024
-MAX_READ = 8
-"""So many of the latest records are read: each one carries on what those before it said."""
+MAX_READ = 64
+"""So many of the latest records are read. Each one carries on what those before it said, unless its
+pod died before it had read them."""
 
 MAX_IDS = 200
 """So many ids of jobs that have served are kept, the latest ones."""
@@ -327,10 +328,15 @@ class LaunchRecords:
         store.write(join_uri(self.folder, self.owner.name), self.record.to_json())
         self.saved = True
 
-    def keep(self, **changes: object) -> None:
-        """Change this pod's record and keep it; a failure is only said, and mended by the next."""
+    def keep(self, *, patient: bool = False, **changes: object) -> None:
+        """Change this pod's record and keep it; a failure is only said, and mended by the next.
+
+        Args:
+            patient: whether an outage of the store is ridden out.
+            changes: the fields that change.
+        """
         try:
-            self._write(self.at_once or self.store, changes)
+            self._write((None if patient else self.at_once) or self.store, changes)
         except StorageFailed as error:
             self.warn(f"the launch record was not kept: {error.message}")
 

@@ -69,12 +69,13 @@ class Left:
     @property
     def remedy(self) -> str | None:
         """What a person has to do, None if nothing."""
+        said = []
         if self.alive:
-            return f"End it with: perian-shim cancel {' '.join(self.alive)}"
+            said.append(f"End it with: perian-shim cancel {' '.join(self.alive)}")
         if self.unseen:
             find, end = (f"perian-shim {word} --key {self.key}" for word in ("jobs", "cancel"))
-            return f"Find it with: {find}; end it with: {end}"
-        return None
+            said.append(f"Find it with: {find}; end it with: {end}")
+        return ". ".join(said) or None
 
 
 @dataclass
@@ -116,8 +117,7 @@ class Shutdown:
             for job_id in left.alive:
                 if strays.now >= self.deadline:
                     break
-                job = strays.jobs.ask_to_end(job_id)
-                left.phases[job_id] = left.phases[job_id] if job is None else job.phase
+                self.ask(left, job_id)
             left.unseen = strays.in_doubt or (in_flight and not left.phases)
             # What an attempt before has left is looked for once; a submission of our own, as long
             # as there is time.
@@ -158,8 +158,16 @@ class Shutdown:
         left.failure = ""
         fresh = {job.id: job.phase for job in scan.jobs if job.id not in left.phases}
         left.phases |= fresh
-        self.claim([job_id for job_id in left.alive if job_id in fresh])
+        alive = [job_id for job_id in left.alive if job_id in fresh]
+        self.claim(alive)
+        for job_id in alive:  # at least once, even if the time is up
+            self.ask(left, job_id)
         return scan.whole
+
+    def ask(self, left: Left, job_id: str) -> None:
+        """Ask a job to end, and see how it is then."""
+        job = self.strays.jobs.ask_to_end(job_id)
+        left.phases[job_id] = left.phases[job_id] if job is None else job.phase
 
     def claim(self, ids: list[str]) -> None:
         """Say durably that it is us who end these jobs, unless a later pod has them."""

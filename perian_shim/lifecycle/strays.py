@@ -108,17 +108,21 @@ class Strays:
         since = created and created - timedelta(seconds=self.jobs.looks.margin)
         scan = self.jobs.scan(self.records.record.key, since=since, seconds=seconds)
         self.looked = self.now
-        self.found |= {job.id: job for job in scan.jobs}
+        self.note(*scan.jobs)
         self.shown = self.shown or self.probe in scan.listed
-        lost_record_only = not hidden(self.records.record, self.found)
-        if lost_record_only and followed is not None and followed.id in scan.listed:
-            self.settled()
         return scan
+
+    def note(self, *jobs: Job) -> None:
+        """Note how jobs with our key are. One that has ended has, whatever an old answer says."""
+        for job in jobs:
+            before = self.found.get(job.id)
+            if before is None or not before.phase.terminal:
+                self.found[job.id] = job
 
     def refresh(self) -> None:
         """See how the jobs that were found are by now, as far as they can be seen."""
-        for job_id in list(self.found):
-            self.found[job_id] = self.jobs.peek(job_id) or self.found[job_id]
+        seen = [self.jobs.peek(job.id) for job in self.found.values() if not job.phase.terminal]
+        self.note(*(job for job in seen if job is not None))
 
     def settled(self) -> None:
         """Note that no job is hidden."""
@@ -173,7 +177,7 @@ class Strays:
             ending.asked = self.now
             job = self.jobs.ask_to_end(job_id)
             if job is not None:
-                self.found[job_id] = job
+                self.note(job)
             if job is not None and job.phase.terminal:
                 self.records.warn(f"job {job_id}: {job.phase.value}")
                 del self.ending[job_id]
@@ -204,24 +208,24 @@ class Strays:
             self.looked = self.now
             self.records.warn(f"could not look for other jobs of the same work: {error.message}")
             return None
-        self.found[followed.id] = followed
+        self.note(followed)
         chosen = self.choose().adopt
         return chosen if chosen is not None and chosen.id != followed.id else None
 
-    def finish(self, followed: Job | None, seconds: float | None = None) -> None:
+    def finish(self, followed: Job | None) -> None:
         """At the end of a run: wait until no stray can be left, as long as that is bearable.
 
         Args:
             followed: the job that has ended, None if there is none.
-            seconds: how long that may take, None for the policy's bound.
 
         Raises:
             Superseded: a later pod has the work.
         """
-        looks = self.jobs.looks
-        deadline = self.now + (looks.settle if seconds is None else seconds)
+        looks, began = self.jobs.looks, self.now
+        deadline = began + looks.settle
         while self.in_doubt or self.ending:
             if self.in_doubt:
+                refuse_when_superseded(self.records)
                 try:
                     scan = self.look(followed, seconds=max(0.0, deadline - self.now))
                 except ApiUnavailable as error:
@@ -234,8 +238,9 @@ class Strays:
             self.press()
             if self.now >= deadline:
                 break
+            pause = looks.first[0] if self.ending else looks.pause(self.now - began)
             if self.in_doubt or self.ending:
-                self.jobs.retrier.clock.sleep(1.0)
+                self.jobs.retrier.clock.sleep(min(pause, deadline - self.now))
         for job_id in self.ending:
             self.records.warn(goes_on(job_id))
 

@@ -9,6 +9,7 @@ for before it is sent again; what the looks have not found is ended when it show
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from perian_shim.api import CreateJobRequest, Job
 from perian_shim.errors import ApiUnavailable, JobVanished, SubmissionUnclear, TaskError
@@ -97,13 +98,13 @@ class Submission:
             self.records.warn(f"job {record.job_id}, which the launch record names, {what}")
             self.records.keep(job_id=None)
             return None
-        self.strays.found[job.id] = job
+        self.strays.note(job)
         return job
 
     def take(self, job: Job) -> Job:
         """Record that this is the job that goes on."""
         record = self.records.record
-        changes: dict[str, object] = {"stage": Stage.SUBMITTED, "unseen": 0}
+        changes: dict[str, Any] = {"stage": Stage.SUBMITTED, "unseen": 0}
         if job.id != record.job_id:
             changes |= {"queued_seconds": 0.0, "running_seconds": 0.0}
             changes |= {"log_length": 0, "log_digest": ""}
@@ -202,7 +203,7 @@ class Submission:
                 return chosen
         return None
 
-    def succeed(self, job_id: str) -> tuple[bool, Job | None]:
+    def succeed(self, ended: Job) -> tuple[bool, Job | None]:
         """Tell what follows after the followed job was cancelled.
 
         A pod before this one may have cancelled it in its last moments: it says so in its record
@@ -218,9 +219,10 @@ class Submission:
         refuse_when_superseded(self.records)
         self.records.inherit()
         record = self.records.record
-        if job_id not in {*record.cancelled, *record.losers}:
+        if ended.id not in {*record.cancelled, *record.losers}:
             return False, None
         self.records.keep(job_id=None)
+        self.strays.note(ended)
         self.strays.refresh()
         chosen = self.strays.choose().adopt
         return True, None if chosen is None else self.take(chosen)

@@ -5,6 +5,7 @@ says what that takes Perian to guarantee). Around them a few lines do what Flyte
 pod reported, try again on the budgets, start the next pod while the old one may still live.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import cast
@@ -84,6 +85,10 @@ SYSTEM_RETRIES = 3
 
 MOMENT = LOOKS.longest + 60.0
 """In this time a job is noticed that the list shows, and ended, if nothing goes wrong."""
+
+
+LOOK = 3.0
+"""A look through the list takes less, and asking what it shows to end."""
 
 
 @dataclass(frozen=True)
@@ -318,23 +323,83 @@ plans = st.builds(
 )
 
 
+moments = st.sampled_from([0.0, 0.3, 3.0, 20.0])
+"""How long all goes its way after something has happened."""
+
+
 class Lifecycles(RuleBasedStateMachine):
-    """One node, and everything that may happen to it."""
+    """One node, and everything that may happen to it.
+
+    What is excused, and why:
+
+    *A job that goes on when all is over* (``is_excused``). The pod that would have ended it was
+    killed, and Flyte starts no other: nobody is left. Or the job was left on purpose: ``detach``.
+    Or people were told how to end it, and the pod could not: the list did not show the job by
+    then, an answer or the store failed while the pod was at it, or the pod itself stood still. On
+    the last attempt that the platform's budget allows any pod may have told: none knows that it is
+    the last one.
+
+    *Lost records* (``World.robbed``). Records are the only memory of which jobs Flyte was told of
+    and which of several was chosen. Without them outputs that are there may go unused, a failure
+    may be told twice, and somebody else be blamed for what an earlier pod did. It holds all the
+    same that no job goes on that could be found. A record of the same attempt's is never lost:
+    nothing else tells that a pod was replaced within an attempt.
+
+    *A pod that stands still* between its look at the records and what it then does, for longer than
+    a submission takes: no check can be made at the same moment as the call.
+
+    *A claim that the store did not take.* A job is not left running because the store cannot be
+    told: so a later pod may take the end of it for somebody else's.
+
+    *Twins* run together until the list has shown both and all goes well again (``MOMENT``).
+    """
 
     node: Node
     world: World
+    calm = 0.0
 
     @initialize(
         jobs=st.lists(plans, min_size=1, max_size=4),
         retries=st.integers(0, 2),
         detach=st.booleans(),
         others=st.sampled_from([0, 0, 25]),
+        submissions=st.lists(
+            st.sampled_from(["", "", "acted", "late", "500 acted", *FAULTS]), max_size=5
+        ),
+        calm=st.sampled_from([0.0, 5.0, 30.0, 100.0]),
+        moment=moments,
     )
-    def begin(self, jobs: list[Plan], retries: int, detach: bool, others: int) -> None:
-        self.world = World(plans=[*jobs, Plan()])
+    def begin(
+        self,
+        jobs: list[Plan],
+        retries: int,
+        detach: bool,
+        others: int,
+        submissions: list[str],
+        calm: float,
+        moment: float,
+    ) -> None:
+        """Start a node.
+
+        Args:
+            jobs: how its jobs will go.
+            retries: of the task.
+            detach: whether its jobs go on when a pod is ended.
+            others: how many other jobs there are.
+            submissions: what happens to the first ones.
+            calm: from when on something final may happen.
+            moment: how long all goes its way.
+        """
+        self.world = World(plans=[*jobs, Plan()], faults={"create": submissions})
         self.world.arrive(others, -1.0)
         self.node = Node(self.world, retries, detach)
+        self.calm = calm
         self.node.start()
+        self.go_on(moment)
+
+    def is_late(self) -> bool:
+        """Whether something final may happen."""
+        return self.world.now >= self.calm
 
     def living(self) -> list[Trial]:
         return [trial for trial in self.node.trials if not trial.pod.ended]
@@ -353,6 +418,10 @@ class Lifecycles(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1.0, 10.0, 60.0]))
     def run_all(self, seconds: float) -> None:
         """Let every pod go on when it is due."""
+        self.go_on(seconds)
+
+    def go_on(self, seconds: float) -> None:
+        """Let time pass, and every pod go on when it is due."""
         until = self.world.now + seconds
         while any(trial.pod.wakes <= until for trial in self.living()):
             self.step_first()
@@ -412,35 +481,39 @@ class Lifecycles(RuleBasedStateMachine):
         self.end_overdue()
 
     @precondition(lambda self: not self.node.over)
-    @rule()
-    def kill_pod(self) -> None:
+    @rule(moment=moments)
+    def kill_pod(self, moment: float) -> None:
         self.node.current.pod.kill()
         self.node.judge()
+        self.go_on(moment)
 
     @precondition(lambda self: not self.node.over and len(self.living()) < 3)
-    @rule(cut=st.sampled_from([0.0, 20.0, 120.0, OUTAGE * 1.5]))
-    def lose_node(self, cut: float) -> None:
+    @rule(cut=st.sampled_from([0.0, 20.0, 120.0, OUTAGE * 1.5]), moment=moments)
+    def lose_node(self, cut: float, moment: float) -> None:
         """Flyte takes the pod for dead and starts the next one; the old one goes on.
 
         Args:
             cut: for how long it has no network.
+            moment: how long all goes its way then.
         """
         self.node.current.superseded = True
         self.node.current.pod.cut = self.world.now + cut
         self.world.say("the node is lost")
         self.node.fail_on_platform()
+        self.go_on(moment)
 
     @precondition(lambda self: not self.node.over and len(self.living()) < 3)
-    @rule()
-    def drain_node(self) -> None:
+    @rule(moment=moments)
+    def drain_node(self, moment: float) -> None:
         """The pod is told to end; Flyte does not wait for that."""
         self.node.current.superseded = True
         self.node.current.pod.signal()
         self.node.fail_on_platform()
+        self.go_on(moment)
 
     @precondition(lambda self: not self.node.over and len(self.living()) < 3)
-    @rule(killed=st.booleans())
-    def start_again(self, killed: bool) -> None:
+    @rule(killed=st.booleans(), moment=moments)
+    def start_again(self, killed: bool, moment: float) -> None:
         """The pod is replaced within its attempt.
 
         They have the same name, so Kubernetes starts another one only when the old one has gone,
@@ -451,6 +524,7 @@ class Lifecycles(RuleBasedStateMachine):
         if killed or not (current.records and current.records.taken):
             current.pod.kill()
         self.node.start(again=True)
+        self.go_on(moment)
 
     @rule(which=st.integers(0, 1))
     def end_lost(self, which: int) -> None:
@@ -465,12 +539,13 @@ class Lifecycles(RuleBasedStateMachine):
         living = self.world.living()
         self.world.cancel(living[which % len(living)].id)
 
+    @precondition(lambda self: self.is_late())
     @rule(lacking=st.booleans())
     def take_secret(self, lacking: bool) -> None:
         """From now on pods fail for good before they can look for a job, or no longer."""
         self.node.fail_early = lacking
 
-    @precondition(lambda self: not self.node.over)
+    @precondition(lambda self: self.is_late() and not self.node.over)
     @rule()
     def abort(self) -> None:
         self.node.over = "aborted"
@@ -515,7 +590,9 @@ class Lifecycles(RuleBasedStateMachine):
     def check_living(self) -> None:
         """No job goes on, unless nobody could have ended it and people know of it."""
         living = self.world.living()
-        assert len(living) <= 1 or self.world.robbed, living
+        ended = self.node.current.pod.ended_at
+        seen = [job for job in living if job.visible < ended - MOMENT]
+        assert len(seen) <= 1 or self.world.robbed, living
         for job in living:
             assert self.is_excused(job), f"{job.id} goes on"
 
@@ -524,14 +601,15 @@ class Lifecycles(RuleBasedStateMachine):
         pod = last.pod
         if pod.killed and node.over in {"aborted", "exhausted"}:
             return True
-        if node.detach and isinstance(last.ended_with, Terminating):
-            return True
         # No pod can know that it is the last one that the platform's budget allows.
-        words = "".join(each.words for each in node.trials) if node.over == "exhausted" else ""
-        told = any(word in last.words + words for word in (job.id, "--key", "may go on"))
+        speakers = node.trials if node.over == "exhausted" else [last]
+        how = re.compile(rf"perian-shim cancel [^.:;]*({job.id}\b|--key {KEY})|may go on")
+        told = any(how.search(each.words) for each in speakers)
         began = pod.ended_at - LOOKS.settle - MOMENT if pod.signalled is None else pod.signalled
-        unseen = job.visible > pod.ended_at - 1.0
-        return told and (unseen or max(pod.trouble, pod.store_trouble, pod.stalled) >= began)
+        unseen = job.visible > pod.ended_at - LOOK
+        left = node.detach and isinstance(last.ended_with, Terminating)
+        hindered = max(pod.trouble, pod.store_trouble, pod.stalled) >= began
+        return told and (unseen or left or hindered)
 
     def check_twins(self) -> None:
         """Two jobs run at once only for as long as nobody could have known, and a moment."""
@@ -549,7 +627,9 @@ class Lifecycles(RuleBasedStateMachine):
             later = [
                 at
                 for uri, (at, other) in self.world.born.items()
-                if uri in self.world.objects and is_later(other.owner, pod.owner)
+                if uri in self.world.objects
+                and is_later(other.owner, pod.owner)
+                and self.has_taken_over(other)
             ]
             if later and not pod.killed and pod.store_trouble < min(later):
                 since = max(min(later), pod.stalled, pod.trouble)
@@ -557,15 +637,26 @@ class Lifecycles(RuleBasedStateMachine):
                 quiet = isinstance(trial.ended_with, Superseded | Terminating)
                 assert quiet or not overdue, f"{trial.ended_with!r}"
 
+    def has_taken_over(self, pod: Pod) -> bool:
+        trial = next(trial for trial in self.node.trials if trial.pod is pod)
+        return trial.records is not None and trial.records.taken
+
     def check_unused(self) -> None:
+        """No job's failure ends the node while outputs are there that could have been used.
+
+        Of two jobs that are Done the one counts that was followed, also if it has left nothing.
+        """
         node = self.node
-        if node.over == "failure" and is_users(node.consumed[-1]) and not self.world.robbed:
-            ended = node.current.pod.ended_at
+        last = node.consumed[-1] if node.over == "failure" else None
+        if isinstance(last, OutputMissing) or self.world.robbed:
+            return
+        if isinstance(last, TaskError) and last.spends_job:
             reported = {each.job_id for each in node.consumed if isinstance(each, TaskError)}
+            pod = node.current.pod
             wasted = [
-                job
+                job.id
                 for job in node.unused
-                if job.visible < ended - MOMENT and job.id not in reported
+                if job.id not in reported and max(job.visible, job.ends) < pod.looked
             ]
             assert not wasted, f"done and never used: {wasted}"
 
