@@ -112,6 +112,8 @@ class Attempt(Generic[T]):
         beside: does something that must not hold up for long what follows.
         ready: called when signals may be raised, because there is somebody to clean up.
         logs: URI of the folder where jobs' logs are kept, out of the jobs' reach; "" to keep none.
+        ended: the job, once it has ended.
+        served: whether what this run comes to is how the job ended: a retry then needs another job.
     """
 
     work: Work[T]
@@ -130,6 +132,7 @@ class Attempt(Generic[T]):
     tail: LogTail = field(init=False, default_factory=LogTail)
     ages: Ages = field(init=False, default_factory=Ages)
     ended: Job | None = field(init=False, default=None)
+    served: bool = field(init=False, default=False)
     recorded: float = field(init=False)
     checked: float = field(init=False)
 
@@ -157,7 +160,9 @@ class Attempt(Generic[T]):
         try:
             try:
                 self.ready()
-                return self.harvested(self.end())
+                left = self.harvested(self.end())
+                self.served = True
+                return left
             except Superseded:
                 raise
             except PerianError as error:
@@ -172,9 +177,12 @@ class Attempt(Generic[T]):
             raise
 
     def reported(self) -> None:
-        """Note that Flyte, or the caller, has been told how the job ended."""
+        """Note that Flyte, or the caller, has been told what this run came to.
+
+        If that was not how the job ended, its outputs are still there for a retry.
+        """
         record = self.records.record
-        if record.job_id is not None and self.ended is not None:
+        if record.job_id is not None and self.served:
             reported = latest([*record.reported, record.job_id])
             self.records.keep(stage=Stage.REPORTED, reported=reported)
 
@@ -292,6 +300,7 @@ class Attempt(Generic[T]):
         record = self.records.record
         if self.ended is not None:
             if isinstance(error, TaskError) and error.spends_job:
+                self.served = True
                 self.records.keep(stage=Stage.REPORTING)
             return error
         recoverable = isinstance(error, TaskError) and error.outcome.recoverable
@@ -322,6 +331,7 @@ class Attempt(Generic[T]):
     def on_signal(self, signal: Terminated) -> TaskError:
         """Do what a signal leaves time for, and return the error to report."""
         self.console.hurry()
+        self.served = False
         self.warn(f"{signal}")
         record = self.records.record
         if self.terms.detach and record.job_id is not None and self.ended is None:
