@@ -53,7 +53,7 @@ RECORD_SECONDS = 30.0
 CHECK_SECONDS = 120.0
 """How often it is looked whether a later pod has taken over, while nothing is to be ended."""
 
-END_SECONDS = 60.0
+END_SECONDS = 30.0
 """How long a job that must not go on is asked to end when no signal presses."""
 
 LIMITS_PASSED = (QueuedTooLong, JobTimedOut, WrongMachine)
@@ -160,9 +160,7 @@ class Attempt(Generic[T]):
         try:
             try:
                 self.ready()
-                left = self.harvested(self.end())
-                self.served = True
-                return left
+                return self.harvested(self.end())
             except Superseded:
                 raise
             except PerianError as error:
@@ -214,7 +212,9 @@ class Attempt(Generic[T]):
         error = verdict(job, self.terms.limits.running)
         if error is not None:
             raise error
-        return self.work.harvest(job, self.records.record.output)
+        left = self.work.harvest(job, self.records.record.output)
+        self.served = True
+        return left
 
     def follow(self, job: Job) -> Job:
         """Follow a job to its end, or another one that does the same work better."""
@@ -334,14 +334,9 @@ class Attempt(Generic[T]):
         self.served = False
         self.warn(f"{signal}")
         record = self.records.record
-        if self.terms.detach and record.job_id is not None and self.ended is None:
-            self.beside(self.note)
-            self.beside(lambda: self.records.keep(stage=Stage.SUBMITTED))
-            message = (
-                f"The run was {signal}. Job {record.job_id} goes on; the next attempt rejoins it."
-            )
-            remedy = f"If there is no next attempt, end it with: perian-shim cancel {record.job_id}"
-            return Terminating(message, job_id=record.job_id, remedy=remedy)
+        sent = record.job_id is not None or self.submission.in_flight
+        if self.terms.detach and sent and self.ended is None:
+            return self.detached(signal, record.job_id)
         try:
             left = self.shutdown(self.terms.grace)
         except Superseded as superseded:
@@ -349,6 +344,19 @@ class Attempt(Generic[T]):
         said = f"{left}" or "no job was submitted"
         job_id = self.records.record.job_id
         return Terminating(f"The run was {signal}: {said}.", job_id=job_id, remedy=left.remedy)
+
+    def detached(self, signal: Terminated, job_id: str | None) -> Terminating:
+        """Leave to the next attempt the job, or the submission whose answer is not known yet."""
+        if job_id is None:  # the record says already that one was asked for
+            unseen = Left(self.records.record.key, unseen=True)
+            message = f"The run was {signal}: {unseen}. The next attempt looks for it."
+            remedy = f"If there is no next attempt: {unseen.remedy}"
+            return Terminating(message, remedy=remedy)
+        self.beside(self.note)
+        self.beside(lambda: self.records.keep(stage=Stage.SUBMITTED))
+        message = f"The run was {signal}. Job {job_id} goes on; the next attempt rejoins it."
+        remedy = f"If there is no next attempt, end it with: perian-shim cancel {job_id}"
+        return Terminating(message, job_id=job_id, remedy=remedy)
 
     def shutdown(self, seconds: float) -> Left:
         """End every job of this work, within so many seconds.
