@@ -53,7 +53,7 @@ RECORD_SECONDS = 30.0
 CHECK_SECONDS = 120.0
 """How often it is looked whether a later pod has taken over, while nothing is to be ended."""
 
-END_SECONDS = 60.0
+END_SECONDS = 30.0
 """How long a job that must not go on is asked to end when no signal presses."""
 
 LIMITS_PASSED = (QueuedTooLong, JobTimedOut, WrongMachine)
@@ -340,16 +340,9 @@ class Attempt(Generic[T]):
         self.warn(f"{signal}")
         self.spent = False
         record = self.records.record
-        if self.terms.detach and record.job_id is not None and self.ended is None:
-            self.beside(self.note)
-            self.beside(lambda: self.records.keep(stage=Stage.SUBMITTED))
-            message = (
-                f"The run was {signal}. Job {record.job_id} goes on; the next attempt rejoins it."
-            )
-            remedy = f"If there is no next attempt, end it with: perian-shim cancel {record.job_id}"
-            if self.strays.in_doubt:
-                remedy += f" Another one may exist. {Left(record.key, unseen=True).remedy}"
-            return Terminating(message, job_id=record.job_id, remedy=remedy)
+        sent = record.job_id is not None or self.submission.in_flight
+        if self.terms.detach and sent and self.ended is None:
+            return self.detached(signal, record.job_id)
         try:
             left = self.shutdown(self.terms.grace)
         except Superseded as superseded:
@@ -357,6 +350,22 @@ class Attempt(Generic[T]):
         said = f"{left}" or "no job was submitted"
         job_id = self.records.record.job_id
         return Terminating(f"The run was {signal}: {said}.", job_id=job_id, remedy=left.remedy)
+
+    def detached(self, signal: Terminated, job_id: str | None) -> Terminating:
+        """Leave to the next attempt the job, or the submission whose answer is not known yet."""
+        if job_id is None:  # the record says already that one was asked for
+            unseen = Left(self.records.record.key, unseen=True)
+            message = f"The run was {signal}: {unseen}. The next attempt looks for it."
+            remedy = f"If there is no next attempt: {unseen.remedy}"
+            return Terminating(message, remedy=remedy)
+        self.beside(self.note)
+        self.beside(lambda: self.records.keep(stage=Stage.SUBMITTED))
+        message = f"The run was {signal}. Job {job_id} goes on; the next attempt rejoins it."
+        remedy = f"If there is no next attempt, end it with: perian-shim cancel {job_id}"
+        if self.strays.in_doubt:
+            unseen = Left(self.records.record.key, unseen=True)
+            remedy += f" Another one may exist. {unseen.remedy}"
+        return Terminating(message, job_id=job_id, remedy=remedy)
 
     def shutdown(self, seconds: float) -> Left:
         """End every job of this work, within so many seconds.
