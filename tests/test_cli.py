@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from perian.models.workload_status import WorkloadStatus
-from support.http_faults import Behaviour, FaultyServer, Received, by_request, reply
+from support.answers import by_request, reply
+from support.api_front import FaultyServer
+from support.front import Behaviour, Received
 from support.sandbox_api import ORGANIZATION, TOKEN, Api, running_api
+from support.waiting import LONG_SECONDS
 
 from perian_shim.cli import main
 from perian_shim.settings import EXECUTION_ID, JOB_KEY
@@ -198,7 +201,11 @@ def test_wrong_arguments_do_nothing(arguments: list[str], use: Use) -> None:
 def test_the_installed_command_lists_jobs(api: Api) -> None:
     job_id = api.submit("true", environment={JOB_KEY: "installed"})
     ended = subprocess.run(
-        [COMMAND, "jobs", "--key", "installed"], capture_output=True, check=True, text=True
+        [COMMAND, "jobs", "--key", "installed"],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=LONG_SECONDS,
     )
     assert job_id in ended.stdout
     assert not ended.stderr
