@@ -196,10 +196,12 @@ class Strays:
         if self.doubt_age > self.jobs.looks.doubt and (self.shown or self.probe is None):
             self.settled()
             return None
-        if self.now - self.looked < self.jobs.looks.pause(self.doubt_age):
+        pause = self.jobs.looks.pause(self.doubt_age)
+        if self.now - self.looked < pause:
             return None
         try:
-            self.look(followed)
+            with self.jobs.retrier.bounded(pause):  # the followed job is not looked at meanwhile
+                self.look(followed)
         except ApiUnavailable as error:
             self.looked = self.now
             self.records.warn(f"could not look for other jobs of the same work: {error.message}")
