@@ -240,6 +240,12 @@ class Strays:
                 self.jobs.retrier.clock.sleep(1.0)
         for job_id in self.ending:
             self.records.warn(goes_on(job_id))
+        if self.in_doubt:
+            key = self.records.record.key
+            self.records.warn(
+                "a job of this work may exist that could not be found; find it with: perian-shim"
+                f" jobs --key {key}; end it with: perian-shim cancel --key {key}"
+            )
 
 
 def refuse_when_superseded(records: LaunchRecords) -> None:
