@@ -8,7 +8,8 @@ that it shares.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from perian_shim.api import ApiError, RateLimited
@@ -75,6 +76,16 @@ class Retrier:
     warn: Callable[[str], None] = lambda _: None
     pace: Pace = field(default_factory=Pace)
     deadline: float = float("inf")
+
+    @contextmanager
+    def bounded(self, seconds: float) -> Iterator[None]:
+        """Ride out no outage for longer than this meanwhile."""
+        policy = self.policy
+        self.policy = replace(policy, outage=min(policy.outage, seconds))
+        try:
+            yield
+        finally:
+            self.policy = policy
 
     def call(self, act: Callable[[], T], passes: Callable[[PerianError], bool]) -> T:
         """Make a call until it succeeds or its failure is final.

@@ -200,10 +200,12 @@ class Strays:
         if self.doubt_age > self.jobs.looks.doubt and (self.shown or self.probe is None):
             self.settled()
             return None
-        if self.now - self.looked < self.jobs.looks.pause(self.doubt_age):
+        pause = self.jobs.looks.pause(self.doubt_age)
+        if self.now - self.looked < pause:
             return None
         try:
-            self.look(followed)
+            with self.jobs.retrier.bounded(pause):  # the followed job is not looked at meanwhile
+                self.look(followed)
         except ApiUnavailable as error:
             self.looked = self.now
             self.records.warn(f"could not look for other jobs of the same work: {error.message}")
@@ -243,6 +245,12 @@ class Strays:
                 self.jobs.retrier.clock.sleep(min(pause, deadline - self.now))
         for job_id in self.ending:
             self.records.warn(goes_on(job_id))
+        if self.in_doubt:
+            key = self.records.record.key
+            self.records.warn(
+                "a job of this work may exist that could not be found; find it with: perian-shim"
+                f" jobs --key {key}; end it with: perian-shim cancel --key {key}"
+            )
 
 
 def refuse_when_superseded(records: LaunchRecords) -> None:

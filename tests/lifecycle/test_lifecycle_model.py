@@ -31,18 +31,13 @@ from support.perian_model import (
     Pod,
     World,
     is_later,
-    result_uri,
 )
 from support.profiles import examples
+from support.still_node import KEY, NODE, ModelWork
 
 from perian_shim.api import (
-    CreateJobRequest,
-    DockerRun,
-    Job,
     PerianClient,
     PerianError,
-    Phase,
-    Requirements,
 )
 from perian_shim.errors import (
     InternalError,
@@ -64,13 +59,9 @@ from perian_shim.lifecycle.shutdown import Shutdown
 from perian_shim.lifecycle.signals import Terminated
 from perian_shim.lifecycle.strays import Strays
 from perian_shim.pod.run import HURRIED_TIMEOUT
-from perian_shim.settings import JOB_KEY, JOB_OUTPUT
 from perian_shim.storage import ObjectStore
 from perian_shim.work.error_document import error_document
-from perian_shim.work.job_failure import job_failure
 
-KEY = "the-key"
-NODE = "s3://b/metadata/p-d-x/n0/data"
 LONG = 30_000
 """More points than the pods of a node pass, whatever goes wrong."""
 
@@ -89,27 +80,6 @@ MOMENT = LOOKS.longest + 60.0
 
 LOOK = 3.0
 """A look through the list takes less, and asking what it shows to end."""
-
-
-@dataclass(frozen=True)
-class ModelWork:
-    """A job without inputs that leaves one object, which says whose it is."""
-
-    store: ObjectStore
-
-    def request(self, output: str) -> CreateJobRequest:
-        variables = {JOB_KEY: KEY, JOB_OUTPUT: output}
-        return CreateJobRequest(DockerRun("debian", env_variables=variables), Requirements(cores=1))
-
-    def harvest(self, job: Job, output: str) -> str:
-        if job.phase is Phase.FAILED:
-            raise job_failure(job.id, job.errors)
-        content = self.store.read(result_uri(output), 10)
-        if content is None:
-            message = f"Job {job.id} left nothing."
-            raise OutputMissing(message, job_id=job.id)
-        assert content.decode() == job.id, f"{job.id} was given what {content!r} has left"
-        return job.id
 
 
 @dataclass

@@ -568,6 +568,7 @@ class ModelClient:
                 and (job.lives(world.now) or job.has_outputs(world.now))
                 and job.cancelled is None
                 and job.id not in ended
+                and job.variables.get(JOB_KEY) == record.key
             ]
             assert not seen, f"submitted although the list shows {seen}"
 
