@@ -484,7 +484,7 @@ def test_a_job_cancelled_by_the_attempt_before_has_a_successor(node: StillNode) 
     find_job(second)
     node.world.cancel("job-0")
     first.records.keep(stage=Stage.CANCELLING, cancelled=("job-0",))
-    assert second.submission.succeed("job-0") == (True, None)
+    assert second.submission.succeed(node.job("job-0")) == (True, None)
     assert submit_job(second).id == "job-1"
 
 
@@ -495,7 +495,7 @@ def test_a_job_cancelled_in_favour_of_another_is_followed_by_that(node: StillNod
     second.strays.look()
     node.world.cancel("job-0")
     first.records.keep(losers=("job-0",))
-    ours, job = second.submission.succeed("job-0")
+    ours, job = second.submission.succeed(node.job("job-0"))
     assert ours
     assert job is not None
     assert job.id == "job-1"
@@ -506,7 +506,7 @@ def test_a_job_cancelled_by_somebody_else_has_no_successor(node: StillNode) -> N
     second = node.attempt(1)
     find_job(second)
     node.world.cancel("job-0")
-    assert second.submission.succeed("job-0") == (False, None)
+    assert second.submission.succeed(node.job("job-0")) == (False, None)
 
 
 def test_a_run_whose_job_is_cancelled_by_the_attempt_before_gets_another(node: StillNode) -> None:

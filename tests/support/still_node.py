@@ -195,6 +195,10 @@ class StillNode:
             beside=pod.beside,
         )
 
+    def job(self, job_id: str) -> Job:
+        """Return a job as the API shows it now."""
+        return self.world.view(self.world.job(job_id))
+
     def with_job(self, number: int = 0, **options: object) -> Attempt[str]:
         """An attempt that has got its job."""
         attempt = self.attempt(number, **options)  # type: ignore[arg-type]  # see ``attempt``
