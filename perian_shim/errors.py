@@ -187,10 +187,7 @@ class SubmissionUnclear(ApiUnavailable):
 
     code = "PERIAN:SubmissionUnclear"
     outcome = SYSTEM_RETRY
-    remedy = (
-        "Flyte tries again by itself and looks for the job first. If you give up, find it with"
-        " `perian-shim jobs --key KEY` and end it with `perian-shim cancel --key KEY`."
-    )
+    remedy = "Flyte tries again by itself and looks for the job first."
 
 
 class JobFailed(TaskError):

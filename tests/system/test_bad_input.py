@@ -60,7 +60,7 @@ def test_malformed_json_after_a_submission_is_never_retried_blindly(harness: Har
     with FaultyServer(reply(200, b'{"id": "4f0')) as server:
         error = with_api(harness, server.url).error(shell())
     assert kind(error) == ("PERIAN:SubmissionUnclear", "SYSTEM", True)
-    assert "PERIAN_SHIM_KEY" in error.message
+    assert "perian-shim cancel --key" in error.message
 
 
 def test_a_template_of_a_newer_version_is_refused(harness: Harness) -> None:
