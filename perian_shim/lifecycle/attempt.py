@@ -276,6 +276,7 @@ class Attempt(Generic[T]):
         place, record = self.tail.position(), self.records.record
         changed = replace(
             record,
+            unseen=record.unseen if self.ages.phase in {None, Phase.UNKNOWN} else 0,
             queued_seconds=self.ages.queued,
             running_seconds=self.ages.running,
             log_length=place.length or record.log_length,

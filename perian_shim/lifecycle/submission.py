@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from perian_shim.api import CreateJobRequest, Job
+from perian_shim.api import CreateJobRequest, Job, Phase
 from perian_shim.errors import ApiUnavailable, JobVanished, SubmissionUnclear, TaskError
 from perian_shim.lifecycle.adoption import decide
 from perian_shim.lifecycle.launch_record import LaunchRecords, Stage
@@ -104,10 +104,12 @@ class Submission:
     def take(self, job: Job) -> Job:
         """Record that this is the job that goes on."""
         record = self.records.record
-        changes: dict[str, Any] = {"stage": Stage.SUBMITTED, "unseen": 0}
+        changes: dict[str, Any] = {"stage": Stage.SUBMITTED}
         if job.id != record.job_id:
             changes |= {"queued_seconds": 0.0, "running_seconds": 0.0}
             changes |= {"log_length": 0, "log_digest": ""}
+        elif job.phase is not Phase.UNKNOWN:  # it was read by its id, and understood
+            changes["unseen"] = 0
         output = job.env_variables.get(JOB_OUTPUT) or record.output or self.output
         self.in_flight = False
         self.records.keep(job_id=job.id, output=output, **changes)

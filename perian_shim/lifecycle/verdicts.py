@@ -19,9 +19,11 @@ from perian_shim.errors import (
 PERMANENT: tuple[tuple[re.Pattern[str], type[TaskError]], ...] = (
     (
         re.compile(
-            r"(pull|image|manifest|repository|registry)\b.*\b(denied|unauthorized|forbidden|unknown"
-            r"|not found|does not exist|no such|invalid)|(denied|unauthorized|not found|no such|"
-            r"invalid)\b.*\b(pull|image|manifest|repository|registry)|invalid reference format",
+            r"(pull|image|manifest|repository|registry)\b.*\b(denied|unauthorized|forbidden"
+            r"|not found|does not exist|no such(?! host)|invalid)"
+            r"|(denied|unauthorized|not found|no such(?! host)|invalid)\b.*"
+            r"\b(pull|image|manifest|repository|registry)"
+            r"|(manifest|name|image|repository) unknown|invalid reference format",
             re.IGNORECASE | re.DOTALL,
         ),
         ImageUnavailable,

@@ -1,135 +1,291 @@
-"""A signal leaves seconds: whatever hangs or lags, the job is asked to end until it has."""
+"""Leaving a job that is not waited for: whatever hangs or lags, it is asked to end until it has."""
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import cast
+from dataclasses import dataclass, replace
 
 import pytest
-from support.perian_model import EPOCH, ModelClient, ModelStore, Plan, StillPod, World
+from support.perian_model import GRACE, SERVER_ERROR, Plan
+from support.still_node import (
+    LONG,
+    OUTAGE,
+    NotingClient,
+    StillNode,
+    find_job,
+    get_job,
+    pod_of,
+    raw,
+    request,
+)
 
-from perian_shim.api import CreateJobRequest, DockerRun, JobNotFound, PerianClient, Requirements
-from perian_shim.lifecycle.jobs import Lifecycle
-from perian_shim.lifecycle.launch_record import Journal, LaunchRecord, Stage, record_uri
-from perian_shim.lifecycle.retrying import RetryingClient
-from perian_shim.lifecycle.shutdown import FAREWELL_SECONDS, Farewell
+from perian_shim.api import CreateJobRequest, Job, PerianError, Phase, Requirements
+from perian_shim.errors import (
+    ApiUnavailable,
+    InternalError,
+    JobCancelled,
+    JobTimedOut,
+    JobVanished,
+    PlatformFailed,
+    QueuedTooLong,
+    StatusUnknown,
+    Superseded,
+    Terminating,
+    WrongMachine,
+)
+from perian_shim.lifecycle.attempt import GIVE_UPS, Attempt, Terms
+from perian_shim.lifecycle.launch_record import Stage
+from perian_shim.lifecycle.policies import Limits
+from perian_shim.lifecycle.rental import Rental
+from perian_shim.lifecycle.shutdown import Left, Shutdown
 from perian_shim.lifecycle.shutdown import beside as beside_for_a_moment
 from perian_shim.lifecycle.signals import Terminated
-from perian_shim.lifecycle.submission import Submission
-from perian_shim.pod.run import HURRIED
-from perian_shim.settings import JOB_KEY, JOB_OUTPUT
 
-KEY = "the-key"
-SIGNAL = Terminated("SIGTERM")
+EVER = 1e9
+GRACE_SECONDS = 25.0
+DETACH = Terms(detach=True)
 
 
-def raw(attempt: int) -> str:
-    return f"s3://b/raw/x-n0-{attempt}"
+@pytest.fixture
+def node() -> StillNode:
+    return StillNode()
 
 
-def request(attempt: int) -> CreateJobRequest:
-    variables = {JOB_KEY: KEY, JOB_OUTPUT: raw(attempt)}
-    return CreateJobRequest(DockerRun("debian", env_variables=variables), Requirements(cores=1))
+def cancel(attempt: Attempt[str]) -> Left:
+    return Shutdown(attempt.strays, GRACE_SECONDS, attempt.beside).cancel()
 
 
-@dataclass
-class LaggingClient(ModelClient):
-    """Cancels only from a moment on; before, it says that there is no such job."""
-
-    knows_from: float = 0.0
-
-    def cancel_job(self, job_id: str) -> None:
-        if self.world.now < self.knows_from:
-            raise JobNotFound("none", method="PATCH", path=f"/job/{job_id}/cancel")
-        super().cancel_job(job_id)
+def error_of(attempt: Attempt[str]) -> PerianError:
+    """What a run fails with."""
+    with pytest.raises(PerianError) as raised:
+        attempt.run()
+    return raised.value
 
 
-@dataclass
-class Scene:
-    """A world with a job in it, and an attempt that got a signal."""
-
-    world: World = field(default_factory=lambda: World(plans=[Plan(running=1e6)]))
-    knows_from: float = 0.0
-
-    def farewell(
-        self, attempt: int = 0, beside: Callable[[Callable[[], object]], None] | None = None
-    ) -> Farewell:
-        pod = StillPod(self.world)
-
-        def connect() -> PerianClient:
-            return cast("PerianClient", LaggingClient(self.world, pod, self.knows_from))
-
-        client = RetryingClient(connect, HURRIED, pod.sleep, lambda: 0.5)
-        store = ModelStore(self.world, pod)
-        previous = raw(attempt - 1) if attempt else None
-        journal = Journal(store, raw(attempt), previous, self.world.diary.append)
-        submission = Submission(
-            Lifecycle(client),
-            journal,
-            KEY,
-            raw(attempt),
-            self.world.diary.append,
-            pod.sleep,
-            lambda: EPOCH + self.world.now,
-        )
-        return Farewell(
-            submission,
-            client,
-            attempt > 0,
-            self.world.diary.append,
-            lambda: self.world.now,
-            beside or act_at_once,
-        )
-
-    @property
-    def living(self) -> list[str]:
-        self.world.advance(self.world.now + 60.0)
-        return [job.id for job in self.world.living()]
+def told_to_end(node: StillNode, attempt: Attempt[str], at: float = 10.0) -> PerianError:
+    """What a run fails with that gets a signal so long after it has begun."""
+    pod_of(attempt).at(node.world.now + at, Terminated("SIGTERM"))
+    return error_of(attempt)
 
 
-def act_at_once(act: Callable[[], object]) -> None:
-    act()
+# --- the job that is known ---
 
 
-def with_job(scene: Scene, end: Farewell) -> Farewell:
-    end.submission.record = LaunchRecord(KEY, Stage.SUBMITTED, raw(0), EPOCH, "job-0")
-    scene.world.create(request(0))
-    return end
+def test_a_run_that_is_told_to_end_ends_its_job(node: StillNode) -> None:
+    error = told_to_end(node, node.attempt())
+    assert isinstance(error, Terminating)
+    assert error.message == "The run was ended by SIGTERM: job job-0 is cancelled."
+    assert node.living() == []
 
 
-def test_a_cancellation_that_nobody_understood_is_repeated() -> None:
-    scene = Scene(knows_from=10.0)
-    error = with_job(scene, scene.farewell()).cancel(SIGNAL)
+def test_that_a_job_is_ended_is_recorded_before(node: StillNode) -> None:
+    attempt = node.with_job()
+    node.world.spells["down"] = EVER
+    cancel(attempt)
+    record = node.world.records()[0][1]
+    assert record is not None
+    assert (record.stage, record.cancelled) == (Stage.CANCELLING, ("job-0",))
+
+
+def test_a_cancellation_that_was_answered_is_not_taken_for_an_end(node: StillNode) -> None:
+    attempt = node.with_job()
+    before = node.world.now
+    assert cancel(attempt).alive == []
+    assert node.world.now - before >= GRACE
+
+
+def test_a_cancellation_that_nobody_understood_is_repeated(node: StillNode) -> None:
+    node.world.plans = [replace(LONG, deaf=15.0)]
+    assert str(cancel(node.with_job())) == "job job-0 is cancelled"
+    assert node.living() == []
+
+
+def test_a_cancellation_that_fails_for_a_while_is_repeated(node: StillNode) -> None:
+    attempt = node.with_job()
+    node.world.spells["no cancellations"] = node.world.now + 15.0
+    assert str(cancel(attempt)) == "job job-0 is cancelled"
+    assert node.living() == []
+
+
+def test_a_job_that_goes_on_is_named_with_the_command_that_ends_it(node: StillNode) -> None:
+    node.world.spells["no cancellations"] = EVER
+    error = told_to_end(node, node.attempt())
+    assert "job job-0 was asked to end and is still running" in error.message
+    assert error.remedy == "End it with: perian-shim cancel job-0"
+
+
+def test_a_job_that_cannot_be_seen_is_named_with_the_command_that_ends_it(
+    node: StillNode,
+) -> None:
+    attempt = node.attempt()
+    pod_of(attempt).at(9.0, lambda: node.world.spells.update(down=EVER))
+    error = told_to_end(node, attempt)
+    assert "job job-0 was asked to end and cannot be seen" in error.message
+    assert error.remedy == "End it with: perian-shim cancel job-0"
+
+
+@pytest.mark.parametrize("spell", ["no cancellations", "down", "hanging", "store broken"])
+def test_a_run_that_is_told_to_end_takes_no_longer_than_it_may(node: StillNode, spell: str) -> None:
+    attempt = node.attempt()
+    pod_of(attempt).at(9.0, lambda: node.world.spells.update({spell: EVER}))
+    told_to_end(node, attempt)
+    assert node.world.now <= 10.0 + GRACE_SECONDS + 5.0
+
+
+def test_a_job_that_had_ended_by_itself_is_left_to_the_next_attempt(node: StillNode) -> None:
+    node.world.plans = [Plan(running=20.0)]
+    first = node.with_job(0)
+    node.world.advance(100.0)
+    assert str(cancel(first)) == "job job-0 is succeeded"
+    assert first.records.record.stage is Stage.SUBMITTED
+    assert node.attempt(1).run() == "job-0"
+
+
+def test_a_job_that_was_cancelled_gets_a_successor(node: StillNode) -> None:
+    node.world.plans = [LONG, Plan(running=5.0)]
+    told_to_end(node, node.attempt(0))
+    assert node.attempt(1).run() == "job-1"
+
+
+# --- jobs beside it ---
+
+
+def test_a_twin_is_ended_as_well(node: StillNode) -> None:
+    attempt = node.with_job()
+    attempt.records.keep(asked=2)
+    node.world.create(request(f"{raw(0)}/twin"))
+    assert cancel(attempt).alive == []
+    assert node.living() == []
+
+
+def test_a_twin_that_is_being_ended_already_is_seen_to(node: StillNode) -> None:
+    attempt = node.with_job()
+    node.world.plans = [replace(LONG, deaf=10.0)]
+    node.world.create(request(f"{raw(0)}/twin"))
+    attempt.strays.end(["job-1"])
+    assert cancel(attempt).alive == []
+    assert node.living() == []
+
+
+@pytest.mark.parametrize("lag", [0.0, 10.0])
+def test_a_job_whose_submission_was_not_answered_yet_is_found_and_ended(
+    node: StillNode, lag: float
+) -> None:
+    node.world.plans = [replace(LONG, lag=lag)]
+    error = told_to_end(node, node.attempt(), at=0.05)
     assert "job job-0 is cancelled" in error.message
-    assert scene.living == []
+    assert node.living() == []
 
 
-def test_a_job_that_goes_on_is_not_said_to_be_cancelled() -> None:
-    scene = Scene(knows_from=1e9)
-    error = with_job(scene, scene.farewell()).cancel(SIGNAL)
-    assert "is still running" in error.message
-    assert "cancel it in Perian's console" in error.message
-    assert scene.world.now <= FAREWELL_SECONDS + 5
+def test_a_submission_that_nobody_can_see_is_said_with_the_key(node: StillNode) -> None:
+    node.world.plans = [replace(LONG, lag=EVER)]
+    error = told_to_end(node, node.attempt(), at=0.05)
+    assert "a job may exist that could not be found" in error.message
+    assert "perian-shim jobs --key the-key" in error.remedy
+    assert "perian-shim cancel --key the-key" in error.remedy
+
+
+def test_why_a_job_could_not_be_looked_for_is_said(node: StillNode) -> None:
+    attempt = node.attempt()
+    node.world.spells["no list"] = EVER
+    error = told_to_end(node, attempt, at=0.05)
+    assert "server error" in error.message
+
+
+@dataclass(frozen=True)
+class EndedWhileStaging:
+    """Work whose preparation is interrupted by a signal."""
+
+    def request(self, output: str) -> CreateJobRequest:
+        del output
+        raise Terminated("SIGTERM")
+
+    def harvest(self, job: Job, output: str) -> str:
+        raise NotImplementedError(job, output)
+
+
+def test_a_run_that_has_submitted_nothing_says_so_and_withdraws_its_intent(
+    node: StillNode,
+) -> None:
+    attempt = node.attempt()
+    attempt.work = EndedWhileStaging()
+    error = error_of(attempt)
+    assert error.message == "The run was ended by SIGTERM: no job was submitted."
+    assert attempt.records.record.asked == 0
+    assert node.asked == []
+
+
+def test_jobs_of_other_work_go_on(node: StillNode) -> None:
+    node.world.create(request("s3://b/other", key="other"))
+    cancel(node.attempt(1))
+    assert node.living(GRACE) == ["job-0"]
+
+
+# --- the job of an attempt before ---
+
+
+def test_the_job_of_an_attempt_before_is_ended_by_a_pod_that_never_took_over(
+    node: StillNode,
+) -> None:
+    node.with_job(0)
+    assert str(cancel(node.attempt(1))) == "job job-0 is cancelled"
+    assert node.living() == []
+
+
+def test_a_job_that_an_attempt_before_may_have_asked_for_is_ended(node: StillNode) -> None:
+    node.with_job(0).records.keep(stage=Stage.INTENT, job_id=None)
+    assert str(cancel(node.attempt(1))) == "job job-0 is cancelled"
+    assert node.living() == []
 
 
 @pytest.mark.parametrize("hours", [0.1, 5.0])
-def test_the_job_of_an_attempt_without_a_record_is_found_however_old_it_is(hours: float) -> None:
-    scene = Scene()
-    scene.world.create(request(0))
-    scene.world.advance(hours * 3600)
-    error = scene.farewell(attempt=2).cancel(SIGNAL)
-    assert "job job-0 is cancelled" in error.message
-    assert scene.living == []
+def test_the_job_of_an_attempt_without_a_record_is_found_however_old_it_is(
+    node: StillNode, hours: float
+) -> None:
+    node.world.create(request(raw(0)))
+    node.world.advance(hours * 3600.0)
+    assert str(cancel(node.attempt(1))).startswith("job job-0 is cancelled")
+    assert node.living() == []
 
 
-def test_a_store_that_hangs_does_not_keep_the_job_alive() -> None:
-    scene = Scene()
-    scene.world.create(request(0))
-    scene.world.objects[record_uri(raw(0))] = b"{}"
-    hanging: list[Callable[[], object]] = []
-    error = scene.farewell(attempt=1, beside=hanging.append).cancel(SIGNAL)
+def test_a_job_that_an_attempt_before_has_reported_is_left_alone(node: StillNode) -> None:
+    node.with_job(0).records.keep(stage=Stage.REPORTED, reported=("job-0",))
+    left = cancel(node.attempt(1))
+    assert (left.phases, left.unseen, left.remedy) == ({}, False, None)
+    assert node.asked[1:] == []
+
+
+def test_without_records_an_attempt_before_is_looked_for_only_once(node: StillNode) -> None:
+    before = node.world.now
+    left = cancel(node.attempt(1))
+    assert len(node.calls("list")) == 1
+    assert left.unseen
+    assert node.world.now - before < 3.0
+
+
+# --- a store that fails ---
+
+
+def test_a_store_that_hangs_does_not_keep_the_job_alive(node: StillNode) -> None:
+    attempt = node.attempt()
+    node.store_hangs = 9.0
+    error = told_to_end(node, attempt)
     assert "job job-0 is cancelled" in error.message
-    assert scene.living == []
+    assert node.living() == []
+
+
+def test_a_store_that_hangs_does_not_keep_the_job_of_an_attempt_before_alive(
+    node: StillNode,
+) -> None:
+    node.with_job(0)
+    node.store_hangs = node.world.now
+    assert str(cancel(node.attempt(1))).startswith("job job-0 is cancelled")
+    assert node.living() == []
+
+
+def test_a_record_that_could_not_be_kept_is_kept_once_the_store_recovers(node: StillNode) -> None:
+    attempt = node.with_job()
+    node.world.spells["store broken"] = node.world.now + 2.0
+    cancel(attempt)
+    assert node.world.records()[0][1] == attempt.records.record
 
 
 def test_what_hangs_is_waited_for_only_a_moment() -> None:
@@ -138,21 +294,241 @@ def test_what_hangs_is_waited_for_only_a_moment() -> None:
     forever.set()
 
 
-def test_a_job_that_had_ended_by_itself_is_the_next_attempts() -> None:
-    scene = Scene()
-    scene.world.plans = [Plan(running=1.0)]
-    scene.world.create(request(0))
-    scene.world.advance(100.0)
-    end = scene.farewell()
-    end.submission.record = LaunchRecord(KEY, Stage.SUBMITTED, raw(0), EPOCH, "job-0")
-    error = end.cancel(SIGNAL)
-    assert "job job-0 is succeeded" in error.message
-    record = LaunchRecord.from_json(scene.world.objects[record_uri(raw(0))])
-    assert record.stage is Stage.SUBMITTED
+# --- a later pod ---
 
 
-def test_a_detached_job_goes_on() -> None:
-    scene = Scene()
-    error = with_job(scene, scene.farewell()).detach(SIGNAL)
-    assert "Job job-0 goes on" in error.message
-    assert scene.living == ["job-0"]
+def test_a_superseded_pod_that_is_told_to_end_ends_nothing(node: StillNode) -> None:
+    first, second = node.attempt(0), node.attempt(1)
+    pod_of(first).at(9.0, lambda: find_job(second))
+    assert isinstance(told_to_end(node, first), Superseded)
+    assert node.living(GRACE) == ["job-0"]
+
+
+def test_a_superseded_pod_leaves_its_record_as_if_it_had_not_tried(node: StillNode) -> None:
+    first = node.with_job(0)
+    find_job(node.attempt(1))
+    with pytest.raises(Superseded):
+        cancel(first)
+    assert first.records.record.stage is Stage.SUBMITTED
+
+
+def test_a_superseded_pod_does_not_end_the_job_of_an_attempt_before_it(node: StillNode) -> None:
+    node.with_job(0)
+    find_job(node.attempt(2))
+    with pytest.raises(Superseded):
+        cancel(node.attempt(1))
+    assert node.living(GRACE) == ["job-0"]
+
+
+def test_a_superseded_run_ends_without_a_word_to_its_job(node: StillNode) -> None:
+    first, second = node.attempt(0), node.attempt(1)
+    pod_of(first).at(30.0, lambda: find_job(second))
+    assert isinstance(error_of(first), Superseded)
+    assert node.calls("cancel") == []
+
+
+# --- detached ---
+
+
+def test_a_detached_job_goes_on(node: StillNode) -> None:
+    error = told_to_end(node, node.attempt(terms=DETACH))
+    assert "Job job-0 goes on; the next attempt rejoins it." in error.message
+    assert "perian-shim cancel job-0" in error.remedy
+    assert node.living(60.0) == ["job-0"]
+
+
+def test_a_detached_job_is_rejoined(node: StillNode) -> None:
+    told_to_end(node, node.attempt(0, terms=DETACH))
+    job = find_job(node.attempt(1))
+    assert job is not None
+    assert job.id == "job-0"
+
+
+def test_how_long_a_detached_job_has_run_is_handed_on(node: StillNode) -> None:
+    first = node.attempt(0, terms=DETACH)
+    told_to_end(node, first, at=20.0)
+    second = node.attempt(1)
+    find_job(second)
+    assert 15.0 <= second.records.record.running_seconds <= 20.0
+
+
+def test_a_submission_that_was_not_answered_yet_is_not_detached(node: StillNode) -> None:
+    told_to_end(node, node.attempt(terms=DETACH), at=0.05)
+    assert node.living() == []
+
+
+# --- limits ---
+
+
+def test_a_job_that_waits_too_long_for_a_machine_is_ended(node: StillNode) -> None:
+    node.world.plans = [Plan(queued=EVER)]
+    error = error_of(node.attempt(terms=Terms(Limits(queued=60.0))))
+    assert isinstance(error, QueuedTooLong)
+    assert error.message.endswith(" It was cancelled.")
+    assert node.living() == []
+
+
+def test_a_job_that_runs_past_its_limit_is_ended(node: StillNode) -> None:
+    error = error_of(node.attempt(terms=Terms(Limits(running=60.0))))
+    assert isinstance(error, JobTimedOut)
+    assert node.living() == []
+
+
+@dataclass
+class DearClient(NotingClient):
+    """Rents another machine than was asked for."""
+
+    def get_job(self, job_id: str) -> Job:
+        return replace(super().get_job(job_id), instance_type_id="dear")
+
+
+def test_a_job_on_another_machine_is_ended(node: StillNode) -> None:
+    node.client = DearClient
+    terms = Terms(rental=Rental(Requirements(), "cheap"))
+    error = error_of(node.attempt(terms=terms))
+    assert isinstance(error, WrongMachine)
+    assert "its instance type is dear, cheap was asked" in error.message
+    assert node.living() == []
+
+
+def test_the_job_that_follows_one_past_its_limit_is_a_new_one(node: StillNode) -> None:
+    node.world.plans = [Plan(queued=EVER), LONG]
+    first = node.attempt(0, terms=Terms(Limits(queued=60.0)))
+    error_of(first)
+    first.reported()
+    assert get_job(node.attempt(1)).id == "job-1"
+
+
+def test_a_job_that_cannot_be_ended_past_its_limit_is_named(node: StillNode) -> None:
+    node.world.plans = [Plan(queued=EVER)]
+    node.world.spells["no cancellations"] = EVER
+    error = error_of(node.attempt(terms=Terms(Limits(queued=60.0))))
+    assert isinstance(error, ApiUnavailable)
+    assert "max_queued_time is 60 s" in error.message
+    assert "perian-shim cancel job-0" in error.remedy
+
+
+def test_a_job_that_was_faster_than_its_limit_is_harvested(node: StillNode) -> None:
+    node.world.plans = [Plan(queued=0.0, running=64.0)]
+    node.world.spells["no cancellations"] = EVER
+    terms = Terms(Limits(running=60.0, slack=0.0))
+    assert node.attempt(terms=terms).run() == "job-0"
+
+
+# --- errors ---
+
+
+def test_an_error_that_is_final_ends_the_job(
+    node: StillNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = node.attempt()
+
+    def fail(job: Job) -> None:
+        message = f"a bug, seen with {job.id}"
+        raise ValueError(message)
+
+    monkeypatch.setattr(attempt, "check_machine", fail)
+    error = error_of(attempt)
+    assert isinstance(error, InternalError)
+    assert "Nobody will wait for the job: job job-0 is cancelled." in error.message
+    assert node.living() == []
+
+
+@pytest.mark.parametrize(
+    ("spell", "expected"), [("down", ApiUnavailable), ("unknown job", JobVanished)]
+)
+def test_a_job_that_cannot_be_seen_is_named_and_goes_on(
+    node: StillNode, spell: str, expected: type[PerianError]
+) -> None:
+    attempt = node.attempt()
+    pod_of(attempt).at(30.0, lambda: node.world.spells.update({spell: EVER}))
+    error = error_of(attempt)
+    assert isinstance(error, expected)
+    assert "The job goes on; to end it: perian-shim cancel job-0" in error.remedy
+    assert node.living() == ["job-0"]
+
+
+@dataclass
+class PuzzlingClient(NotingClient):
+    """Names a status that nobody knows."""
+
+    def get_job(self, job_id: str) -> Job:
+        return replace(super().get_job(job_id), status="Hibernating")
+
+
+@pytest.mark.parametrize(
+    ("spell", "client", "expected"),
+    [
+        ("down", NotingClient, ApiUnavailable),
+        ("unknown job", NotingClient, JobVanished),
+        ("", PuzzlingClient, StatusUnknown),
+    ],
+    ids=["down", "unknown job", "unknown status"],
+)
+def test_a_job_that_attempt_after_attempt_cannot_see_is_ended_by_the_last(
+    node: StillNode, spell: str, client: type[NotingClient], expected: type[PerianError]
+) -> None:
+    node.client = client
+    node.with_job(0)
+    node.world.spells[spell] = EVER
+    for number in range(1, GIVE_UPS + 1):
+        error = error_of(node.attempt(number))
+        assert isinstance(error, expected)
+        assert node.living() == ["job-0"]
+    last = node.attempt(GIVE_UPS + 1)
+    if spell == "down":
+        pod_of(last).at(node.world.now + OUTAGE + 30.0, lambda: node.world.spells.clear())
+    error = error_of(last)
+    assert isinstance(error, expected)
+    assert "Nobody will wait for the job: job job-0" in error.message
+    assert node.living(GRACE) == []
+
+
+def test_attempts_that_could_see_the_job_in_between_do_not_count(node: StillNode) -> None:
+    node.with_job(0).records.keep(unseen=GIVE_UPS)
+    second = node.attempt(1)
+    find_job(second)
+    assert second.records.record.unseen == 0
+
+
+def test_a_job_cancelled_by_hand_is_reported_and_nothing_is_ended(node: StillNode) -> None:
+    attempt = node.attempt()
+    pod_of(attempt).at(30.0, lambda: node.world.cancel("job-0"))
+    assert isinstance(error_of(attempt), JobCancelled)
+    assert node.calls("cancel") == []
+
+
+def test_a_job_that_failed_is_reported_before_flyte_is_told(node: StillNode) -> None:
+    node.world.plans = [Plan(running=1.0, end=SERVER_ERROR)]
+    attempt = node.attempt()
+    assert isinstance(error_of(attempt), PlatformFailed)
+    assert attempt.records.record.stage is Stage.REPORTING
+    attempt.reported()
+    assert attempt.records.record.stage is Stage.REPORTED
+
+
+@pytest.mark.parametrize(
+    ("phases", "unseen", "words", "remedy"),
+    [
+        ({}, False, "", None),
+        ({"a": Phase.CANCELLED}, False, "job a is cancelled", None),
+        (
+            {"a": Phase.RUNNING, "b": Phase.CANCELLED, "c": Phase.UNKNOWN},
+            True,
+            "job a was asked to end and is still running, job b is cancelled, job c was asked to"
+            " end and cannot be seen, a job may exist that could not be found",
+            "End it with: perian-shim cancel a c",
+        ),
+        (
+            {},
+            True,
+            "a job may exist that could not be found",
+            "Find it with: perian-shim jobs --key k; end it with: perian-shim cancel --key k",
+        ),
+    ],
+)
+def test_what_became_of_jobs_is_told(
+    phases: dict[str, Phase], unseen: bool, words: str, remedy: str | None
+) -> None:
+    left = Left("k", phases, unseen)
+    assert (str(left), left.remedy) == (words, remedy)

@@ -127,6 +127,7 @@ class HangingStore(ModelStore):
         if self.world.now >= self.hangs_from():
             assert self.pod.patience < float("inf"), "waits for a store that hangs"
             self.world.advance(self.pod.patience)
+            self.pod.store_trouble = self.world.now
             raise OutOfPatience
         super().access(uri)
 
