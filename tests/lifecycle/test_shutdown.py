@@ -352,9 +352,10 @@ def test_how_long_a_detached_job_has_run_is_handed_on(node: StillNode) -> None:
     assert 15.0 <= second.records.record.running_seconds <= 20.0
 
 
-def test_a_submission_that_was_not_answered_yet_is_not_detached(node: StillNode) -> None:
+def test_a_detached_submission_that_was_not_answered_yet_is_left_too(node: StillNode) -> None:
     told_to_end(node, node.attempt(terms=DETACH), at=0.05)
-    assert node.living() == []
+    assert node.living() == ["job-0"]
+    assert find_job(node.attempt(1)).id == "job-0"
 
 
 # --- limits ---
@@ -477,7 +478,7 @@ def test_a_job_that_attempt_after_attempt_cannot_see_is_ended_by_the_last(
         assert node.living() == ["job-0"]
     last = node.attempt(GIVE_UPS + 1)
     if spell == "down":
-        pod_of(last).at(node.world.now + OUTAGE + 30.0, lambda: node.world.spells.clear())
+        pod_of(last).at(node.world.now + OUTAGE + 30.0, node.world.spells.clear)
     error = error_of(last)
     assert isinstance(error, expected)
     assert "Nobody will wait for the job: job job-0" in error.message
@@ -502,9 +503,10 @@ def test_a_job_that_failed_is_reported_before_flyte_is_told(node: StillNode) -> 
     node.world.plans = [Plan(running=1.0, end=SERVER_ERROR)]
     attempt = node.attempt()
     assert isinstance(error_of(attempt), PlatformFailed)
-    assert attempt.records.record.stage is Stage.REPORTING
+    stages = [attempt.records.record.stage]
     attempt.reported()
-    assert attempt.records.record.stage is Stage.REPORTED
+    stages.append(attempt.records.record.stage)
+    assert stages == [Stage.REPORTING, Stage.REPORTED]
 
 
 @pytest.mark.parametrize(
@@ -515,9 +517,14 @@ def test_a_job_that_failed_is_reported_before_flyte_is_told(node: StillNode) -> 
         (
             {"a": Phase.RUNNING, "b": Phase.CANCELLED, "c": Phase.UNKNOWN},
             True,
-            "job a was asked to end and is still running, job b is cancelled, job c was asked to"
-            " end and cannot be seen, a job may exist that could not be found",
-            "End it with: perian-shim cancel a c",
+            (
+                "job a was asked to end and is still running, job b is cancelled, job c was asked to"
+                " end and cannot be seen, a job may exist that could not be found"
+            ),
+            (
+                "End it with: perian-shim cancel a c. Find it with: perian-shim jobs --key k; end it with:"
+                " perian-shim cancel --key k"
+            ),
         ),
         (
             {},
