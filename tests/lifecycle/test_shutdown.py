@@ -355,7 +355,9 @@ def test_how_long_a_detached_job_has_run_is_handed_on(node: StillNode) -> None:
 def test_a_detached_submission_that_was_not_answered_yet_is_left_too(node: StillNode) -> None:
     told_to_end(node, node.attempt(terms=DETACH), at=0.05)
     assert node.living() == ["job-0"]
-    assert find_job(node.attempt(1)).id == "job-0"
+    job = find_job(node.attempt(1))
+    assert job is not None
+    assert job.id == "job-0"
 
 
 # --- limits ---
@@ -518,12 +520,12 @@ def test_a_job_that_failed_is_reported_before_flyte_is_told(node: StillNode) -> 
             {"a": Phase.RUNNING, "b": Phase.CANCELLED, "c": Phase.UNKNOWN},
             True,
             (
-                "job a was asked to end and is still running, job b is cancelled, job c was asked to"
-                " end and cannot be seen, a job may exist that could not be found"
+                "job a was asked to end and is still running, job b is cancelled, job c was asked"
+                " to end and cannot be seen, a job may exist that could not be found"
             ),
             (
-                "End it with: perian-shim cancel a c. Find it with: perian-shim jobs --key k; end it with:"
-                " perian-shim cancel --key k"
+                "End it with: perian-shim cancel a c."
+                " Find it with: perian-shim jobs --key k; end it with: perian-shim cancel --key k"
             ),
         ),
         (
