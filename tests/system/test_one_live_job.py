@@ -21,10 +21,11 @@ from support.api_faults import (
     showing,
     timeline,
 )
-from support.cells import THRIFTY, WAITING, Lab, open_lab, state_of
+from support.cells import THRIFTY, WAITING, Lab, open_lab
 from support.flyte import Harness
 from support.in_pod import skewed
 from support.listings import Arrivals, Crowd, ListingLag
+from support.outcomes import state_of
 from support.scenes import Scene, scene
 from support.storage_front import Answer
 from support.traps import Trap, When
