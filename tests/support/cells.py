@@ -6,7 +6,6 @@ Cells are run side by side: each has an execution, an API front and a storage fr
 """
 
 import contextlib
-import datetime
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -18,162 +17,25 @@ from support.api_front import FaultyApi
 from support.flyte import Harness
 from support.in_pod import joined
 from support.job_gate import JobGate
+from support.outcomes import ANSWER, GRACE_SECONDS, Ending, JobTrace, Known, Outcome, now
 from support.storage_front import StorageFront
 from support.waiting import LONG_SECONDS, wait_until
 
 from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.sandbox.flyte.cluster import Attempt, Cluster, RunningPod
-from perian_shim.sandbox.server.store import JobSnapshot, JobStore
+from perian_shim.sandbox.server.store import JobStore
 
-ANSWER = 42
-
-PLAIN, DETACHING, IMPATIENT, WAITING, THRIFTY = (
-    *("plain", "detaching", "impatient", "waiting", "thrifty"),
+PLAIN, DETACHING, IMPATIENT, WAITING, THRIFTY, BRIEF = (
+    *("plain", "detaching", "impatient", "waiting", "thrifty", "brief"),
 )
 """The tasks: cancel or detach when terminated; give up when queued for a second, or for eight; pay
-no more than 5 an hour."""
+no more than 5 an hour; run for no more than 3 seconds."""
 
 FAST = {
     "PERIAN_POLL_MIN_SECONDS": "0.1",
     "PERIAN_POLL_MAX_SECONDS": "0.3",
     "PERIAN_READ_TIMEOUT_SECONDS": "2",
 }
-
-GRACE_SECONDS = 10.0
-"""How long a job that was asked to end may take."""
-
-FAR = datetime.datetime.max.replace(tzinfo=datetime.timezone.utc)
-
-
-def now() -> datetime.datetime:
-    """Return the time."""
-    return datetime.datetime.now(datetime.timezone.utc)
-
-
-@dataclass(frozen=True)
-class JobTrace:
-    """A job after the fact.
-
-    Attributes:
-        job_id: Perian's id.
-        status: its last one.
-        created: when it was accepted.
-        done: when it ended, a far moment if it has not.
-        attempt: number of the attempt that submitted it.
-    """
-
-    job_id: str
-    status: str
-    created: datetime.datetime
-    done: datetime.datetime
-    attempt: int
-
-    @property
-    def live(self) -> bool:
-        """Whether it goes on."""
-        return self.done == FAR
-
-    @classmethod
-    def of(cls, job: JobSnapshot) -> "JobTrace":
-        """Read a job of the sandbox's store."""
-        done = job.state.done_at
-        return cls(
-            job.record.job_id,
-            job.state.status.value,
-            datetime.datetime.fromisoformat(job.record.created_at),
-            datetime.datetime.fromisoformat(done) if done else FAR,
-            int((job.record.execution.environment or {}).get("FLYTE_ATTEMPT_NUMBER", 0)),
-        )
-
-
-@dataclass(frozen=True)
-class Ending:
-    """The end of one attempt.
-
-    Attributes:
-        attempt: what became of it.
-        at: when it ended.
-        live: how many jobs were live then.
-    """
-
-    attempt: Attempt
-    at: datetime.datetime
-    live: int
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a node.
-
-    Attributes:
-        endings: of its attempts.
-        jobs: its jobs, the oldest first.
-        left: how many were still running once Flyte had given up or was content.
-    """
-
-    endings: list[Ending]
-    jobs: list[JobTrace]
-    left: int
-
-    @property
-    def attempts(self) -> list[Attempt]:
-        """The attempts."""
-        return [ending.attempt for ending in self.endings]
-
-    @property
-    def final(self) -> str:
-        """``success``, or the last error's code and kind."""
-        return state_of(self.attempts[-1])
-
-    @property
-    def doubled(self) -> int:
-        """How many jobs were submitted while another one was live."""
-        return sum(
-            earlier.done > later.created
-            for index, later in enumerate(self.jobs)
-            for earlier in self.jobs[:index]
-        )
-
-    @property
-    def log(self) -> str:
-        """What the pods printed."""
-        return "\n".join(
-            f"--- attempt {each.number}, exit code {each.exit_code}, {state_of(each)}\n{each.log}"
-            for each in self.attempts
-        )
-
-    def violations(self) -> list[str]:
-        """Return what broke the rules that hold in every cell."""
-        broken = []
-        if self.doubled:
-            broken.append(f"{self.doubled} jobs were submitted while another one was live")
-        if self.left:
-            broken.append(f"{self.left} jobs were left running")
-        broken += [
-            f"attempt {attempt.number} succeeded with wrong outputs"
-            for attempt in self.attempts
-            if attempt.outputs is not None and answer_of(attempt.outputs) != ANSWER
-        ]
-        done = sum(job.status == "Done" for job in self.jobs)
-        if self.final == "success" and done != 1:
-            broken.append(f"success, and {done} jobs are Done")
-        if self.final != "success" and done:
-            broken.append(f"{done} jobs are Done, and nobody has their outputs")
-        return broken
-
-
-def state_of(attempt: Attempt) -> str:
-    """Return ``success``, or an error's code, kind and whether it may be tried again."""
-    error = attempt.error
-    if error is None:
-        return "success"
-    return f"{error.code} {error.kind}{' recoverable' if error.recoverable else ''}"
-
-
-def answer_of(outputs: LiteralMap) -> object:
-    """Return the job's one output."""
-    literal = outputs.literals.get("answer")
-    return literal and literal.scalar and literal.scalar.primitive.integer
 
 
 @dataclass
@@ -271,25 +133,34 @@ class Lab:
         cluster: WatchedCluster,
         execution: str,
         task: str = PLAIN,
+        ended: frozenset[int] = frozenset(),
     ) -> Outcome:
-        """Run a node with Flyte's retries and see what is left."""
-        endings: list[Ending] = []
+        """Run a node with Flyte's retries and see what is left.
 
-        def note(attempt: Attempt) -> None:
-            live = sum(job.live for job in self.jobs(execution))
-            endings.append(Ending(attempt, now(), live))
-
-        cluster.ended = note
+        Args:
+            cluster: starts the pods.
+            execution: its name.
+            task: which one.
+            ended: numbers of the attempts that are to end their job.
+        """
+        endings = self.watch(cluster, execution)
         try:
             cluster.run(self.templates[task], LiteralMap({}), execution=execution)
-            return self.outcome(execution, endings)
+            return self.outcome(execution, endings, Known(ended=ended))
         finally:
             self.clean(execution)
 
-    def outcome(self, execution: str, endings: list[Ending]) -> Outcome:
+    def watch(self, cluster: WatchedCluster, execution: str) -> list[Ending]:
+        """Return the list of how a cluster's pods end, which grows as they do."""
+        endings: list[Ending] = []
+        cluster.ended = lambda attempt: endings.append(Ending(attempt, now(), self.live(execution)))
+        return endings
+
+    def outcome(self, execution: str, endings: list[Ending], known: Known) -> Outcome:
         """Return the outcome, once the jobs that were asked to end have had time to."""
         left = self.settle(execution)
-        return Outcome(endings, self.jobs(execution), left)
+        in_order = sorted(endings, key=lambda ending: ending.attempt.number)
+        return Outcome(in_order, self.jobs(execution), left, known)
 
     def settle(self, execution: str) -> int:
         """Wait for the end of the jobs that were asked to end; return how many were not.
@@ -323,6 +194,7 @@ def open_lab(harness: Harness) -> Iterator[Lab]:
             IMPATIENT: PerianConfig(cores=1, max_queued_time=1),
             WAITING: PerianConfig(cores=1, max_queued_time=8),
             THRIFTY: PerianConfig(cores=1, max_price_per_hour=5),
+            BRIEF: PerianConfig(cores=1),
         }
         templates = {
             name: harness.cluster.serialize(
@@ -332,7 +204,7 @@ def open_lab(harness: Harness) -> Iterator[Lab]:
                     image="debian:12",
                     command=["/bin/bash", "-ec", script],
                     outputs={"answer": int},
-                    timeout=3600,
+                    timeout=3 if name == BRIEF else 3600,
                 )
             )
             for name, config in configs.items()

@@ -9,14 +9,16 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flytekit.models.literals import LiteralMap
 from flytekit.models.task import TaskTemplate
 from support.api_calls import Call
 from support.api_front import FaultyApi
-from support.cells import PLAIN, JobTrace, Lab, WatchedCluster
+from support.cells import PLAIN, Lab, WatchedCluster
 from support.front import Behaviour
+from support.in_pod import joined
+from support.outcomes import Ending, JobTrace, Known, Outcome, now
 from support.storage_front import StorageFront
 from support.waiting import LONG_SECONDS, wait_until
 
@@ -36,6 +38,7 @@ class Scene:
         execution: its name.
         pods: all that were started.
         lines: what the pods have printed.
+        endings: of the pods that have ended.
     """
 
     lab: Lab
@@ -46,9 +49,11 @@ class Scene:
     task: str = PLAIN
     pods: list[RunningPod] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    endings: list[Ending] = field(init=False)
 
     def __post_init__(self) -> None:
         self.cluster.echo = self.lines.append
+        self.endings = self.lab.watch(self.cluster, self.execution)
 
     def wait_for_line(self, words: str) -> None:
         """Wait until a pod has printed a line with these words."""
@@ -76,7 +81,7 @@ class Scene:
 
     def start(self, number: int = 0, **variables: str) -> Future[Attempt]:
         """Start an attempt; returns what becomes of it."""
-        self.cluster.environment = {**self.cluster.environment, **variables}
+        self.cluster.environment = joined(self.cluster.environment, variables)
         pod = self.cluster.start(self.template, LiteralMap({}), self.execution, attempt=number)
         self.pods.append(pod)
         return self.pool.submit(pod.wait)
@@ -104,6 +109,23 @@ class Scene:
     def wait_for_calls(self, call: Call, number: int) -> None:
         """Wait until a call has been made so often."""
         self.wait_for(lambda: self.api.seen.count(call) >= number, f"{number} x {call.value}")
+
+    def let_go_when_settled(self, lag: float = 0.0) -> None:
+        """Let the job go when it is the only one, is followed, and the list shows all jobs."""
+        self.wait_for(lambda: Call.READ in self.api.seen and self.settled(lag), "one job goes on")
+        self.let_go()
+
+    def settled(self, lag: float) -> bool:
+        """Whether one job goes on, and every job is old enough to be listed."""
+        jobs = self.jobs
+        youngest = max((job.created for job in jobs), default=now())
+        age = (now() - youngest).total_seconds() * self.api.speed
+        return sum(job.live for job in jobs) == 1 and age >= lag
+
+    def outcome(self, known: Known) -> Outcome:
+        """Return what has become of the node, once all pods have ended."""
+        known = replace(known, speed=self.api.speed)
+        return self.lab.outcome(self.execution, self.endings, known)
 
     def wait_for_one(self, of: int) -> float:
         """Wait until one of so many jobs is left; return for how many of the API's seconds."""
@@ -137,7 +159,7 @@ def scene(
         cluster = lab.cluster(api, front)
         if speed != 1:
             cluster.environment = {**cluster.environment, **PATIENT_POLLING}
-        cluster.environment = {**cluster.environment, **variables}
+        cluster.environment = joined(cluster.environment, variables)
         pool = stack.enter_context(ThreadPoolExecutor(4))
         stack.callback(lab.clean, execution)
         stack.callback(lab.gate.open, execution)

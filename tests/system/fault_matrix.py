@@ -2,8 +2,10 @@
 
 Each cell is a node of a workflow, run by real ``pyflyte-execute`` processes against a sandbox, with
 one fault and Flyte's retries. The table says for each how many jobs were created, how many were
-live when the first attempt had ended and after the last, and what the node ended in. The exit code
-is 1 if any cell broke a rule: more than one live job, a job left running, a wrong final state.
+live when the first attempt had ended and after the last, for how long two were live that could
+both be known, and what the node ended in. The exit code is 1 if any cell broke a rule: more jobs
+at a time than when nobody could know better, a job left running, a healthy one cancelled, a wrong
+final state.
 """
 
 import argparse
@@ -18,10 +20,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from support.cells import open_lab
 from support.flyte import running_harness
-from support.matrix import Cell, Row, all_cells
+from support.matrix import all_cells
+from support.matrix_rows import Cell, Row
 from support.signals import hear_signals
 
-HEAD = f"{'cell':<50} {'jobs':>4} {'live':>4} {'left':>4} {'tries':>5} {'time':>6}  final state"
+COLUMNS = (("jobs", 4), ("live", 4), ("left", 4), ("tries", 5), ("twin", 5), ("time", 6))
+
+HEAD = " ".join([f"{'cell':<56}", *(f"{name:>{width}}" for name, width in COLUMNS), " final state"])
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -41,6 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     cells = [cell for cell in all_cells() if all(word in cell.name for word in options.only)]
     printing = threading.Lock()
     print("live: jobs running when the first attempt had ended; left: ... after the last one")
+    print("twin: for how many of the API's seconds two jobs went on that could both be known")
     print(HEAD, flush=True)
 
     with (
@@ -68,18 +74,23 @@ def line(row: Row) -> str:
     """Return one row as text, what is wrong below it."""
     outcome = row.outcome
     numbers = f"{len(outcome.jobs):>4} {outcome.endings[0].live:>4} {outcome.left:>4}"
-    text = (
-        f"{row.name:<50} {numbers} {len(outcome.attempts):>5} {row.seconds:>5.1f}s  {outcome.final}"
-    )
+    times = f"{outcome.twin:>5.0f} {row.seconds:>5.1f}s"
+    text = f"{row.name:<56} {numbers} {len(outcome.attempts):>5} {times}  {outcome.final}"
     return "\n".join([text, *(f"    !! {problem}" for problem in row.problems)])
 
 
 def summary(rows: Sequence[Row], bad: Sequence[Row]) -> str:
-    """Return the last line."""
-    jobs = sum(len(row.outcome.jobs) for row in rows)
-    left = sum(row.outcome.left for row in rows)
-    names = "".join(f"\n  {row.name}" for row in bad)
-    return f"{len(rows)} cells, {jobs} jobs created, {left} left running, {len(bad)} bad{names}"
+    """Return the last line, and the names of what is bad."""
+    outcomes = [row.outcome for row in rows]
+    counts = (
+        f"{len(rows)} cells",
+        f"{sum(len(each.jobs) for each in outcomes)} jobs created",
+        f"{sum(bool(each.beyond) for each in outcomes)} doubled beyond the knowable",
+        f"{sum(each.left for each in outcomes)} left running",
+        f"{sum(len(each.healthy) for each in outcomes)} healthy cancelled",
+        f"{len(bad)} bad",
+    )
+    return ", ".join(counts) + "".join(f"\n  {row.name}" for row in bad)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import image as recipe
 import pytest
 from flytekit.models.literals import LiteralMap
 from support.api_front import FaultyApi
-from support.cells import PLAIN, Lab, now
+from support.cells import PLAIN, Lab
 from support.containers import (
     BUILD_SECONDS,
     BuiltImage,
@@ -24,7 +24,9 @@ from support.containers import (
 from support.flyte import Harness, pod_environment
 from support.function_harness import FunctionHarness
 from support.functions import official_example
-from support.matrix import CANCELLED_WITHIN_SECONDS, ENDED_WITHIN_SECONDS, Stage
+from support.matrix_rows import CANCELLED_WITHIN_SECONDS, ENDED_WITHIN_SECONDS
+from support.matrix_stages import Stage
+from support.outcomes import now
 from support.storage_front import StorageFront
 from support.waiting import LONG_SECONDS, on_this_machine, wait_until
 

@@ -18,17 +18,11 @@ from flytekit.models.literals import LiteralMap
 from support.api_calls import Call
 from support.api_faults import Fault
 from support.api_front import FaultyApi
-from support.cells import ANSWER, DETACHING, PLAIN, Lab, WatchedCluster, answer_of, now
-from support.matrix import (
-    CANCELLED_WITHIN_SECONDS,
-    THROUGHOUT,
-    Blow,
-    Cell,
-    FaultCell,
-    Situation,
-    Stage,
-    StageCell,
-)
+from support.cells import DETACHING, PLAIN, Lab, WatchedCluster
+from support.matrix import THROUGHOUT, FaultCell, Situation
+from support.matrix_rows import CANCELLED_WITHIN_SECONDS, Cell
+from support.matrix_stages import Blow, Stage, StageCell
+from support.outcomes import ANSWER, answer_of, now
 from support.pid_one import inner_process, namespaced_bin
 from support.storage_front import StorageFront
 from support.traps import Hold, Trap, When

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.cells import JobTrace
 from support.flyte import Harness
 from support.job_gate import JobGate
 from support.local_runs import BIN, LocalRun, start
+from support.outcomes import JobTrace
 from support.waiting import LONG_SECONDS, wait_until
 
 from perian_shim.sandbox.server.store import JobSnapshot

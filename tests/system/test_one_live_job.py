@@ -6,7 +6,6 @@ the front and of the pods; they pass faster than the real one.
 
 import re
 import signal
-from collections.abc import Iterator
 
 import pytest
 from support.api_calls import Call
@@ -21,10 +20,10 @@ from support.api_faults import (
     showing,
     timeline,
 )
-from support.cells import THRIFTY, WAITING, Lab, open_lab, state_of
-from support.flyte import Harness
+from support.cells import THRIFTY, WAITING, Lab
 from support.in_pod import skewed
 from support.listings import Arrivals, Crowd, ListingLag
+from support.outcomes import state_of
 from support.scenes import Scene, scene
 from support.storage_front import Answer, s3_error
 from support.traps import Trap, When
@@ -33,12 +32,6 @@ pytestmark = pytest.mark.slow
 
 UNWELL = Answer(503, b"<Error><Code>ServiceUnavailable</Code></Error>")
 RECORDS = re.compile(r"_perian(/|%2F)attempts")
-
-
-@pytest.fixture(scope="module")
-def lab(harness: Harness) -> Iterator[Lab]:
-    with open_lab(harness) as opened:
-        yield opened
 
 
 def lost_answer() -> Script:
