@@ -225,4 +225,5 @@ class Submission:
         self.strays.note(ended)
         self.strays.refresh()
         chosen = self.strays.choose().adopt
+        self.strays.resume(chosen.id if chosen else None)
         return True, None if chosen is None else self.take(chosen)
