@@ -174,8 +174,9 @@ class Shutdown:
         records = self.strays.records
         if not ids:
             return
-        current = records.record.job_id or ids[0]
-        cancelled = latest([*records.record.cancelled, *ids])
+        before = records.record
+        current = before.job_id or ids[0]
+        cancelled = latest([*before.cancelled, *ids])
         self.beside(
             lambda: records.keep(stage=Stage.CANCELLING, job_id=current, cancelled=cancelled)
         )
@@ -189,7 +190,8 @@ class Shutdown:
 
         self.beside(check)
         if superseded:
-            self.beside(lambda: records.keep(stage=Stage.SUBMITTED))
+            records.record = before  # a later pod must not take it for true
+            self.beside(records.keep)
             raise superseded[0]
 
     def take_over(self) -> None:

@@ -150,7 +150,8 @@ class Strays:
             current: id of a job that goes on all the same.
         """
         record = self.records.record
-        for job_id in {*record.losers, *record.cancelled} - {*record.reported, current}:
+        ended = {job.id for job in self.found.values() if job.phase.terminal}
+        for job_id in {*record.losers, *record.cancelled} - {*record.reported, *ended, current}:
             self.ending.setdefault(job_id, Ending(self.now, float("-inf")))
 
     def end(self, job_ids: list[str]) -> None:
@@ -162,8 +163,14 @@ class Strays:
         fresh = [job_id for job_id in job_ids if job_id not in self.ending]
         if not fresh:
             return
-        self.records.keep(losers=latest([*self.records.record.losers, *fresh]))
-        refuse_when_superseded(self.records)
+        before = self.records.record
+        self.records.keep(losers=latest([*before.losers, *fresh]))
+        try:
+            refuse_when_superseded(self.records)
+        except Superseded:
+            self.records.record = before  # a later pod must not take it for true
+            self.records.keep()
+            raise
         for job_id in fresh:
             self.records.warn(f"job {job_id} is not needed: cancelling it")
             self.ending[job_id] = Ending(self.now, float("-inf"))

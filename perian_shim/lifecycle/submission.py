@@ -13,7 +13,7 @@ from typing import Any
 
 from perian_shim.api import CreateJobRequest, Job, Phase
 from perian_shim.errors import ApiUnavailable, JobVanished, SubmissionUnclear, TaskError
-from perian_shim.lifecycle.adoption import decide
+from perian_shim.lifecycle.adoption import decide, hidden
 from perian_shim.lifecycle.launch_record import LaunchRecords, Stage
 from perian_shim.lifecycle.strays import Strays, refuse_when_superseded
 from perian_shim.settings import JOB_KEY, JOB_OUTPUT
@@ -70,7 +70,7 @@ class Submission:
             return None
         self.strays.look()
         chosen = self.strays.choose().adopt
-        if chosen is None and self.strays.in_doubt and not self.records.blind:
+        if chosen is None and hidden(self.records.record, self.strays.found):
             self.records.warn("an attempt before may have asked for a job: looking for it first")
             chosen = self.look_again()
         return None if chosen is None else self.take(chosen)
@@ -227,4 +227,5 @@ class Submission:
         self.strays.note(ended)
         self.strays.refresh()
         chosen = self.strays.choose().adopt
+        self.strays.resume(chosen.id if chosen else None)
         return True, None if chosen is None else self.take(chosen)
