@@ -71,7 +71,7 @@ class Left:
         """What a person has to do, None if nothing."""
         if self.alive:
             return f"End it with: perian-shim cancel {' '.join(self.alive)}"
-        if self.unseen:
+        if self.unseen and self.key:
             find, end = (f"perian-shim {word} --key {self.key}" for word in ("jobs", "cancel"))
             return f"Find it with: {find}; end it with: {end}"
         return None
