@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from perian.models.workload_status import WorkloadStatus
-from support.http_faults import Behaviour, FaultyServer, Received, by_request, reply
+from support.answers import by_request, reply
+from support.api_front import FaultyServer
+from support.front import Behaviour, Received
 from support.sandbox_api import ORGANIZATION, TOKEN, Api, running_api
 
 from perian_shim.cli import main

@@ -21,7 +21,7 @@ def job(name: str, status: str, minute: int = 0) -> Job:
 
 def chosen(*jobs: Job, record: LaunchRecord = RECORD, blind: bool = False) -> str | None:
     adopt = decide(jobs, record, blind=blind).adopt
-    return adopt and adopt.id
+    return adopt.id if adopt else None
 
 
 def ended(*jobs: Job, record: LaunchRecord = RECORD) -> set[str]:

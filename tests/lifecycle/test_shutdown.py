@@ -477,7 +477,7 @@ def test_a_job_that_attempt_after_attempt_cannot_see_is_ended_by_the_last(
         assert node.living() == ["job-0"]
     last = node.attempt(GIVE_UPS + 1)
     if spell == "down":
-        pod_of(last).at(node.world.now + OUTAGE + 30.0, lambda: node.world.spells.clear())
+        pod_of(last).at(node.world.now + OUTAGE + 30.0, node.world.spells.clear)
     error = error_of(last)
     assert isinstance(error, expected)
     assert "Nobody will wait for the job: job job-0" in error.message
@@ -502,9 +502,9 @@ def test_a_job_that_failed_is_reported_before_flyte_is_told(node: StillNode) -> 
     node.world.plans = [Plan(running=1.0, end=SERVER_ERROR)]
     attempt = node.attempt()
     assert isinstance(error_of(attempt), PlatformFailed)
-    assert attempt.records.record.stage is Stage.REPORTING
+    before = attempt.records.record.stage
     attempt.reported()
-    assert attempt.records.record.stage is Stage.REPORTED
+    assert (before, attempt.records.record.stage) == (Stage.REPORTING, Stage.REPORTED)
 
 
 @pytest.mark.parametrize(
@@ -515,8 +515,10 @@ def test_a_job_that_failed_is_reported_before_flyte_is_told(node: StillNode) -> 
         (
             {"a": Phase.RUNNING, "b": Phase.CANCELLED, "c": Phase.UNKNOWN},
             True,
-            "job a was asked to end and is still running, job b is cancelled, job c was asked to"
-            " end and cannot be seen, a job may exist that could not be found",
+            (
+                "job a was asked to end and is still running, job b is cancelled, job c was asked to"
+                " end and cannot be seen, a job may exist that could not be found"
+            ),
             "End it with: perian-shim cancel a c",
         ),
         (

@@ -1,5 +1,6 @@
 """Jobs beside the one that is followed: when they are looked for, and how they are ended."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -155,11 +156,11 @@ def test_looks_become_rarer_and_have_a_longest_pause(node: StillNode) -> None:
     attempt = in_doubt(node)
     follow(node, attempt, 1500.0)
     looks = node.calls("list")
-    pauses = [later - earlier for earlier, later in zip(looks, looks[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(looks)]
     assert pauses[0] < LOOKS.late
     assert max(pauses[-5:]) < LOOKS.longest + 4.0
     assert min(pauses[-5:]) >= LOOKS.longest
-    assert all(later > earlier - 2.0 for earlier, later in zip(pauses, pauses[1:], strict=False))
+    assert all(later > earlier - 2.0 for earlier, later in itertools.pairwise(pauses))
 
 
 def test_a_look_that_fails_is_said_and_made_again_later(node: StillNode) -> None:
@@ -178,7 +179,7 @@ def test_a_list_that_cannot_be_had_does_not_keep_the_job_from_being_followed(
     node.world.spells["no list"] = EVER
     follow(node, attempt, 2 * OUTAGE)
     reads = node.calls("get")
-    assert max(b - a for a, b in zip(reads, reads[1:], strict=False)) <= LOOKS.longest + 30.0
+    assert max(b - a for a, b in itertools.pairwise(reads)) <= LOOKS.longest + 30.0
 
 
 def test_pages_of_jobs_much_older_than_the_followed_one_are_not_read(node: StillNode) -> None:
