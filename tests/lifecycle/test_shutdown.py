@@ -516,8 +516,8 @@ def test_a_job_that_failed_is_reported_before_flyte_is_told(node: StillNode) -> 
             {"a": Phase.RUNNING, "b": Phase.CANCELLED, "c": Phase.UNKNOWN},
             True,
             (
-                "job a was asked to end and is still running, job b is cancelled, job c was asked to"
-                " end and cannot be seen, a job may exist that could not be found"
+                "job a was asked to end and is still running, job b is cancelled, job c was asked"
+                " to end and cannot be seen, a job may exist that could not be found"
             ),
             "End it with: perian-shim cancel a c",
         ),
