@@ -252,6 +252,7 @@ class LaunchRecords:
             cancelled.append(job_id)
         merged = replace(
             mine,
+            key=mine.key or earlier.key,
             asked=max(mine.asked, earlier.asked),
             reported=latest(reported),
             losers=latest([*mine.losers, *earlier.losers]),
@@ -312,7 +313,8 @@ class LaunchRecords:
         except ValueError as error:
             self.warn(f"{uri} cannot be read ({error}): looking for the job in Perian's list")
             return None
-        return record if record is not None and record.key == self.record.key else None
+        # A pod that could not read its inputs does not know the key, and learns it here.
+        return record if record and self.record.key in {"", record.key} else None
 
     def write(self, **changes: object) -> None:
         """Change this pod's record and keep it.

@@ -72,7 +72,7 @@ class Left:
         said = []
         if self.alive:
             said.append(f"End it with: perian-shim cancel {' '.join(self.alive)}")
-        if self.unseen:
+        if self.unseen and self.key:
             find, end = (f"perian-shim {word} --key {self.key}" for word in ("jobs", "cancel"))
             said.append(f"Find it with: {find}; end it with: {end}")
         return ". ".join(said) or None

@@ -236,6 +236,13 @@ def test_a_job_that_an_attempt_before_may_have_asked_for_is_ended(node: StillNod
     assert node.living() == []
 
 
+def test_what_an_attempt_before_has_begun_to_end_is_ended(node: StillNode) -> None:
+    node.with_job(0).records.keep(losers=("job-1",), asked=2)
+    node.world.create(request(f"{raw(0)}/twin"))
+    assert cancel(node.attempt(1)).alive == []
+    assert node.living() == []
+
+
 @pytest.mark.parametrize("hours", [0.1, 5.0])
 def test_the_job_of_an_attempt_without_a_record_is_found_however_old_it_is(
     node: StillNode, hours: float
