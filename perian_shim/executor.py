@@ -4,21 +4,46 @@
 here knows how a job is made; it is the boundary to flytekit: literals in, a ``LiteralMap`` or a
 reported error out. Imports of what a run needs are delayed, because this module is also imported
 wherever a task is defined.
+
+flytekit's own shim guesses Python types from the interface and decodes every input before the
+executor sees it. That loses information, fails on types that the executor image does not have, and
+unpickles what it was sent. Here literals go to the executor undecoded and a ``LiteralMap`` comes
+back; values meet Python types only where those types exist.
 """
 
 import os
 from typing import Any
 
-from flytekit.core.context_manager import FlyteContextManager
+from flytekit.core.context_manager import FlyteContext, FlyteContextManager
 from flytekit.core.python_customized_container_task import TaskTemplateResolver
-from flytekit.core.shim_task import ShimTaskExecutor
+from flytekit.core.shim_task import ExecutableTemplateShimTask, ShimTaskExecutor
+from flytekit.models.interface import TypedInterface
 from flytekit.models.literals import Literal, LiteralMap
 from flytekit.models.task import TaskTemplate
 
 from perian_shim.api.errors import PerianError
 from perian_shim.errors import InvalidTemplate
-from perian_shim.flyte1.shim_task import TemplateTask
 from perian_shim.lifecycle.signals import TERMINATION
+
+
+class LiteralDispatch(ExecutableTemplateShimTask):
+    """Mixin: dispatches a task to its executor without touching the literals."""
+
+    def dispatch_execute(self, ctx: FlyteContext, input_literal_map: LiteralMap) -> LiteralMap:  # noqa: ARG002 - flytekit's signature
+        """Hand the inputs to the executor and return its outputs."""
+        outputs = self.executor.execute_from_model(self.task_template, **input_literal_map.literals)
+        assert isinstance(outputs, LiteralMap)
+        return outputs
+
+
+class TemplateTask(LiteralDispatch):
+    """The task as the resolver container knows it: a template and an executor."""
+
+    @property
+    def interface(self) -> TypedInterface:
+        """The declared interface; flytekit asks for it when it offloads a large output."""
+        interface: TypedInterface = self.task_template.interface
+        return interface
 
 
 class TemplateResolver(TaskTemplateResolver):

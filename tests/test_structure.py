@@ -108,7 +108,7 @@ ARROWS: dict[str, set[str]] = {
     },
     # the doors
     "": {"api", "config", "executor", "flyte1", "version"},
-    "executor": {"api", "errors", "flyte1", "lifecycle", "pod"},
+    "executor": {"api", "errors", "lifecycle", "pod"},
     "entrypoint": {"lifecycle"},
     "flyte1": {
         *("config", "errors", "executor", "image_reference", "resolver_options", "secret_keys"),

@@ -22,11 +22,10 @@ from flytekit.core.python_customized_container_task import PythonCustomizedConta
 from flytekit.models.task import Container
 
 from perian_shim.config import PerianConfig
-from perian_shim.executor import PerianExecutor, template_resolver
+from perian_shim.executor import LiteralDispatch, PerianExecutor, template_resolver
 from perian_shim.flyte1 import resolver_container
 from perian_shim.flyte1.arguments import Checker
 from perian_shim.flyte1.caching import CacheSettings
-from perian_shim.flyte1.shim_task import LiteralDispatch
 from perian_shim.spec import DEFAULT_INPUT_DIR, DEFAULT_OUTPUT_DIR, ContainerWork, JobSpec
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ a retry gets a new one; a job that this run can merely not see any more is left 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-from perian_shim.api import CreateJobRequest, Job, PerianError, Phase
+from perian_shim.api import Job, PerianError, Phase
 from perian_shim.errors import (
     ApiUnavailable,
     InternalError,
@@ -27,18 +27,18 @@ from perian_shim.lifecycle.console import Console
 from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.launch_record import LaunchRecords, Stage, latest
 from perian_shim.lifecycle.logs import LogPosition, LogTail
-from perian_shim.lifecycle.policies import Limits, PollPolicy
-from perian_shim.lifecycle.rental import Rental, differences
+from perian_shim.lifecycle.policies import PollPolicy
+from perian_shim.lifecycle.rental import differences
 from perian_shim.lifecycle.shutdown import Beside, Left, Shutdown, beside
 from perian_shim.lifecycle.signals import Terminated
 from perian_shim.lifecycle.strays import Strays, refuse_when_superseded
 from perian_shim.lifecycle.submission import Submission
+from perian_shim.lifecycle.terms import Terms, Work
 from perian_shim.lifecycle.verdicts import verdict
 from perian_shim.lifecycle.watcher import Ages, Watcher
 from perian_shim.storage import join_uri
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 SUCCESSORS = 3
 """How many jobs a run follows at most when other pods of its node cancel them."""
@@ -57,43 +57,6 @@ END_SECONDS = 30.0
 """How long a job that must not go on is asked to end when no signal presses."""
 
 LIMITS_PASSED = (QueuedTooLong, JobTimedOut, WrongMachine)
-
-
-class Work(Protocol[T_co]):
-    """What differs between kinds of work."""
-
-    def request(self, output: str) -> CreateJobRequest:
-        """Return the request for a job that leaves what it produces below this URI.
-
-        Raises:
-            TaskError: it cannot be put together.
-        """
-        ...
-
-    def harvest(self, job: Job, output: str) -> T_co:
-        """Return what a job has left below this URI whose container has ended, well or badly.
-
-        Raises:
-            TaskError: what it ended with.
-        """
-        ...
-
-
-@dataclass(frozen=True)
-class Terms:
-    """On which terms a job is followed.
-
-    Attributes:
-        limits: how long it may take.
-        detach: whether it goes on when the pod is ended, for the next attempt to rejoin.
-        grace: seconds that a signal leaves.
-        rental: what was asked for.
-    """
-
-    limits: Limits = field(default_factory=Limits)
-    detach: bool = False
-    grace: float = 25.0
-    rental: Rental = field(default_factory=Rental)
 
 
 @dataclass

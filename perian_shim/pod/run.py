@@ -20,7 +20,7 @@ from perian_shim.api import PerianError
 from perian_shim.api.redaction import Redactor
 from perian_shim.config import DETACH
 from perian_shim.errors import DefinitionError, InternalError, TaskError, Terminating
-from perian_shim.lifecycle.attempt import Attempt, Terms, Work
+from perian_shim.lifecycle.attempt import Attempt
 from perian_shim.lifecycle.clock import Clock
 from perian_shim.lifecycle.console import Console
 from perian_shim.lifecycle.jobs import Jobs
@@ -31,6 +31,7 @@ from perian_shim.lifecycle.retrying import PatientStore, Retrier
 from perian_shim.lifecycle.shutdown import Shutdown
 from perian_shim.lifecycle.signals import TERMINATION, Terminated
 from perian_shim.lifecycle.strays import Strays
+from perian_shim.lifecycle.terms import Terms, Work
 from perian_shim.pod.credentials import Credentials, connector
 from perian_shim.pod.flyte_context import place_in_flyte, raw_prefix_of
 from perian_shim.pod.inputs import fetched, map_item, with_remote_blobs

@@ -49,7 +49,7 @@ from perian_shim.errors import (
     TaskError,
     Terminating,
 )
-from perian_shim.lifecycle.attempt import CHECK_SECONDS, Attempt, Terms
+from perian_shim.lifecycle.attempt import CHECK_SECONDS, Attempt
 from perian_shim.lifecycle.console import Console
 from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.launch_record import LaunchRecord, LaunchRecords, Owner
@@ -58,6 +58,7 @@ from perian_shim.lifecycle.retrying import PatientStore, Retrier
 from perian_shim.lifecycle.shutdown import Shutdown
 from perian_shim.lifecycle.signals import Terminated
 from perian_shim.lifecycle.strays import Strays
+from perian_shim.lifecycle.terms import Terms
 from perian_shim.pod.run import HURRIED_TIMEOUT
 from perian_shim.storage import ObjectStore
 from perian_shim.work.error_document import error_document

@@ -21,12 +21,13 @@ from support.perian_model import (
 
 from perian_shim.api import CreateJobRequest, DockerRun, Job, PerianClient, Phase, Requirements
 from perian_shim.errors import OutputMissing
-from perian_shim.lifecycle.attempt import Attempt, Terms
+from perian_shim.lifecycle.attempt import Attempt
 from perian_shim.lifecycle.console import Console
 from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.launch_record import LaunchRecord, LaunchRecords, Owner, Stage
 from perian_shim.lifecycle.policies import LookPolicy, PollPolicy, RetryPolicy
 from perian_shim.lifecycle.retrying import PatientStore, Retrier
+from perian_shim.lifecycle.terms import Terms
 from perian_shim.settings import JOB_KEY, JOB_OUTPUT
 from perian_shim.storage import ObjectStore, join_uri
 from perian_shim.work.job_failure import job_failure
