@@ -442,7 +442,10 @@ class Lifecycles(RuleBasedStateMachine):
     def break_calls(self, call: str, fault: str, times: int) -> None:
         self.world.faults.setdefault(call, []).extend([fault] * times)
 
-    @rule(kind=st.sampled_from(SPELLS), seconds=st.sampled_from([10.0, 90.0, OUTAGE * 1.5, OUTAGE * 6]))
+    @rule(
+        kind=st.sampled_from(SPELLS),
+        seconds=st.sampled_from([10.0, 90.0, OUTAGE * 1.5, OUTAGE * 6]),
+    )
     def begin_spell(self, kind: str, seconds: float) -> None:
         self.world.spells[kind] = self.world.now + seconds
 
