@@ -169,11 +169,16 @@ class Attempt(Generic[T]):
         refuse_when_superseded(self.records)
         self.strays.finish(ended)
         if ended.phase is not Phase.SUCCEEDED:
-            other = self.strays.choose().adopt
-            if other is not None and other.phase is Phase.SUCCEEDED:
-                self.warn(f"job {other.id} does the same work and has succeeded")
-                self.ended = self.submission.take(self.jobs.read(other.id))
+            self.ended = self.success() or ended
         return self.ended
+
+    def success(self) -> Job | None:
+        """Return another job that has done the work, if one has been found."""
+        other = self.strays.choose().adopt
+        if other is None or other.phase is not Phase.SUCCEEDED:
+            return None
+        self.warn(f"job {other.id} does the same work and has succeeded")
+        return self.submission.take(self.jobs.read(other.id))
 
     def harvested(self, job: Job) -> T:
         """Return what a job that has ended has left, or raise what it ended with."""
@@ -220,6 +225,9 @@ class Attempt(Generic[T]):
         if left.alive:
             message = f"{error.message} It could not be cancelled and may go on: {left}."
             raise ApiUnavailable(message, job_id=job.id, remedy=left.remedy)
+        other = self.success()
+        if other is not None:
+            return other
         self.ended = job
         error.message += " It was cancelled."
         raise error
