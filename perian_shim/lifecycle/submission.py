@@ -103,7 +103,7 @@ class Submission:
     def take(self, job: Job) -> Job:
         """Record that this is the job that goes on."""
         record = self.records.record
-        changes: dict[str, object] = {"stage": Stage.SUBMITTED, "unseen": 0}
+        changes: dict[str, object] = {"stage": Stage.SUBMITTED}
         if job.id != record.job_id:
             changes |= {"queued_seconds": 0.0, "running_seconds": 0.0}
             changes |= {"log_length": 0, "log_digest": ""}
