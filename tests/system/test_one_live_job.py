@@ -241,6 +241,21 @@ def test_an_outage_of_the_object_store_at_the_end_costs_no_second_job(lab: Lab) 
     assert statuses(node) == ["Done"]
 
 
+def test_outputs_that_cannot_be_read_for_too_long_are_left_to_the_next_attempt(lab: Lab) -> None:
+    spell = Spell(UNWELL, re.compile(r"^GET .*result\.json"))
+
+    def mend(number: int) -> None:
+        spell.armed = number == 0
+
+    with scene(lab, speed=30, storage=(spell,), PERIAN_OUTAGE_SECONDS="30") as node:
+        node.cluster.starting = mend
+        node.let_go()
+        attempts = node.run()
+    states = [state_of(attempt) for attempt in attempts]
+    assert states == ["PERIAN:StorageFailed SYSTEM recoverable", "success"], attempts[-1].log
+    assert statuses(node) == ["Done"]
+
+
 # --- a large organization ---
 
 
