@@ -50,7 +50,7 @@ class Event(str, Enum):
     def end(self) -> tuple[str, str]:
         """The final state, and the job's status."""
         return {
-            Event.TIMED_OUT: ("PERIAN:Timeout USER recoverable", "RuntimeTimeout"),
+            Event.TIMED_OUT: ("PERIAN:Timeout USER recoverable", "Timeout"),
             Event.QUEUED: ("PERIAN:QueuedTooLong USER recoverable", "Cancelled"),
         }.get(self, (SUCCESS, "Done"))
 

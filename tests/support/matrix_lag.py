@@ -21,6 +21,8 @@ from support.waiting import LONG_SECONDS, wait_until
 SPEEDS = {0.0: 1.0, 5.0: 5.0, 30.0: 10.0, 120.0: 15.0}
 """The lags in seconds, and how many of the API's seconds a real one has meanwhile."""
 
+LOOKING_SPEED = 5.0
+
 LOOKED_FOR_SECONDS = 15.0
 """How long a job that may exist is looked for before it is asked for again."""
 
@@ -52,6 +54,12 @@ class LagCell:
         return f"{self.event.value} | listed after {self.lag:g} s"
 
     @property
+    def speed(self) -> float:
+        """How many of the API's seconds a real one has."""
+        looking = self.event is Event.TWO  # for a while, before the later one submits
+        return max(SPEEDS[self.lag], LOOKING_SPEED if looking else 1.0)
+
+    @property
     def known(self) -> Known:
         """What the pods can know. Two attempts that submit in the same moment know nothing."""
         double = self.event is Event.TWO or self.lag >= LOOKED_FOR_SECONDS
@@ -66,7 +74,7 @@ class LagCell:
             behaviours.append(Script(Call.SUBMIT, Fault.RESET_AFTER, 1))
         patience = PATIENT if self.event is Event.TWO else FAST[TIMEOUT]
         with scene(
-            lab, *behaviours, speed=SPEEDS[self.lag], PERIAN_READ_TIMEOUT_SECONDS=patience
+            lab, *behaviours, speed=self.speed, PERIAN_READ_TIMEOUT_SECONDS=patience
         ) as node:
             if self.event is Event.TWO:
                 self.run_two(node)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from support.api_calls import EVERY, Call, Wanted
-from support.api_faults import NO_JOB, NOT_FOUND, UNAUTHORIZED, Spell
+from support.api_faults import FORBIDDEN, NO_JOB, NOT_FOUND, UNAUTHORIZED, Spell
 from support.cells import Lab
 from support.front import Behaviour
 from support.matrix_rows import SUCCESS, Row, unexpected, unless
@@ -33,6 +33,7 @@ ANSWERS: dict[str, tuple[Behaviour, Wanted]] = {
     "401 to reads": (UNAUTHORIZED, Call.READ),
     "401 to reads and lists": (UNAUTHORIZED, SEEN),
     "401 to every call": (UNAUTHORIZED, EVERY),
+    "403 to reads": (FORBIDDEN, Call.READ),
     "404 to reads": (NOT_FOUND, Call.READ),
     "400 no job to reads": (NO_JOB, Call.READ),
 }

@@ -8,6 +8,7 @@ on the monotonic clock. Timeouts of sockets are real time: the other side answer
 import datetime
 import os
 import time
+from collections.abc import Callable
 
 SKEW = float(os.environ.get("CLOCK_SKEW_SECONDS") or 0)
 SPEED = float(os.environ.get("CLOCK_SPEED") or 1)
@@ -53,6 +54,16 @@ def localtime(seconds: float | None = None) -> time.struct_time:
     return real_localtime(wall() if seconds is None else seconds)
 
 
+class Builtin:
+    """A function that stays one as an attribute of a class, as those written in C do."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        self.function = function
+
+    def __call__(self, *arguments: object) -> object:
+        return self.function(*arguments)
+
+
 class AlsoReal(type):
     """What is made by C code is an instance of these classes too."""
 
@@ -95,8 +106,8 @@ STANDS_FOR: dict[type, type] = {Datetime: real_datetime, Date: real_date}
 def install() -> None:
     """Put this clock in the place of the real one, before anything has got hold of that."""
     for function in (monotonic, sleep, gmtime, localtime):
-        setattr(time, function.__name__, function)
-    setattr(time, real_time.__name__, wall)
-    setattr(time, time.time_ns.__name__, wall_ns)
+        setattr(time, function.__name__, Builtin(function))
+    setattr(time, real_time.__name__, Builtin(wall))
+    setattr(time, time.time_ns.__name__, Builtin(wall_ns))
     setattr(datetime, real_datetime.__name__, Datetime)
     setattr(datetime, real_date.__name__, Date)
