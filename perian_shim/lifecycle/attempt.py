@@ -237,8 +237,6 @@ class Attempt(Generic[T]):
         if self.now - self.checked >= CHECK_SECONDS:
             self.checked = self.now
             refuse_when_superseded(self.records)
-        if self.records.record.unseen:
-            self.records.keep(unseen=0)  # a job that is only listed has not been seen
         if self.now - self.recorded >= RECORD_SECONDS or not self.records.saved:
             self.note()
         return self.strays.tick(job)
