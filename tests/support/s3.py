@@ -2,7 +2,7 @@
 
 Every test takes a bucket of its own with `new_bucket`. URLs and POST policies are made by boto3
 with signature version 4, as the product does it; moto does not check signatures, so what a refusal
-looks like is tested against `support.faulty`.
+looks like is tested against `support.storage_front`.
 """
 
 import atexit
