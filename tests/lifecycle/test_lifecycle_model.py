@@ -582,7 +582,10 @@ class Lifecycles(RuleBasedStateMachine):
         how = re.compile(rf"perian-shim cancel [^.:;]*({job.id}\b|--key {KEY})|may go on")
         told = any(how.search(each.words) for each in speakers)
         began = pod.ended_at - LOOKS.settle - MOMENT if pod.signalled is None else pod.signalled
-        unseen = job.visible > pod.ended_at - LOOK
+        looked = max(pod.looked, pod.ended_at - MOMENT) if pod.looked >= 0 else pod.ended_at - LOOK
+        record = last.records.record if last.records else None
+        known = record is not None and job.id in {record.job_id, *record.served}
+        unseen = not known and job.visible > looked
         left = node.detach and isinstance(last.ended_with, Terminating)
         hindered = max(pod.trouble, pod.store_trouble, pod.stalled) >= began
         return told and (unseen or left or hindered)
