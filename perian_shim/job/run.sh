@@ -107,9 +107,16 @@ attend() {
         # run tells nothing: bash cuts a `wait` short for a signal whose trap ran before it, too.
         [ "$shim_status" -gt 128 ] || break
         kill -0 "$shim_child" 2>/dev/null && continue
-        wait "$shim_child" 2>/dev/null
-        shim_again=$?
-        [ "$shim_again" = 127 ] || shim_status=$shim_again
+        # It has ended, but this `wait` and the next ones may have been cut short: ask until the
+        # answers agree, or until the shell has forgotten the command (127).
+        shim_same=0
+        while [ "$shim_status" -gt 128 ] && [ "$shim_same" -lt 20 ]; do
+            wait "$shim_child" 2>/dev/null
+            shim_again=$?
+            [ "$shim_again" = 127 ] && break
+            [ "$shim_again" = "$shim_status" ] || shim_same=0
+            shim_same=$((shim_same + 1)) shim_status=$shim_again
+        done
         break
     done
     shim_child=''

@@ -654,7 +654,7 @@ class Lifecycles(RuleBasedStateMachine):
 
 
 Lifecycles.TestCase.settings = settings(
-    max_examples=examples(2000),
+    max_examples=examples(1000),
     stateful_step_count=40,
     deadline=None,
     report_multiple_bugs=False,

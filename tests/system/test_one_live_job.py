@@ -92,8 +92,8 @@ def test_two_pods_that_submit_at_the_same_time_leave_one_job(lab: Lab, lag: int)
 
 
 def test_a_losing_job_that_cannot_be_cancelled_yet_is_asked_until_it_has_ended(lab: Lab) -> None:
-    denied = Spell(NO_JOB, Call.CANCEL, seconds=40, young=True)
-    with scene(lab, denied, lost_answer(), ListingLag(30), speed=30) as node:
+    denied = Spell(NO_JOB, Call.CANCEL, seconds=300, young=True)
+    with scene(lab, denied, lost_answer(), ListingLag(200), speed=30) as node:
         ended = node.running()
         node.wait_for_one(of=2)
         node.let_go()
