@@ -32,7 +32,9 @@ def on_this_machine(seconds: float) -> float:
     return seconds * max(1.0, wanted / (os.cpu_count() or 1))
 
 
-def wait_until(predicate: Callable[[], T], timeout: float, describe: str | Callable[[], str]) -> T:
+def wait_until(
+    predicate: Callable[[], T | None], timeout: float, describe: str | Callable[[], str]
+) -> T:
     """Ask again and again until the answer is true, and give that answer.
 
     Args:

@@ -9,7 +9,8 @@ started as in a pod. From there on all do the same: the whole of ``pyflyte-execu
 
 The run has three parts: the start, when everybody submits; the watch, when all jobs run and
 everybody looks at one; the end, when all jobs end together. Looking as often as an executor does
-that is alone, the hundred would ask far more often than they may.
+that is alone, the hundred would ask four times as often as they may. How soon they find their
+common pace depends on the machine; that they find it does not.
 """
 
 import itertools
@@ -20,6 +21,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import pytest
 from flytekit.models.literals import Literal, LiteralMap, Primitive, Scalar
@@ -47,7 +49,15 @@ LIMIT = 30
 
 RETRY_AFTER_SECONDS = 1
 
-WATCH_SECONDS = 8.0
+WATCH_SECONDS = 6.0
+"""How long the common pace must hold."""
+
+SETTLE_SECONDS = 25.0
+"""Bound of the time until it holds. Even at its end, clients that do not heed refusals ask more
+often than they may: pauses that only grow with the age of a run are then 2 s."""
+
+SELDOM = 0.15
+"""Share of the requests of a crowd at its pace that may be refused."""
 
 START_SECONDS = 150.0
 """Bound of what takes some 30 s on two cores."""
@@ -68,6 +78,28 @@ class Seen:
     call: Call | None
     caller: str
     refused: bool
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Some seconds, and how often everybody together asked in them.
+
+    Attributes:
+        began, ended: in seconds of a monotonic clock.
+        asked: number of requests.
+        refused: how many of them were too many.
+    """
+
+    began: float
+    ended: float
+    asked: int
+    refused: int
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether they asked no more often than they may, and were seldom refused."""
+        within_limit = self.asked <= LIMIT * (self.ended - self.began)
+        return self.asked > 0 and within_limit and self.refused <= SELDOM * self.asked
 
 
 @dataclass
@@ -98,6 +130,19 @@ class Limiter:
         wait = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         return replace(Response.of(429, {"detail": "too many requests"}), headers=wait)
 
+    def latest(self) -> "Watch":
+        """The last seconds."""
+        now = time.monotonic()
+        began = now - WATCH_SECONDS
+        recent = itertools.takewhile(lambda seen: seen.at >= began, reversed(self.seen))
+        refused = [seen.refused for seen in recent]
+        return Watch(began, now, len(refused), sum(refused))
+
+    def is_settled_since(self, began: float) -> "Watch | None":
+        """The last seconds if they lie after a time and were calm."""
+        watch = self.latest()
+        return watch if watch.began >= began and watch.is_calm else None
+
     def admits(self, at: float) -> bool:
         """Whether a request that comes now is answered; counted."""
         with self.lock:
@@ -116,21 +161,15 @@ class Crowd:
         attempts: by the number that each was given.
         jobs: all that were created.
         seen: the requests, in the order of their time.
-        watch: when the watch began and when it ended.
+        watch: when all watched at their common pace.
         together: how many executors were alive at the end of the watch.
     """
 
     attempts: dict[int, Attempt]
     jobs: list[JobSnapshot]
     seen: list[Seen]
-    watch: tuple[float, float]
+    watch: Watch
     together: int
-
-    @property
-    def watched(self) -> list[Seen]:
-        """The requests of the watch."""
-        began, ended = self.watch
-        return [seen for seen in self.seen if began <= seen.at < ended]
 
 
 def squaring(harness: Harness, gate: JobGate) -> TaskTemplate:
@@ -206,9 +245,8 @@ def run_crowd(harness: Harness) -> Crowd:
         early = [pod.wait() for pod in pods.values() if ended(pod)]
         assert early == [], "executors have ended before their jobs"
         gate.wait_for(execution, EXECUTORS)
-        began = time.monotonic()
-        time.sleep(WATCH_SECONDS)
-        watch = began, time.monotonic()
+        settled = partial(limiter.is_settled_since, time.monotonic())
+        watch = wait_until(settled, SETTLE_SECONDS, lambda: f"no calm: {limiter.latest()}")
         together = sum(not ended(pod) for pod in pods.values())
         gate.open(execution)
         attempts = {number: pod.wait() for number, pod in pods.items()}
@@ -259,16 +297,6 @@ def whoever_was_asked_to_wait_waited(crowd: Crowd) -> None:
     assert early == []
 
 
-def those_who_watch_ask_no_more_often_than_they_may(crowd: Crowd) -> None:
-    began, ended = crowd.watch
-    assert len(crowd.watched) / (ended - began) <= LIMIT
-
-
-def those_who_watch_are_seldom_refused(crowd: Crowd) -> None:
-    refused = sum(seen.refused for seen in crowd.watched)
-    assert refused / len(crowd.watched) <= 0.15
-
-
 def few_requests_of_all_are_refused(crowd: Crowd) -> None:
     """No herd comes back together to be sent away again and again."""
     refused = sum(seen.refused for seen in crowd.seen)
@@ -285,6 +313,5 @@ def test_a_hundred_executors_share_an_api_that_limits_the_rate_of_requests(
     nothing_is_doubled(crowd)
     each_job_is_submitted_by_one_answered_request(crowd)
     whoever_was_asked_to_wait_waited(crowd)
-    those_who_watch_ask_no_more_often_than_they_may(crowd)
-    those_who_watch_are_seldom_refused(crowd)
+    assert crowd.watch.is_calm
     few_requests_of_all_are_refused(crowd)
