@@ -59,7 +59,10 @@ LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.10 
 lock:
 	$(LOCK) --group build --extra dev -o requirements/dev.txt
 	$(LOCK) --group build --extra sandbox -c requirements/dev.txt -o requirements/sandbox.txt
-	$(LOCK) --group image -c requirements/dev.txt -o requirements/executor.txt
+	$(LOCK) --group image -c requirements/dev.txt -o requirements/executor-flytekit.txt
+	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
+	    --no-emit-index-url --no-annotate --group executor --group image -c requirements/dev.txt \
+	    -o requirements/executor.txt
 	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
 	    --no-emit-index-url --no-annotate --group build -c requirements/dev.txt -o requirements/build.txt
 	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
