@@ -108,8 +108,8 @@ ARROWS: dict[str, set[str]] = {
     },
     # the doors
     "": {"api", "config", "executor", "flyte1", "version"},
-    "executor": {"api", "errors", "lifecycle", "pod"},
-    "entrypoint": {"lifecycle"},
+    "executor": {"api", "errors", "lifecycle", "pod", "storage", "values", "work"},
+    "entrypoint": {"api", "lifecycle", "pod"},
     "flyte1": {
         *("config", "errors", "executor", "image_reference", "resolver_options", "secret_keys"),
         *("settings", "spec", "template", "values", "version"),
@@ -122,11 +122,8 @@ ARROWS: dict[str, set[str]] = {
 forbidden. A key is a folder or a module of the package, "" the package itself."""
 
 OUTSIDE: dict[str, set[str]] = {
-    "flytekit": {
-        *("", "entrypoint", "executor", "flyte1", "pod", "sandbox", "storage", "template"),
-        *("values", "work"),
-    },
-    "flyteidl": {"pod", "sandbox", "values", "work"},
+    "flytekit": {"entrypoint", "executor", "flyte1", "sandbox"},
+    "flyteidl": {"executor", "pod", "sandbox", "template", "values", "work"},
     "requests": {"api"},
     "boto3": {"sandbox", "storage"},
     "flask": {"sandbox"},
