@@ -124,8 +124,10 @@ forbidden. A key is a folder or a module of the package, "" the package itself."
 OUTSIDE: dict[str, set[str]] = {
     "flytekit": {"entrypoint", "executor", "flyte1", "sandbox"},
     "flyteidl": {"executor", "pod", "sandbox", "template", "values", "work"},
-    "requests": {"api"},
-    "boto3": {"sandbox", "storage"},
+    "requests": {"api", "storage"},
+    "boto3": {"sandbox"},
+    "botocore": set(),
+    "fsspec": {"storage"},
     "flask": {"sandbox"},
     "moto": {"sandbox"},
 }

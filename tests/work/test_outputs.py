@@ -4,14 +4,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import boto3
 import pytest
 from flytekit.models.interface import Variable
 from flytekit.models.literals import LiteralMap
 from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
 from support.flyte_values import declared
-from support.s3 import ACCESS_KEY, REGION, SECRET_KEY, Bucket, new_bucket, s3_endpoint
+from support.s3 import Bucket, new_bucket, s3_endpoint, s3_store
 from support.storage_front import Answer, Seen, faulty_server, s3_error
 
 from perian_shim.errors import (
@@ -24,7 +23,6 @@ from perian_shim.errors import (
     StorageFailed,
     TransferFailed,
 )
-from perian_shim.storage.s3 import S3Store
 from perian_shim.work.outputs import Harvest, Result
 
 
@@ -34,9 +32,7 @@ def bucket() -> Bucket:
 
 
 def harvest(endpoint: str, bucket: str) -> Harvest:
-    session = boto3.session.Session(ACCESS_KEY, SECRET_KEY, region_name=REGION)
-    store = S3Store(session, endpoint, sleep=lambda _: None)
-    return Harvest(store, f"s3://{bucket}/run", "/var/outputs", "job-1")
+    return Harvest(s3_store(endpoint), f"s3://{bucket}/run", "/var/outputs", "job-1")
 
 
 def record(**fields: object) -> bytes:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-import boto3
 import pytest
 from flytekit import StructuredDataset
 from flytekit.models.interface import TypedInterface, Variable
@@ -21,7 +20,7 @@ from hypothesis import strategies as st
 from perian.models.create_job_request import CreateJobRequest as OfficialRequest
 from support.flyte_values import declared
 from support.flyte_values import encoded as literal
-from support.s3 import ACCESS_KEY, REGION, SECRET_KEY, Bucket, new_bucket, s3_endpoint
+from support.s3 import SECRET_KEY, Bucket, new_bucket, s3_store
 
 from perian_shim import PerianConfig
 from perian_shim.errors import InvalidInput
@@ -42,8 +41,7 @@ def bucket() -> Bucket:
 
 @pytest.fixture
 def store() -> S3Store:
-    session = boto3.session.Session(ACCESS_KEY, SECRET_KEY, region_name=REGION)
-    return S3Store(session, s3_endpoint())
+    return s3_store()
 
 
 def staged(
