@@ -24,6 +24,7 @@ __all__ = [
     "UnknownStore",
     "UploadPolicy",
     "can_presign",
+    "is_supported",
     "is_well_formed",
     "join_uri",
     "open_store",
@@ -32,6 +33,11 @@ __all__ = [
 _LOCAL = {"", "file"}
 _GOOGLE = {"gs", "gcs"}
 _S3_URI = re.compile(r"s3://(?:[\w.-]{3,255}|arn:[^/\s]+)(?:/(?P<key>.*))?", re.ASCII | re.DOTALL)
+
+
+def is_supported(uri: str) -> bool:
+    """Whether ``open_store`` reaches it, without flytekit."""
+    return urlsplit(uri).scheme in {"s3", *_GOOGLE}
 
 
 def can_presign(uri: str) -> bool:
