@@ -123,10 +123,9 @@ forbidden. A key is a folder or a module of the package, "" the package itself."
 
 OUTSIDE: dict[str, set[str]] = {
     "flytekit": {
-        *("", "entrypoint", "executor", "flyte1", "pod", "sandbox", "storage", "template"),
-        *("values", "work"),
+        *("", "entrypoint", "executor", "flyte1", "pod", "sandbox", "storage", "work"),
     },
-    "flyteidl": {"pod", "sandbox", "values", "work"},
+    "flyteidl": {"flyte1", "pod", "sandbox", "template", "values", "work"},
     "requests": {"api"},
     "boto3": {"sandbox", "storage"},
     "flask": {"sandbox"},
