@@ -158,6 +158,7 @@ class Web:
                     headers={"Accept-Encoding": "identity", **headers},
                     retries=False,
                     redirect=False,
+                    assert_same_host=False,  # it is the proxy's, which is asked for a whole URL
                     timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
                     preload_content=False,
                     decode_content=False,
