@@ -187,7 +187,7 @@ class Web:
 
 
 def whole_answer(
-    response: urllib3.response.BaseHTTPResponse, method: str, limit: int | None
+    response: "urllib3.response.BaseHTTPResponse", method: str, limit: int | None
 ) -> Answer:
     """Read an answer.
 
