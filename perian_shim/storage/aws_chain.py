@@ -4,16 +4,11 @@ What it finds comes back on a pipe, in the form of AWS's ``credential_process``.
 once, so that a pod which waits for hours does not hold botocore in memory.
 """
 
-import json
-import subprocess
-import sys
 from collections.abc import Mapping
 
 from perian_shim.errors import StorageFailed
+from perian_shim.storage.child import answer_of
 from perian_shim.storage.s3_keys import Keys, parsed_keys
-
-CHAIN_SECONDS = 120.0
-"""Bound of the search: the chain asks servers, with time limits of its own."""
 
 _SOURCE = """
 import json, sys
@@ -44,26 +39,13 @@ def keys_of_botocore(environ: Mapping[str, str]) -> Keys:
     Raises:
         StorageFailed: it finds none.
     """
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", _SOURCE],
-            input=json.dumps([path for path in sys.path if path]),
-            capture_output=True,
-            text=True,
-            env=dict(environ),
-            timeout=CHAIN_SECONDS,
-            check=False,
-            start_new_session=True,  # a signal to the group of processes is for us
-        )
-        found = json.loads(done.stdout)
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        raise no_keys(f"looking for them failed: {type(error).__name__}", passing=True) from None
+    found = answer_of(_SOURCE, environ, "Looking for credentials for S3")
     if "missing" in found:
         raise no_keys("none are set, and botocore, which could look further, is not installed")
     if "none" in found:
         raise no_keys("none are set, and no role or profile offers any")
     if "error" in found:
-        raise no_keys(found["error"], passing=found["passing"])
+        raise no_keys(found["error"], passing=bool(found["passing"]))
     return parsed_keys(found, "SessionToken")
 
 

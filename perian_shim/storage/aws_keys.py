@@ -5,80 +5,28 @@ identity, ECS), which most pods have, take one request each, made here. All else
 (profiles, SSO, instance roles, ``credential_process``) is botocore's own chain, in a process of its
 own that ends at once: loaded here it would stay, 24 MiB for as long as the pod waits.
 
-Keys that expire are fetched anew a quarter of an hour before. Nothing of them is ever printed.
+Nothing of a key is ever printed.
 """
 
 import json
 import re
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 from perian_shim.errors import StorageFailed
 from perian_shim.storage.aws_chain import keys_of_botocore
+from perian_shim.storage.renewal import Renewed
 from perian_shim.storage.s3_keys import Keys, parsed_keys, parsed_time
 from perian_shim.storage.s3_settings import S3Settings, aws_file
 from perian_shim.storage.web import Answer, BrokenOff, NoAnswer, Web, is_busy
-
-AHEAD_SECONDS = 900.0
-"""How long before their end keys are fetched anew, if their life is long enough."""
 
 CONTAINER_HOST = "http://169.254.170.2"
 _PLAIN_HOSTS = {"169.254.170.2", "169.254.170.23", "fd00:ec2::23", "localhost", "127.0.0.1", "::1"}
 _OK = 200
 
-Fetch = Callable[[], Keys]
-
-
-class KeyChain:
-    """Keys that are fetched when they are needed, and again before they expire.
-
-    Args:
-        fetch: gets keys; may raise ``StorageFailed``.
-        now: the time, in seconds since the epoch.
-    """
-
-    def __init__(self, fetch: Fetch, now: Callable[[], float] = time.time) -> None:
-        self._fetch = fetch
-        self._now = now
-        self._lock = threading.Lock()
-        self._keys: Keys | None = None
-        self._renew_at = 0.0
-
-    def keys(self) -> Keys:
-        """Return keys that are good.
-
-        Raises:
-            StorageFailed: there are none.
-        """
-        with self._lock:
-            if self._keys is None or self._now() >= self._renew_at:
-                self._renew()
-            assert self._keys is not None
-            return self._keys
-
-    def _renew(self) -> None:
-        try:
-            keys = self._fetch()
-        except StorageFailed:
-            left = self.seconds_left(self._keys)
-            if left is None or left <= 0:
-                raise
-            self._renew_at = self._now() + min(60.0, left)  # what there is, is good for a while
-            return
-        self._keys = keys
-        left = self.seconds_left(keys)
-        self._renew_at = (
-            float("inf") if left is None else self._now() + left - min(AHEAD_SECONDS, left / 2)
-        )
-
-    def seconds_left(self, keys: Keys | None) -> float | None:
-        """Return for how long keys are good, None if that is not known."""
-        if keys is None or keys.expires is None:
-            return None
-        return keys.expires.timestamp() - self._now()
+KeyChain = Renewed[Keys]
 
 
 def key_chain(settings: S3Settings, environ: Mapping[str, str], web: Web) -> KeyChain:

@@ -23,14 +23,13 @@ from xml.etree import ElementTree as ET
 
 from perian_shim.errors import StorageFailed
 from perian_shim.storage.aws_keys import KeyChain, key_chain
-from perian_shim.storage.base import ObjectInfo, UploadPolicy, broken_off
+from perian_shim.storage.base import ObjectInfo, UploadPolicy, broken_off, split_uri
 from perian_shim.storage.post_policy import signed_policy
 from perian_shim.storage.s3_address import (
     DEFAULT_REGION,
     Addressing,
     object_url,
     region_of_arn,
-    split,
 )
 from perian_shim.storage.s3_settings import S3Settings
 from perian_shim.storage.sigv4 import Scope, presigned_get, query_string, signed_headers
@@ -102,11 +101,11 @@ class S3Store:
 
     def access_expires_in(self) -> float | None:
         """Return how long what we sign stays good, None if longer than its own expiry."""
-        return self._keys.seconds_left(self._keys.keys())
+        return self._keys.seconds_left()
 
     def presign_get(self, uri: str, expires_in: int) -> str:
         """Return a URL that reads one object."""
-        bucket, key = split(uri)
+        bucket, key = split_uri(uri)
         scope = self._scope(uri, bucket, self._public)
         return presigned_get(
             scope, object_url(self._public.bucket_url(bucket, scope.region), key), expires_in
@@ -114,14 +113,14 @@ class S3Store:
 
     def upload_policy(self, prefix: str, expires_in: int) -> UploadPolicy:
         """Return leave to create objects below a prefix."""
-        bucket, key = split(prefix)
+        bucket, key = split_uri(prefix)
         scope = self._scope(prefix, bucket, self._public)
         url = self._public.bucket_url(bucket, scope.region)
         return signed_policy(scope, url, bucket, key.rstrip("/") + "/", expires_in)
 
     def iter_objects(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield the objects below a folder; folder markers are left out."""
-        bucket, key = split(prefix)
+        bucket, key = split_uri(prefix)
         query = {"list-type": "2", "prefix": key.rstrip("/") + "/" if key else ""}
         query["encoding-type"] = "url"  # names may hold what XML cannot
         while True:
@@ -140,7 +139,7 @@ class S3Store:
 
     def size(self, uri: str) -> int | None:
         """Return an object's size, or None if there is none."""
-        bucket, key = split(uri)
+        bucket, key = split_uri(uri)
         answer = self._ask(uri, "HEAD", bucket, key)
         if answer.status == _NOT_FOUND:
             return None
@@ -148,7 +147,7 @@ class S3Store:
 
     def read(self, uri: str, limit: int) -> bytes | None:
         """Return the first ``limit`` bytes, or None if there is no such object."""
-        bucket, key = split(uri)
+        bucket, key = split_uri(uri)
         answer = self._ask(uri, "GET", bucket, key, limit=limit)
         if answer.status == _NOT_FOUND and error_code(answer) != _NO_BUCKET:
             return None
@@ -156,7 +155,7 @@ class S3Store:
 
     def write(self, uri: str, content: bytes) -> None:
         """Create or replace an object."""
-        bucket, key = split(uri)
+        bucket, key = split_uri(uri)
         # A bucket with object lock wants it.
         digest = hashlib.md5(content, usedforsecurity=False).digest()
         headers = {"Content-MD5": base64.b64encode(digest).decode()}
@@ -200,7 +199,7 @@ class S3Store:
     def _scope(self, uri: str, bucket: str, addressing: Addressing) -> Scope:
         """Return what signs for a bucket now."""
         now = datetime.datetime.fromtimestamp(self._now(), datetime.timezone.utc)
-        return Scope(self._keys.keys(), self._region_of(uri, bucket, addressing), now)
+        return Scope(self._keys.current(), self._region_of(uri, bucket, addressing), now)
 
     def _region_of(self, uri: str, bucket: str, addressing: Addressing) -> str:
         """Return a bucket's own region; only AWS has several."""

@@ -8,7 +8,6 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from perian_shim.errors import StorageFailed
 from perian_shim.storage.sigv4 import quoted
 
 DEFAULT_REGION = "us-east-1"
@@ -82,17 +81,3 @@ def region_of_arn(bucket: str) -> str | None:
 def object_url(bucket_url: str, key: str) -> str:
     """Return an object's URL."""
     return f"{bucket_url}/{quoted(key)}"
-
-
-def split(uri: str) -> tuple[str, str]:
-    """Return bucket and key.
-
-    Raises:
-        StorageFailed: it is no ``s3://bucket/key``.
-    """
-    # A key may hold "?" and "#", which urlsplit would cut.
-    match = re.fullmatch(r"s3://([^/]+)(?:/(.*))?", uri, re.DOTALL)
-    if match is None:
-        message = f"Expected a URI like s3://bucket/key, got {uri!r}."
-        raise StorageFailed(message)
-    return match[1], match[2] or ""

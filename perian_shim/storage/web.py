@@ -158,6 +158,7 @@ class Web:
                     headers={"Accept-Encoding": "identity", **headers},
                     retries=False,
                     redirect=False,
+                    assert_same_host=False,  # it is the proxy's, which is asked for a whole URL
                     timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
                     preload_content=False,
                     decode_content=False,
@@ -186,7 +187,7 @@ class Web:
 
 
 def whole_answer(
-    response: urllib3.response.BaseHTTPResponse, method: str, limit: int | None
+    response: "urllib3.response.BaseHTTPResponse", method: str, limit: int | None
 ) -> Answer:
     """Read an answer.
 

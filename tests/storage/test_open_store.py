@@ -30,7 +30,7 @@ def test_a_store_that_only_flytekit_reaches_is_told_apart(uri: str) -> None:
         open_store(uri, KEYS)
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/x"])
+@pytest.mark.parametrize("uri", ["s3://bucket/x", "gs://bucket/x", "gcs://bucket/x"])
 def test_opening_a_store_loads_no_sdk(uri: str) -> None:
     program = (
         "import json, sys; from perian_shim.storage import open_store;"

@@ -204,7 +204,7 @@ def test_a_connection_is_used_again() -> None:
 
 def test_no_key_is_in_what_a_store_says_of_itself() -> None:
     store = s3_store()
-    assert SECRET_KEY not in repr(store) + repr(vars(store)) + repr(store._keys.keys())
+    assert SECRET_KEY not in repr(store) + repr(vars(store)) + repr(store._keys.current())
 
 
 @pytest.mark.parametrize(

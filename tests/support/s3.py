@@ -44,6 +44,7 @@ def s3_endpoint() -> str:
 def s3_store(
     endpoint: str | None = None,
     sleep: Callable[[float], None] = lambda _: None,
+    /,
     **variables: str,
 ) -> S3Store:
     """The product's own access to the session's S3 server, or to what stands in front of it."""
