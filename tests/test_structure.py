@@ -123,7 +123,7 @@ forbidden. A key is a folder or a module of the package, "" the package itself."
 
 OUTSIDE: dict[str, set[str]] = {
     "flytekit": {"entrypoint", "executor", "flyte1", "sandbox"},
-    "flyteidl": {"executor", "pod", "sandbox", "template", "values", "work"},
+    "flyteidl": {"executor", "flyte1", "pod", "sandbox", "template", "values", "work"},
     "requests": {"api", "storage"},
     "boto3": {"sandbox"},
     "botocore": set(),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NoReturn
 
 import pytest
 from flyteidl.core.tasks_pb2 import TaskTemplate
@@ -122,7 +123,10 @@ def test_a_missing_credential_is_said_and_no_fault(release: Release) -> None:
 
 
 def test_a_run_without_a_backend_has_no_attempt_before(release: Release) -> None:
-    nowhere = RunContext("s3://b/raw", None, {}, lambda *_: None, lambda _: release.node.store)
+    def no_store(uri: str) -> NoReturn:
+        pytest.fail(f"there is nothing to look for at {uri}")
+
+    nowhere = RunContext("s3://b/raw", None, {}, lambda *_: None, no_store)
     run.release_previous(nowhere, release.template, Words(said=release.said))
     assert release.said == []
 

@@ -24,9 +24,9 @@ from support.doors import Door
 from support.flyte import Harness, running_harness
 from support.function_harness import FunctionHarness
 from support.functions import failing, values
+from support.plain_values import COPY_ALL, PLAIN
 from support.shell_task import shell
 from support.waiting import LONG_SECONDS, wait_until
-from test_round_trip import COPY_ALL, PLAIN
 
 from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.sandbox.flyte.cluster import AnyTask, RunningPod

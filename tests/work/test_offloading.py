@@ -5,9 +5,9 @@ from flyteidl.core.interface_pb2 import Variable
 from flyteidl.core.literals_pb2 import Literal, LiteralMap
 from flyteidl.core.types_pb2 import LiteralType, SimpleType
 from flytekit.utils.pbhash import compute_hash_string
-from perian_shim.values.serialized import serialize
 
 from perian_shim.errors import OutputInvalid
+from perian_shim.values.serialized import serialize
 from perian_shim.work.offloading import hash_of, output_documents
 
 MEBIBYTE = 1024**2

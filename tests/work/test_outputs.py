@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from flytekit.models.interface import Variable
-from flytekit.models.literals import LiteralMap
+from flyteidl.core.interface_pb2 import Variable
+from flyteidl.core.literals_pb2 import LiteralMap
 from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
 from support.flyte_values import declared
@@ -23,6 +23,7 @@ from perian_shim.errors import (
     StorageFailed,
     TransferFailed,
 )
+from perian_shim.values.serialized import literal_map
 from perian_shim.work.outputs import Harvest, Result
 
 
@@ -50,7 +51,8 @@ def left(bucket: Bucket, **fields: object) -> Harvest:
 def collected(reader: Harvest, types: Mapping[str, Any]) -> LiteralMap:
     result = reader.result()
     assert result is not None
-    return reader.collect(result, {n: Variable(declared(t), "") for n, t in types.items()})
+    declarations = {name: Variable(type=declared(each)) for name, each in types.items()}
+    return LiteralMap.FromString(literal_map(reader.collect(result, declarations)))
 
 
 def uris(outputs: LiteralMap, name: str) -> list[str]:
@@ -154,7 +156,7 @@ def test_a_value_of_which_only_half_arrives_is_no_value() -> None:
     broken_off = Answer(body=b"12", announced=4)
     with faulty_server(lambda _: broken_off) as server, pytest.raises(StorageFailed):
         harvest(server.url, "b").collect(
-            Result(0, kinds={"n": "file"}), {"n": Variable(declared(int), "")}
+            Result(0, kinds={"n": "file"}), {"n": Variable(type=declared(int))}
         )
 
 
@@ -168,4 +170,4 @@ def test_what_was_not_left_is_missing_unless_it_may_be(bucket: Bucket) -> None:
     reader = left(bucket, outputs={"n": {"kind": "missing"}})
     with pytest.raises(OutputMissing, match="/var/outputs/n"):
         collected(reader, {"n": int})
-    assert collected(reader, {"n": int | None}).literals["n"].scalar.union is not None
+    assert collected(reader, {"n": int | None}).literals["n"].scalar.HasField("union")
