@@ -91,7 +91,8 @@ ARROWS: dict[str, set[str]] = {
     "secret_keys": {"spec"},
     "resolver_options": {"errors"},
     # what knows one thing each
-    "api": set(),
+    "wire": set(),
+    "api": {"version", "wire"},
     "values": set(),
     "template": {"values"},
     "storage": {"errors", "settings"},
@@ -127,7 +128,9 @@ OUTSIDE: dict[str, set[str]] = {
         *("values", "work"),
     },
     "flyteidl": {"pod", "sandbox", "values", "work"},
-    "requests": {"api"},
+    # Heavy: a pod that waits does without.
+    "requests": set(),
+    "urllib3": set(),
     "boto3": {"sandbox", "storage"},
     "flask": {"sandbox"},
     "moto": {"sandbox"},
