@@ -1,9 +1,9 @@
 """Many processes of ``pyflyte-execute`` for the price of starting one.
 
-``python zygote.py SOCKET`` imports flytekit and the executor once, then forks for each request: the
-fork takes over the asker's arguments, environment, working directory and output, and is from then
-on a process of its own that does what ``pyflyte-execute`` does. What is saved is the import, which
-is nearly all of an executor's CPU time and memory; nothing else is shared.
+``python zygote.py SOCKET DOOR`` imports once what every executor imports, then forks for each
+request: the fork takes over the asker's arguments, environment, working directory and output, and
+is from then on a process of its own that does what ``pyflyte-execute`` does. What is saved is the
+import, which is nearly all of an executor's CPU time and memory; nothing else is shared.
 
 ``Zygote`` starts it and offers ``bin_dir``, a folder with a ``pyflyte-execute`` that asks for a
 fork, passes signals on and ends as the fork does. Where the environment wants another Python than
@@ -28,36 +28,45 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
+sys.path.append(str(Path(__file__).parent.parent))
+
+from support.doors import BIN, Door
+
 LONG_SECONDS = 60.0
 """Bound of its own end, once killed; this program does without the other helpers."""
-
-BIN = Path(sys.executable).parent
-"""Holds the real ``pyflyte-execute``."""
 
 PACKAGES = ("api", "lifecycle", "pod", "storage", "template", "values", "work")
 """Of perian-shim: what every executor imports sooner or later."""
 
-PRELOADED = (
-    "flytekit.bin.entrypoint",
-    "flytekit.configuration.plugin",
-    "boto3.session",
-    "s3fs",
-    "perian_shim.executor",
-)
+PRELOADED = {
+    Door.FLYTEKIT: (
+        "flytekit.bin.entrypoint",
+        "flytekit.configuration.plugin",
+        "s3fs",
+        "perian_shim.executor",
+    ),
+    Door.ENTRYPOINT: ("perian_shim.entrypoint",),
+}
 """The same of others, and where it starts."""
+
+FLYTEKITS = {"perian_shim.storage.fsspec"}
+"""Of perian-shim: what only flytekit's door imports."""
+
+HEAVY = ("flytekit", "boto3", "fsspec")
+"""What nothing of the pod's may import that is not flytekit's door."""
 
 ASKER = """\
 #!{python} -ISs
 import json, os, signal, socket, sys
 if {{k: v for k, v in os.environ.items() if k.startswith("PYTHON")}} != {python_is}:
     # It is Python itself that is to be another one: only a new process can be that.
-    os.execv({real!r}, [{real!r}, *sys.argv[1:]])
+    os.execv({real[0]!r}, [*{real!r}, *sys.argv[1:]])
 asker = socket.socket(socket.AF_UNIX)
 asker.settimeout({patience})
 asker.connect({door!r})
@@ -81,14 +90,16 @@ class Zygote:
 
     Args:
         environment: what all forks have in common.
+        door: what they run.
 
     Attributes:
         bin_dir: holds a ``pyflyte-execute``.
         process: the zygote.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], door: Door = Door.FLYTEKIT) -> None:
         self.environment = environment
+        self.door = door
         self.stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Zygote":  # noqa: PYI034 - Self needs Python 3.11
@@ -98,11 +109,10 @@ class Zygote:
             self.bin_dir = folder / "bin"
             self.bin_dir.mkdir()
             script = self.bin_dir / "pyflyte-execute"
-            real = str(BIN / "pyflyte-execute")
             text = ASKER.format(
                 python=sys.executable,
                 python_is={k: v for k, v in self.environment.items() if k.startswith("PYTHON")},
-                real=real,
+                real=self.door.command(),
                 door=str(door),
                 patience=PATIENCE_SECONDS,
             )
@@ -112,7 +122,7 @@ class Zygote:
                 listener.bind(str(door))
                 listener.listen(256)
                 self.process = subprocess.Popen(
-                    [sys.executable, __file__, str(listener.fileno())],
+                    [sys.executable, __file__, str(listener.fileno()), self.door.value],
                     env={"PATH": os.defpath, **self.environment},
                     pass_fds=[listener.fileno()],
                     stdin=subprocess.PIPE,  # never written to: its end tells that we are gone
@@ -160,10 +170,12 @@ class Forks:
 
     Args:
         listener: where askers connect.
+        door: what a fork runs.
     """
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, door: Door) -> None:
         self.listener = listener
+        self.execute = execute if door is Door.FLYTEKIT else execute_entrypoint
         self.events = selectors.DefaultSelector()
         self.events.register(listener, selectors.EVENT_READ, self.fork)
         self.events.register(sys.stdin, selectors.EVENT_READ, self.end)
@@ -214,7 +226,7 @@ class Forks:
         os.environ.clear()
         os.environ.update(environment)
         reopen_outputs()
-        os._exit(execute(arguments))
+        os._exit(as_a_process(self.execute, arguments))
 
     def tell(self, fork: Fork) -> None:
         """Tell an asker how its fork has ended."""
@@ -245,14 +257,27 @@ def reopen_outputs() -> None:
 
 
 def execute(arguments: list[str]) -> int:
-    """Do what ``pyflyte-execute`` does, and what every process does at its end."""
+    """Do what ``pyflyte-execute`` does."""
     from flytekit.bin.entrypoint import execute_task_cmd  # noqa: PLC0415 - imported before the fork
     from flytekit.core.context_manager import FlyteContextManager  # noqa: PLC0415 - the same
 
     sys.argv = arguments
     FlyteContextManager.initialize()  # what it has read of the environment was the zygote's
+    execute_task_cmd()
+    return 0
+
+
+def execute_entrypoint(arguments: list[str]) -> int:
+    """Do what the entry point of our image does."""
+    from perian_shim.entrypoint import main  # noqa: PLC0415 - imported before the fork
+
+    return main(["pyflyte-execute", *arguments[1:]])
+
+
+def as_a_process(main: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """Run a program, and do what every process does at its end; return its exit code."""
     try:
-        execute_task_cmd()
+        return main(arguments)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:  # noqa: BLE001 - as Python itself does
@@ -263,36 +288,26 @@ def execute(arguments: list[str]) -> int:
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
-    return 0
 
 
-def preload() -> None:
-    """Do once what is the same for every executor: imports, and reading botocore's models."""
-    for name in PRELOADED:
+def preload(door: Door) -> None:
+    """Import once what every executor imports."""
+    for name in PRELOADED[door]:
         importlib.import_module(name)
     for package in PACKAGES:
         path = importlib.import_module(f"perian_shim.{package}").__path__
         for module in pkgutil.iter_modules(path, f"perian_shim.{package}."):
-            importlib.import_module(module.name)
-    import boto3  # noqa: PLC0415 - the parent of the zygote need not wait for it
-    from botocore.loaders import JSONFileLoader  # noqa: PLC0415 - the same
-
-    read = JSONFileLoader.load_file
-    models: dict[str, object] = {}
-
-    def load_file(loader: JSONFileLoader, path: str) -> object:
-        if path not in models:
-            models[path] = read(loader, path)
-        return models[path]
-
-    JSONFileLoader.load_file = load_file  # type: ignore[method-assign, assignment]  # for all loaders
-    boto3.client("s3", "us-east-1", aws_access_key_id="-", aws_secret_access_key="-").close()
-    boto3.DEFAULT_SESSION = None
+            if door is Door.FLYTEKIT or module.name not in FLYTEKITS:
+                importlib.import_module(module.name)
+    loaded = [name for name in HEAVY if name in sys.modules]
+    if door is Door.ENTRYPOINT and loaded:
+        raise ImportError(f"the entry point has loaded {loaded}")
     gc.collect()
     gc.freeze()  # or the forks' collections would copy all pages that they share
 
 
 if __name__ == "__main__":
     sys.path[0] = str(BIN)  # where ``pyflyte-execute`` is, as if that had been started
-    preload()
-    Forks(socket.socket(fileno=int(sys.argv[1]))).serve()
+    chosen = Door(sys.argv[2])
+    preload(chosen)
+    Forks(socket.socket(fileno=int(sys.argv[1])), chosen).serve()
