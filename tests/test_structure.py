@@ -91,7 +91,8 @@ ARROWS: dict[str, set[str]] = {
     "secret_keys": {"spec"},
     "resolver_options": {"errors"},
     # what knows one thing each
-    "api": set(),
+    "wire": set(),
+    "api": {"version", "wire"},
     "values": set(),
     "template": {"values"},
     "storage": {"errors", "settings"},
@@ -124,7 +125,9 @@ forbidden. A key is a folder or a module of the package, "" the package itself."
 OUTSIDE: dict[str, set[str]] = {
     "flytekit": {"entrypoint", "executor", "flyte1", "sandbox"},
     "flyteidl": {"executor", "flyte1", "pod", "sandbox", "template", "values", "work"},
-    "requests": {"api", "storage"},
+    # Heavy: a pod that waits does without, where it can.
+    "requests": {"storage"},
+    "urllib3": {"storage"},
     "boto3": {"sandbox"},
     "botocore": set(),
     "fsspec": {"storage"},
