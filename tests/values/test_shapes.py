@@ -16,6 +16,7 @@ from flytekit.types.structured.structured_dataset import StructuredDataset
 from google.protobuf.struct_pb2 import Struct
 from support.flyte_values import PythonType, declared, decoded, encoded, message
 
+from perian_shim.values.serialized import serialize
 from perian_shim.values.shapes import (
     OutputKind,
     UnsupportedTypeError,
@@ -26,7 +27,6 @@ from perian_shim.values.shapes import (
     order_entries,
     output_shape,
 )
-from perian_shim.values.serialized import serialize
 from perian_shim.values.types import describe_type
 
 File: PythonType = FlyteFile

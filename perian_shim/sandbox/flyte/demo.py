@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from flyteidl.core.literals_pb2 import Literal
 from flytekit.core.workflow import PythonFunctionWorkflow
 from flytekit.types.file import FlyteFile
 
