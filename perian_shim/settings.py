@@ -7,7 +7,8 @@ Flyte ran their container itself.
 
 Proxies and certificate bundles are those of ``requests`` and boto3 (``HTTPS_PROXY``, ``NO_PROXY``,
 ``REQUESTS_CA_BUNDLE``, ``AWS_CA_BUNDLE``); S3 endpoints and keys those of flytekit
-(``FLYTE_AWS_ENDPOINT``, ``FLYTE_AWS_ACCESS_KEY_ID``, ``FLYTE_AWS_SECRET_ACCESS_KEY``) and boto3.
+(``FLYTE_AWS_ENDPOINT``, ``FLYTE_AWS_ACCESS_KEY_ID``, ``FLYTE_AWS_SECRET_ACCESS_KEY``) and of AWS's
+tools, Google's credentials those of its own (docs/storage.md).
 """
 
 import math

@@ -127,8 +127,10 @@ class S3Store:
             if answer.status == _NOT_FOUND and error_code(answer) == _NO_BUCKET:
                 return
             page = parsed(prefix, self._good(prefix, answer).body)
+            quoted = page.findtext("EncodingType") == "url"  # some stores do not do it
             for entry in page.iter("Contents"):
-                name = unquote_plus(entry.findtext("Key", ""))
+                name = entry.findtext("Key", "")
+                name = unquote_plus(name) if quoted else name
                 if not name.endswith("/"):
                     yield ObjectInfo(f"s3://{bucket}/{name}", int(entry.findtext("Size", "0")))
             token = page.findtext("NextContinuationToken")
@@ -142,7 +144,10 @@ class S3Store:
         answer = self._ask(uri, "HEAD", bucket, key)
         if answer.status == _NOT_FOUND:
             return None
-        return int(self._good(uri, answer).headers.get("content-length", "0"))
+        length = self._good(uri, answer).headers.get("content-length", "")
+        if not length.isdecimal():
+            raise failed(uri, "the answer does not tell the size", passing=False)
+        return int(length)
 
     def read(self, uri: str, limit: int) -> bytes | None:
         """Return the first ``limit`` bytes, or None if there is no such object."""

@@ -109,7 +109,6 @@ class Web:
         *,
         limit: int | None = None,
         busy: Callable[[Answer], bool] = is_busy,
-        attempts: int = ATTEMPTS,
     ) -> Answer:
         """Make a request until there is an answer that is not to pass.
 
@@ -120,20 +119,19 @@ class Web:
             body: to send.
             limit: how many bytes of the answer are wanted.
             busy: whether an answer may be another one later.
-            attempts: how often it is tried.
 
         Raises:
             NoAnswer: there was none.
             BrokenOff: the last one was not whole.
         """
-        for attempt in range(1, attempts + 1):
+        for attempt in range(1, ATTEMPTS + 1):
             try:
                 answer = self._ask_once(method, url, headers(), body, limit)
             except (NoAnswer, BrokenOff) as error:
-                if attempt == attempts or not getattr(error, "passing", True):
+                if attempt == ATTEMPTS or not getattr(error, "passing", True):
                     raise
             else:
-                if attempt == attempts or not busy(answer):
+                if attempt == ATTEMPTS or not busy(answer):
                     return answer
             self._sleep(min(2.0 ** (attempt - 1), LONGEST_PAUSE) * self._chance())
         raise AssertionError  # the last attempt has returned or raised
@@ -166,6 +164,9 @@ class Web:
             )
         except (HTTPError, OSError) as error:
             raise no_answer(parts.netloc, error) from error
+        except ValueError:  # it would tell the header: a key may be in it
+            message = f"no request can be made to {parts.netloc}: a header is malformed"
+            raise NoAnswer(message, passing=False) from None
         try:
             return whole_answer(response, method, limit)
         finally:
