@@ -18,6 +18,7 @@ from perian_shim.values.build import msgpack_literal, struct_literal
 from perian_shim.values.json_text import load_json
 from perian_shim.values.literals import JsonValue
 from perian_shim.values.mismatch import MismatchError
+from perian_shim.values.schema import Schema
 from perian_shim.values.serialized import (
     SerializedLiteral,
     serialize,
@@ -65,6 +66,7 @@ class Reader:
         self.variants = [Reader(variant) for variant in self.parts.variants or ()]
         self.variants.sort(key=Reader.strictness)
         self.attempts = attempts(self.variants)
+        self.schema = Schema(self.parts.metadata)
         self.serialized_type = literal_type.SerializeToString(deterministic=True)
 
     def from_text(self, text: str, *, exact: bool = False) -> SerializedLiteral:
@@ -182,10 +184,7 @@ class Reader:
         schema = self.parts.metadata
         try:
             if schema and PROTOBUF_NAME_KEY not in schema:
-                # jsonschema is slow to import, and most tasks have no dataclass as an output.
-                from perian_shim.values.schema import conform  # noqa: PLC0415 - see above
-
-                return msgpack_literal(packed(conform(value, schema)))
+                return msgpack_literal(packed(self.schema.conform(value)))
             if isinstance(value, dict):
                 return protobuf_struct(value) if schema else msgpack_literal(packed(value))
         except MismatchError:
