@@ -21,11 +21,11 @@ from perian_shim.storage.base import ObjectInfo, ObjectStore, UploadPolicy, join
 __all__ = [
     "ObjectInfo",
     "ObjectStore",
-    "UnknownStore",
     "UploadPolicy",
     "can_presign",
     "is_well_formed",
     "join_uri",
+    "needs_flytekit",
     "open_store",
 ]
 
@@ -45,13 +45,9 @@ def is_well_formed(uri: str, *, folder: bool = False) -> bool:
     return match is not None and bool(folder or match["key"])
 
 
-class UnknownStore(InvalidInput):
-    """Only flytekit reaches the store; whoever has flytekit opens an ``FsspecStore`` instead."""
-
-    remedy = (
-        "Use a raw data prefix on S3 or Google Cloud Storage, or an image with flytekit and its"
-        " plugin for this store."
-    )
+def needs_flytekit(uri: str) -> bool:
+    """Whether only flytekit reaches the store; who has flytekit opens an ``FsspecStore`` then."""
+    return urlsplit(uri).scheme not in {"s3"} | _GOOGLE | _LOCAL
 
 
 def open_store(uri: str, environ: Mapping[str, str] = os.environ) -> ObjectStore:
@@ -62,8 +58,8 @@ def open_store(uri: str, environ: Mapping[str, str] = os.environ) -> ObjectStore
         environ: says where the store is, and with which keys it is reached.
 
     Raises:
-        InvalidInput: it is on this machine, where no Perian job can reach it.
-        UnknownStore: it is a store that only flytekit reaches.
+        InvalidInput: it is on this machine, where no Perian job can reach it, or in a store that
+            only flytekit reaches (``needs_flytekit``).
         ConfigError: flytekit's config file cannot be read.
         StorageFailed: what is set for the store cannot be used.
     """
@@ -81,4 +77,8 @@ def open_store(uri: str, environ: Mapping[str, str] = os.environ) -> ObjectStore
 
         return GcsStore.from_environment(environ)
     message = f"perian-shim itself cannot reach {uri!r}: the store is neither s3:// nor gs://."
-    raise UnknownStore(message)
+    remedy = (
+        "Use a raw data prefix on S3 or Google Cloud Storage, or an image with flytekit and its"
+        " plugin for this store."
+    )
+    raise InvalidInput(message, remedy=remedy)
