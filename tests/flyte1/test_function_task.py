@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from flytekit import (
-    Cache,
     Documentation,
     ImageSpec,
     PodTemplate,
@@ -205,7 +204,8 @@ def test_the_pod_stays_small_whatever_the_job_asks_for() -> None:
 
 def test_flytes_own_arguments_stay_flytes() -> None:
     made = make(
-        cache=Cache(version="1"),
+        cache=True,
+        cache_version="1",
         retries=3,
         timeout=datetime.timedelta(minutes=5),
         enable_deck=True,
