@@ -1,10 +1,10 @@
 """Collects and installs what the executor image holds; runs in the image's build, on its base.
 
-    assemble.py wheels DESTINATION          the wheels: those given in ./wheelhouse, or downloaded
-    assemble.py packages WHEELS PREFIX      the locked packages' environment, pruned and compiled
-    assemble.py shim WHEELS PREFIX ROOT     perian-shim for that environment, below the folder ROOT
+    assemble.py wheels DESTINATION LOCK       the wheels: those given in ./wheelhouse, or downloaded
+    assemble.py packages WHEELS PREFIX LOCK   the locked packages' environment, pruned and compiled
+    assemble.py shim WHEELS PREFIX ROOT       perian-shim for that environment, below the folder ROOT
 
-Only wheels whose hashes are in requirements/*.txt are installed, and only from a folder: nothing
+LOCK is ``executor`` or ``executor-flytekit``, of requirements/. Only wheels whose hashes are in requirements/*.txt are installed, and only from a folder: nothing
 but ``wheels`` uses the network. Needs nothing beyond the standard library and pip 22.3. Ends with
 the exit code of what failed.
 """
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from symbols import strip_libraries
 
-EXECUTOR = Path("requirements/executor.txt")
+LOCKS = Path("requirements")
 BUILD = Path("requirements/build.txt")
 OMITTED = Path("images/omitted.txt")
 GIVEN = Path("wheelhouse")
@@ -53,22 +53,17 @@ def without(requirements: str, omitted: set[str]) -> str:
     Args:
         requirements: in pip's format, continued lines and all.
         omitted: names, normalized.
-
-    Raises:
-        ValueError: a name is not among the requirements: the list is out of date.
     """
     logical = re.sub(r"\\\n", "\\\n\0", requirements).replace("\n\0", "\0").splitlines()
     kept = [line for line in logical if line.partition("==")[0].strip() not in omitted]
-    missing = omitted - {line.partition("==")[0].strip() for line in logical}
-    if missing:
-        raise ValueError(f"{OMITTED} names what is not required: {sorted(missing)}")
     return "\n".join(line.replace("\0", "\n") for line in kept) + "\n"
 
 
-def wanted() -> Path:
-    """Write the requirements of the image and return where."""
-    path = Path("wanted.txt")
-    path.write_text(without(EXECUTOR.read_text(), names_in(OMITTED)))
+def wanted(lock: Path) -> Path:
+    """Write the requirements of the image that a lock is for, and return where."""
+    path = Path(f"wanted-{lock}.txt")
+    locked = (LOCKS / f"{lock}.txt").read_text()
+    path.write_text(without(locked, names_in(OMITTED)))
     return path
 
 
@@ -91,7 +86,7 @@ def run(*command: str | Path, environ: dict[str, str] | None = None) -> None:
         sys.exit(code)
 
 
-def wheels(destination: Path) -> None:
+def wheels(destination: Path, lock: Path) -> None:
     """Collect the wheels."""
     given = sorted(GIVEN.glob("*.whl"))
     if given:
@@ -101,7 +96,7 @@ def wheels(destination: Path) -> None:
         print(f"{len(given)} wheels were given: the package index is not asked")
         return
     hashed = ["--require-hashes", "--no-deps", "--only-binary", ":all:"]
-    pip("download", *hashed, "-d", destination, "-r", wanted(), "-r", BUILD)
+    pip("download", *hashed, "-d", destination, "-r", wanted(lock), "-r", BUILD)
 
 
 def install(wheels: Path, python: Path, requirements: Path) -> None:
@@ -110,10 +105,10 @@ def install(wheels: Path, python: Path, requirements: Path) -> None:
     pip("install", *source, "--no-compile", "-r", requirements, python=python)
 
 
-def packages(wheels: Path, prefix: Path) -> None:
+def packages(wheels: Path, prefix: Path, lock: Path) -> None:
     """Make the environment."""
     venv.create(prefix, symlinks=True)
-    install(wheels, prefix / "bin/python", wanted())
+    install(wheels, prefix / "bin/python", wanted(lock))
     before = size(prefix)
     for path in unused(next(prefix.glob("lib/python*/site-packages"))):
         remove(path)
@@ -143,6 +138,7 @@ def shim(wheels: Path, prefix: Path, root: Path) -> None:
     only = ["--no-index", "--no-deps"]
     pip("wheel", *only, "--no-build-isolation", "--wheel-dir", "dist", ".", python=python)
     wheel = next(Path("dist").glob("*.whl"))
+    venv.create(prefix, symlinks=True)
     target = prefix / "bin/python"
     pip("install", *only, "--no-compile", "--root", root, wheel, python=target)
     below = root / prefix.relative_to("/")

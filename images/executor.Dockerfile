@@ -4,55 +4,71 @@
 #
 # The image is not built upon the base but picked out of it: Python, the shared libraries and
 # certificates that it needs, the packages of requirements/executor.txt and perian-shim. There is no
-# shell, no package manager, no compiler; `--target debug` makes the same upon the whole base.
+# shell, no package manager, no compiler, and no flytekit. `--target flytekit` is the same with the
+# packages of requirements/executor-flytekit.txt: for tasks of others that are to run in it as well.
+# `--target debug` is the default one upon the whole base.
 #
 # Wheels in images/wheelhouse are installed instead of asking the package index, so that the build
-# needs no network; `--target wheelhouse` is an image of nothing but those wheels. Build secrets, both
-# optional: `pip.conf` (an index of one's own), `ca` (certificates that pip is to trust).
+# needs no network; `--target wheelhouse` is an image of nothing but those wheels, for all targets.
+# Build secrets, both optional: `pip.conf` (an index of one's own), `ca` (certificates that pip is to
+# trust).
 
 ARG BASE_IMAGE=docker.io/library/python:3.12.12-slim-bookworm
 
-# ---- the wheels: given ones, or the index's ------------------------------------------------------
-FROM ${BASE_IMAGE} AS wheels
+# ---- how it is made ------------------------------------------------------------------------------
+FROM ${BASE_IMAGE} AS recipe
 WORKDIR /build
-COPY requirements/executor.txt requirements/build.txt requirements/
+COPY requirements/executor.txt requirements/executor-flytekit.txt requirements/build.txt requirements/
 COPY images/assemble.py images/symbols.py images/omitted.txt images/
 COPY images/wheelhouse wheelhouse
+
+# ---- the wheels: given ones, or the index's ------------------------------------------------------
+FROM recipe AS wheels
 RUN --mount=type=secret,id=pip.conf,target=/run/secrets/pip.conf,required=false \
     --mount=type=secret,id=ca,target=/run/secrets/ca,required=false \
-    python3 images/assemble.py wheels /wheels
+    python3 images/assemble.py wheels /wheels executor
+
+FROM recipe AS wheels-flytekit
+RUN --mount=type=secret,id=pip.conf,target=/run/secrets/pip.conf,required=false \
+    --mount=type=secret,id=ca,target=/run/secrets/ca,required=false \
+    python3 images/assemble.py wheels /wheels executor-flytekit
 
 FROM scratch AS wheelhouse
 COPY --from=wheels /wheels /
+COPY --from=wheels-flytekit /wheels /
 
-# ---- the packages, from these wheels only --------------------------------------------------------
-FROM ${BASE_IMAGE} AS packages
-WORKDIR /build
-COPY requirements/executor.txt requirements/build.txt requirements/
-COPY images/assemble.py images/symbols.py images/omitted.txt images/
+# ---- perian-shim itself --------------------------------------------------------------------------
+FROM recipe AS shim
 COPY --from=wheels /wheels /wheels
-RUN python3 images/assemble.py packages /wheels /opt/perian-shim
-COPY images/rootfs.py images/
-RUN python3 images/rootfs.py /opt/perian-shim /rootfs
 COPY pyproject.toml README.md ./
 COPY examples examples
 COPY perian_shim perian_shim
 RUN python3 images/assemble.py shim /wheels /opt/perian-shim /shim
 
+# ---- the packages, from these wheels only --------------------------------------------------------
+FROM recipe AS packages
+COPY --from=wheels /wheels /wheels
+RUN python3 images/assemble.py packages /wheels /opt/perian-shim executor
+COPY images/rootfs.py images/
+RUN python3 images/rootfs.py /opt/perian-shim /rootfs
+
+FROM recipe AS packages-flytekit
+COPY --from=wheels-flytekit /wheels /wheels
+RUN python3 images/assemble.py packages /wheels /opt/perian-shim executor-flytekit
+COPY images/rootfs.py images/
+RUN python3 images/rootfs.py /opt/perian-shim /rootfs
+
 # ---- the same upon the whole base ----------------------------------------------------------------
 FROM ${BASE_IMAGE} AS debug
 COPY --from=packages /opt/perian-shim /opt/perian-shim
-COPY --from=packages /shim /
+COPY --from=shim /shim /
 ENV PATH=/opt/perian-shim/bin:/usr/local/bin:/usr/bin:/bin \
     LANG=C.UTF-8 HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 65532:65532
 ENTRYPOINT ["/opt/perian-shim/bin/dumb-init", "--", "/opt/perian-shim/bin/python", "-m", "perian_shim.entrypoint"]
 
-# ---- the image -----------------------------------------------------------------------------------
-FROM scratch AS executor
-COPY --from=packages /rootfs /
-COPY --from=packages /opt/perian-shim /opt/perian-shim
-COPY --from=packages /shim /
+# ---- the images ----------------------------------------------------------------------------------
+FROM scratch AS settings
 ENV PATH=/opt/perian-shim/bin:/usr/local/bin:/usr/bin:/bin \
     LANG=C.UTF-8 HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 ARG VERSION=unknown
@@ -65,3 +81,13 @@ LABEL org.opencontainers.image.title="perian-shim-executor" \
 USER 65532:65532
 # dumb-init is process 1, so that a signal in the entrypoint's first milliseconds is not lost.
 ENTRYPOINT ["/opt/perian-shim/bin/dumb-init", "--", "/opt/perian-shim/bin/python", "-m", "perian_shim.entrypoint"]
+
+FROM settings AS flytekit
+COPY --from=packages-flytekit /rootfs /
+COPY --from=packages-flytekit /opt/perian-shim /opt/perian-shim
+COPY --from=shim /shim /
+
+FROM settings AS executor
+COPY --from=packages /rootfs /
+COPY --from=packages /opt/perian-shim /opt/perian-shim
+COPY --from=shim /shim /

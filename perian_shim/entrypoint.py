@@ -1,10 +1,11 @@
 """The executor image's ENTRYPOINT: hears signals from its first moment, then runs the container.
 
-``python -m perian_shim.entrypoint pyflyte-execute …`` does what ``pyflyte-execute …`` does, in this
-process. Loading flytekit takes a second, in which Python would ignore SIGTERM as process 1 and be
-killed by it as any other: an abort would be lost, and with it the job of an attempt before. Here it
-is noted, and the run acts upon it as soon as it knows what to do. Any other command is run in this
-process's place.
+``python -m perian_shim.entrypoint pyflyte-execute …`` does what ``pyflyte-execute …`` does. A task
+of ours is run here, without loading flytekit, which alone takes a second and 65 MiB. Another
+resolver or executor of perian-shim's kind is left to flytekit in this process, if the image has it:
+a signal in the second that it takes to load is noted, and the run acts upon it as soon as it knows
+what to do. (Python as process 1 would ignore SIGTERM then, and be killed by it as any other.) Any
+other command is run in this process's place.
 
 Where nothing but /dev/shm can be written (a read-only root file system without any volume), what is
 temporary goes there. Exits with 64 if no command is given, 127 if there is no such command.
@@ -14,14 +15,24 @@ import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from perian_shim.lifecycle.signals import TERMINATION
+
+if TYPE_CHECKING:
+    from perian_shim.pod.invocation import Invocation
 
 PYFLYTE_EXECUTE = "pyflyte-execute"
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - not a file's name: the mount that every container has
 
+FAILED = 1
 USAGE = 64
 NOT_FOUND = 127
+
+WITH_FLYTEKIT = (
+    "this image runs perian-shim's own tasks on s3:// and gs://; use the one with flytekit"
+    " (`--target flytekit`) for other resolvers, executors and object stores"
+)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -37,13 +48,42 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.update(temporary_places(os.environ))
     if os.path.basename(arguments[0]) != PYFLYTE_EXECUTE:  # noqa: PTH119 - pathlib takes 10 ms
         return replace_process(arguments)
-    gc.disable()  # a tenth of the time: what is loaded stays
-    # Not before: this is what takes the second.
-    from flytekit.bin.entrypoint import execute_task_cmd  # noqa: PLC0415
+    from perian_shim.pod.invocation import Invocation  # noqa: PLC0415 - signals are heard by now
 
+    invocation = Invocation.from_command(arguments)
+    if invocation is not None and invocation.needs_no_other_store:
+        return run_here(invocation)
+    return run_flytekit(arguments) if names_us(arguments) else replace_process(arguments)
+
+
+def names_us(arguments: Sequence[str]) -> bool:
+    """Whether a command has anything of ours among its arguments."""
+    return any(argument.startswith("perian_shim.") for argument in arguments)
+
+
+def run_here(invocation: "Invocation") -> int:
+    """Run a task of ours; return the exit code, 0 if Flyte has been told what it came to."""
+    gc.disable()  # until the run has all that it waits with
+    from perian_shim.api.errors import PerianError  # noqa: PLC0415 - signals are heard by now
+    from perian_shim.pod.execute import execute  # noqa: PLC0415 - as above
+
+    try:
+        execute(invocation, os.environ)
+    except PerianError as error:
+        print(f"perian-shim executor: [{error.code}] {error}", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+def run_flytekit(arguments: Sequence[str]) -> int:
+    """Do in this process what ``pyflyte-execute`` does."""
+    gc.disable()  # a tenth of the time: what is loaded stays
+    try:
+        from flytekit.bin.entrypoint import execute_task_cmd  # noqa: PLC0415 - takes a second
+    except ModuleNotFoundError as error:
+        print(f"perian-shim executor: {error}; {WITH_FLYTEKIT}", file=sys.stderr)
+        return NOT_FOUND
     gc.freeze()
-    if not any(argument.startswith("perian_shim.") for argument in arguments):
-        gc.enable()  # else the run does, once all is there that it waits with
     sys.argv = list(arguments)
     execute_task_cmd(prog_name=PYFLYTE_EXECUTE)
     return 0
@@ -66,7 +106,8 @@ def replace_process(arguments: Sequence[str]) -> int:
     try:
         os.execvp(arguments[0], list(arguments))  # noqa: S606 - no shell on purpose
     except OSError as error:
-        print(f"perian-shim executor: {arguments[0]}: {error.strerror}", file=sys.stderr)
+        hint = f"; {WITH_FLYTEKIT}" if arguments[0].startswith("pyflyte") else ""
+        print(f"perian-shim executor: {arguments[0]}: {error.strerror}{hint}", file=sys.stderr)
         return NOT_FOUND
 
 

@@ -5,9 +5,10 @@ empty value counts as not set. *Markers* are set by us in every job. *Flyte's* a
 backend in the resolver container and handed on to container tasks, which would see them as well if
 Flyte ran their container itself.
 
-Proxies and certificate bundles are those of ``requests`` and boto3 (``HTTPS_PROXY``, ``NO_PROXY``,
-``REQUESTS_CA_BUNDLE``, ``AWS_CA_BUNDLE``); S3 endpoints and keys those of flytekit
-(``FLYTE_AWS_ENDPOINT``, ``FLYTE_AWS_ACCESS_KEY_ID``, ``FLYTE_AWS_SECRET_ACCESS_KEY``) and boto3.
+Proxies and certificate bundles are the usual ones (``HTTPS_PROXY``, ``NO_PROXY``,
+``REQUESTS_CA_BUNDLE``, ``SSL_CERT_FILE``, ``AWS_CA_BUNDLE``); S3 endpoints and keys those of
+flytekit (``FLYTE_AWS_ENDPOINT``, ``FLYTE_AWS_ACCESS_KEY_ID``, ``FLYTE_AWS_SECRET_ACCESS_KEY``) and
+boto3.
 """
 
 import math

@@ -1,8 +1,7 @@
-"""This distribution's version, as installed."""
+"""This distribution's version: the packaging reads it from here.
 
-from importlib.metadata import PackageNotFoundError, version
+Written down, not asked of the installation: ``importlib.metadata`` would take 2.5 MiB and 15 ms in
+every pod that waits.
+"""
 
-try:
-    __version__ = version("perian-shim")
-except PackageNotFoundError:  # run from a source tree that was never installed
-    __version__ = "0.0.0"
+__version__ = "0.1.0"

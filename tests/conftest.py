@@ -10,7 +10,8 @@ import pytest
 TESTS = Path(__file__).parent
 sys.path[:0] = [str(TESTS), str(TESTS.parent / "tools"), str(TESTS.parent / "images")]
 
-from support.flyte import Harness, running_harness  # noqa: E402 - after the path
+from support.doors import Door  # noqa: E402 - after the path
+from support.flyte import Harness, running_harness  # noqa: E402 - the same
 from support.profiles import USUAL, examples, load_profile  # noqa: E402 - the same
 from support.s3 import Bucket, new_bucket  # noqa: E402 - the same
 from support.signals import hear_signals  # noqa: E402 - the same
@@ -46,10 +47,12 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
         return (yield)
 
 
-@pytest.fixture(scope="session")
-def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
-    """A started sandbox and a cluster stand-in whose pods talk to it."""
-    with running_harness(tmp_path_factory.mktemp("sandbox")) as running:
+@pytest.fixture(scope="session", params=list(Door), ids=lambda door: door.value)
+def harness(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Harness]:
+    """A started sandbox and a cluster stand-in whose pods talk to it, through each door."""
+    with running_harness(tmp_path_factory.mktemp("sandbox"), request.param) as running:
         yield running
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import image
 import pytest
 from flytekit.types.file import FlyteFile
+from support.doors import BIN
 from support.flyte import Harness
 from support.waiting import LONG_SECONDS
-from support.zygote import BIN
 
 from perian_shim import PerianConfig, PerianContainerTask, errors, settings
 from perian_shim.cli import parser

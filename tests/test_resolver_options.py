@@ -1,7 +1,7 @@
 """What the container's arguments tell the executor beside the template."""
 
 import pytest
-from flytekit.models.literals import Literal, LiteralCollection, Primitive, Scalar
+from flyteidl.core.literals_pb2 import Literal, LiteralCollection, Primitive, Scalar
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +17,7 @@ def number(value: int) -> Literal:
 
 
 def numbers(*values: int) -> Literal:
-    return Literal(collection=LiteralCollection([number(value) for value in values]))
+    return Literal(collection=LiteralCollection(literals=map(number, values)))
 
 
 def test_without_arguments_there_is_neither_code_nor_a_map() -> None:

@@ -91,7 +91,8 @@ ARROWS: dict[str, set[str]] = {
     "secret_keys": {"spec"},
     "resolver_options": {"errors"},
     # what knows one thing each
-    "api": set(),
+    "wire": set(),
+    "api": {"version", "wire"},
     "values": set(),
     "template": {"values"},
     "storage": {"errors", "settings"},
@@ -108,8 +109,8 @@ ARROWS: dict[str, set[str]] = {
     },
     # the doors
     "": {"api", "config", "executor", "flyte1", "version"},
-    "executor": {"api", "errors", "lifecycle", "pod"},
-    "entrypoint": {"lifecycle"},
+    "executor": {"api", "errors", "lifecycle", "pod", "storage", "values", "work"},
+    "entrypoint": {"api", "lifecycle", "pod"},
     "flyte1": {
         *("config", "errors", "executor", "image_reference", "resolver_options", "secret_keys"),
         *("settings", "spec", "template", "values", "version"),
@@ -122,13 +123,14 @@ ARROWS: dict[str, set[str]] = {
 forbidden. A key is a folder or a module of the package, "" the package itself."""
 
 OUTSIDE: dict[str, set[str]] = {
-    "flytekit": {
-        *("", "entrypoint", "executor", "flyte1", "pod", "sandbox", "storage", "template"),
-        *("values", "work"),
-    },
-    "flyteidl": {"pod", "sandbox", "values", "work"},
-    "requests": {"api"},
-    "boto3": {"sandbox", "storage"},
+    "flytekit": {"entrypoint", "executor", "flyte1", "sandbox"},
+    "flyteidl": {"executor", "flyte1", "pod", "sandbox", "template", "values", "work"},
+    # Heavy: a pod that waits does without, where it can.
+    "requests": {"storage"},
+    "urllib3": {"storage"},
+    "boto3": {"sandbox"},
+    "botocore": set(),
+    "fsspec": {"storage"},
     "flask": {"sandbox"},
     "moto": {"sandbox"},
 }

@@ -77,9 +77,9 @@ def git(*arguments: str) -> str:
 
 
 def version() -> str:
-    """Return the version that pyproject.toml states."""
-    lines = (CHECKOUT / "pyproject.toml").read_text().splitlines()
-    return next(line.split('"')[1] for line in lines if line.startswith("version ="))
+    """Return the version that the package states."""
+    lines = (CHECKOUT / "perian_shim/version.py").read_text().splitlines()
+    return next(line.split('"')[1] for line in lines if line.startswith("__version__ ="))
 
 
 def build(

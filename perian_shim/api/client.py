@@ -7,13 +7,10 @@ pages are counted from 1. A call that fails raises an ``ApiError`` (``ClientConf
 settings make it impossible); the token is in none of them.
 """
 
-import importlib.metadata
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from types import TracebackType
 from typing import TypeVar, final
-
-import requests
 
 from perian_shim.api.catalogue import AcceleratorType, InstanceType
 from perian_shim.api.errors import (
@@ -31,6 +28,7 @@ from perian_shim.api.pages import Page, item_named, page_query
 from perian_shim.api.paging import Pager
 from perian_shim.api.responses import Answer, Call, Clock, read_answer
 from perian_shim.api.transport import Credentials, Transport
+from perian_shim.version import __version__
 
 T = TypeVar("T")
 
@@ -41,15 +39,6 @@ DEFAULT_LIMIT = 25
 def utc_now() -> datetime:
     """Return the time."""
     return datetime.now(timezone.utc)
-
-
-def default_user_agent() -> str:
-    """Return ``perian-shim/<version>``."""
-    try:
-        version = importlib.metadata.version("perian-shim")
-    except importlib.metadata.PackageNotFoundError:  # run from a source tree
-        version = "unknown"
-    return f"perian-shim/{version}"
 
 
 @final
@@ -63,7 +52,6 @@ class PerianClient:
         connect_timeout: seconds to establish a connection.
         read_timeout: seconds without a byte of the answer; ten times as much for the whole of it,
             twice as much for a page of jobs, which may be asked for in smaller ones.
-        session: a ``requests`` session to use; the caller closes it. None: one of our own.
         user_agent: value of the User-Agent header; None: name and version of perian-shim.
         clock: tells the time, to read a ``Retry-After`` that is a date.
 
@@ -79,7 +67,6 @@ class PerianClient:
         *,
         connect_timeout: float = 10.0,
         read_timeout: float = 30.0,
-        session: requests.Session | None = None,
         user_agent: str | None = None,
         clock: Clock = utc_now,
     ) -> None:
@@ -88,8 +75,7 @@ class PerianClient:
             Credentials(organization, token),
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
-            session=session,
-            user_agent=user_agent or default_user_agent(),
+            user_agent=user_agent or f"perian-shim/{__version__}",
         )
         self._clock = clock
 

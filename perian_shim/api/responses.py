@@ -79,7 +79,7 @@ class Answer:
 
     Attributes:
         status_code: HTTP status.
-        headers: without regard to case.
+        headers: by their names in small letters.
         body: decoded bytes; those that came, if it broke off.
         fault: why the body is not whole, e.g. ``"breaks off"``; empty if it is.
     """
@@ -148,7 +148,7 @@ def not_json(call: Call, answer: Answer, redact: Redactor) -> MalformedResponse:
 
 def redirected(call: Call, answer: Answer, redact: Redactor) -> Redirected:
     """Return the error for a redirect; of its target the query is not shown."""
-    target = tidy(redact(answer.headers.get("Location", "").partition("?")[0]), MAX_FOREIGN_TEXT)
+    target = tidy(redact(answer.headers.get("location", "").partition("?")[0]), MAX_FOREIGN_TEXT)
     place = f" to {target}" if target else ""
     return Redirected(
         f"{call}: the server redirects{place} (HTTP {answer.status_code}), which is not followed.",
@@ -187,7 +187,7 @@ def refusal(
         path=call.path,
         status_code=status,
         detail=detail,
-        retry_after=retry_after(answer.headers.get("Retry-After"), clock),
+        retry_after=retry_after(answer.headers.get("retry-after"), clock),
     )
 
 

@@ -5,7 +5,6 @@ as the piece before a cut. HTML pages shrink to their visible head. A validation
 where and what, never the input that it echoes.
 """
 
-import html
 import json
 import re
 from collections.abc import Mapping
@@ -46,7 +45,9 @@ def foreign_text(body: bytes, redact: Redactor) -> str:
     """Return the head of a body that is no JSON."""
     text = body.decode("utf-8", "replace")
     if text.lstrip()[:1] == "<":
-        text = html.unescape(_TAG.sub(" ", _INVISIBLE_HTML.sub(" ", text)))
+        from html import unescape  # noqa: PLC0415 - has a table of two thousand names
+
+        text = unescape(_TAG.sub(" ", _INVISIBLE_HTML.sub(" ", text)))
     return tidy(redact(text), MAX_FOREIGN_TEXT)
 
 

@@ -8,39 +8,31 @@ One attempt per call, with one exception: a server may close an idle connection 
 again, so a repeatable call that dies on a kept connection is sent once more on a new one. A call
 that is not repeatable always gets a new connection, which makes that ambiguity impossible.
 
-Redirects are never followed and ``.netrc`` is never consulted (``requests`` would let it replace
-the token). Proxies and CA bundles come from the usual environment of ``requests``.
+Redirects are never followed and ``.netrc`` is never consulted. Proxies and trusted certificates are
+those of the environment (``perian_shim.wire``).
 """
 
+import http.client
+import json
+import os
 import time
 import urllib.parse
-from collections.abc import Iterator
+import zlib
 
-import requests
-import urllib3.exceptions
-
-from perian_shim.api.connection_faults import (
-    causes,
-    describe,
-    never_connected,
-    no_tls,
-    timed_out,
-    was_closed,
-)
 from perian_shim.api.errors import ApiTimeout, ClientConfigError, TlsFailure, TransportError
 from perian_shim.api.redaction import Redactor
 from perian_shim.api.responses import CLIENT_ERROR, Answer, Call
 from perian_shim.api.server_text import MAX_FOREIGN_TEXT, tidy
 from perian_shim.api.trimming import Trimmer
+from perian_shim.wire import Connection, UnusableProxy, pieces, proxy_for, tls_context
+from perian_shim.wire.faults import CONNECTION_FAULTS, describe, no_tls, timed_out, was_closed
 
 MAX_KEPT_BYTES = 32 * 1024 * 1024
 """An answer is left if it is longer, not counting what is taken out."""
 
-_PIECE_BYTES = 64 * 1024
 
-
-class Credentials(requests.auth.AuthBase):
-    """Puts organization and token on a request; the only place that does.
+class Credentials:
+    """Organization and token, and the only place that makes headers of them.
 
     Args:
         organization: name of the organization.
@@ -57,11 +49,12 @@ class Credentials(requests.auth.AuthBase):
     def __repr__(self) -> str:
         return "Credentials(…)"
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the headers."""
-        request.headers["X-PERIAN-AUTH-ORG"] = self.organization
-        request.headers["Authorization"] = f"Bearer {self.token}"
-        return request
+    def headers(self) -> dict[str, str]:
+        """Return what is sent with each call."""
+        return {
+            "X-PERIAN-AUTH-ORG": self.organization,
+            "Authorization": f"Bearer {self.token}",
+        }
 
 
 class Transport:
@@ -72,7 +65,6 @@ class Transport:
         credentials: sent with each call.
         connect_timeout: seconds to establish a connection.
         read_timeout: seconds without a byte of the answer.
-        session: the caller's own, which stays open; None: one of ours.
         user_agent: value of the header.
     """
 
@@ -83,21 +75,20 @@ class Transport:
         *,
         connect_timeout: float,
         read_timeout: float,
-        session: requests.Session | None,
         user_agent: str,
     ) -> None:
         self.base_url = checked_base_url(base_url)
+        parts = urllib.parse.urlsplit(self.base_url)
+        self._path = urllib.parse.quote(parts.path, safe="/%:@!$&'()*+,;=~")
+        self._has_tls = parts.scheme == "https"
         self._credentials = credentials
         self._timeouts = (connect_timeout, read_timeout)
-        self._owns_session = session is None
-        self._session = requests.Session() if session is None else session
         self._headers = {"Accept": "application/json", "User-Agent": user_agent}
-        self._holds_connections = session is not None
+        self._kept: Connection | None = None
 
     def close(self) -> None:
-        """Close the connections of our own session."""
-        if self._owns_session:
-            self._session.close()
+        """Close the connection that is kept."""
+        self._keep(None)
 
     def redactor(self, call: Call) -> Redactor:
         """Return what must be applied to every text from outside before it is shown."""
@@ -111,46 +102,70 @@ class Transport:
             TransportError: no answer came, or not in time.
             ClientConfigError: the environment's proxy settings cannot be used.
         """
-        if not call.repeatable:
-            self._drop_connections()
-        kept = self._holds_connections
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            if call.repeatable and kept.is_quiet():
+                try:
+                    return self._exchange(call, kept)
+                except CONNECTION_FAULTS as fault:
+                    if not was_closed(fault):
+                        raise self._broken(call, fault) from self._harmless(call, fault)
+            kept.close()
+        connection = self._connect(call)
         try:
-            return self._exchange(call)
-        except TransportError as fault:
-            if not (kept and call.repeatable and was_closed(fault)):
-                raise
-        self._drop_connections()
-        return self._exchange(call)
+            return self._exchange(call, connection)
+        except CONNECTION_FAULTS as fault:
+            raise self._broken(call, fault) from self._harmless(call, fault)
 
-    def _drop_connections(self) -> None:
-        self._session.get_adapter(self.base_url).close()
-        self._holds_connections = False
+    def _keep(self, connection: Connection | None) -> None:
+        former, self._kept = self._kept, connection
+        if former is not None:
+            former.close()
 
-    def _exchange(self, call: Call) -> Answer:
+    def _connect(self, call: Call) -> Connection:
         try:
-            response = self._session.request(
+            proxy = proxy_for(self.base_url, os.environ)
+        except UnusableProxy as fault:
+            message = f"{call}: {self.base_url} cannot be requested with these proxy settings"
+            raise ClientConfigError(f"{message}: {fault}.", remedy=fault.remedy) from None
+        try:
+            context = tls_context(os.environ) if self._has_tls else None
+        except OSError as fault:
+            raise self._untrusted(call, fault) from fault
+        try:
+            return Connection(self.base_url, proxy, context, self._timeouts[0])
+        except (*CONNECTION_FAULTS, UnicodeError) as fault:
+            if no_tls(fault):
+                raise self._untrusted(call, fault) from self._harmless(call, fault)
+            raise self._unreached(call, fault) from self._harmless(call, fault)
+
+    def _exchange(self, call: Call, connection: Connection) -> Answer:
+        query = urllib.parse.urlencode(call.query)
+        headers = {**self._headers, **self._credentials.headers()}
+        body = None
+        if call.body is not None:
+            body = json.dumps(call.body, allow_nan=False).encode()
+            headers["Content-Type"] = "application/json"
+        whole = False
+        try:
+            response = connection.request(
                 call.method,
-                self.base_url + call.path,
-                params=dict(call.query),
-                json=call.body,
-                headers=self._headers,
-                auth=self._credentials,
-                timeout=self._timeouts,
-                allow_redirects=False,
-                stream=True,
+                f"{self._path}{call.path}{'?' if query else ''}{query}",
+                headers=headers,
+                body=body,
+                timeout=self._timeouts[1],
             )
-        except UNUSABLE:
-            message = f"{call}: {self.base_url} cannot be requested with these proxy settings."
-            remedy = "Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY."
-            # The cause is dropped: it quotes the proxy's URL, which may hold a password.
-            raise ClientConfigError(message, remedy=remedy) from None
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as fault:
-            raise self._explain(call, fault) from self._harmless(call, fault)
-        self._holds_connections = True
-        with response:
-            return self._receive(call, response)
+            with response:
+                answer = self._receive(call, response)
+                whole = response.isclosed()
+            return answer
+        finally:  # also when a signal ends it: what is left of this answer is not the next one's
+            if whole and connection.may_be_kept:
+                self._keep(connection)
+            else:
+                connection.close()
 
-    def _receive(self, call: Call, response: requests.Response) -> Answer:
+    def _receive(self, call: Call, response: http.client.HTTPResponse) -> Answer:
         body = bytearray()
         trimmer = Trimmer(call.keep)
         fault = late = ""
@@ -168,65 +183,48 @@ class Transport:
                     rest = trimmer.cut()
                     late = "" if rest is not None else f"had not ended after {seconds:g} s"
                     break
-            else:
-                # urllib3 before 2.0 does not complain about a body shorter than announced.
-                fault = "breaks off" if getattr(response.raw, "length_remaining", 0) else ""
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        except (*CONNECTION_FAULTS, zlib.error) as error:
             fault, cause = "breaks off", error
             late = "stopped arriving" if timed_out(error) else ""
-        if late and response.status_code < CLIENT_ERROR:
+        if late and response.status < CLIENT_ERROR:
             message = f"{call}: the answer of {self.base_url} {late}."
             raise ApiTimeout(
-                message, method=call.method, path=call.path, status_code=response.status_code
+                message, method=call.method, path=call.path, status_code=response.status
             ) from cause
         body += trimmer.close() if rest is None else rest
-        return Answer(response.status_code, response.headers, bytes(body), fault or late)
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, headers, bytes(body), fault or late)
 
     def _harmless(self, call: Call, fault: Exception) -> Exception | None:
         """Return a cause that a traceback may show: None if it quotes a server quoting a secret."""
-        redact = self.redactor(call)
-        harmless = all(redact(str(cause)) == str(cause) for cause in causes(fault))
-        return fault if harmless else None
+        return fault if self.redactor(call)(str(fault)) == str(fault) else None
 
-    def _explain(self, call: Call, fault: Exception) -> TransportError:
+    def _reason(self, call: Call, fault: Exception) -> str:
+        return tidy(self.redactor(call)(describe(fault)), MAX_FOREIGN_TEXT)
+
+    def _untrusted(self, call: Call, fault: Exception) -> TlsFailure:
+        reason = self._reason(call, fault)
+        message = f"{call}: no trusted TLS connection to {self.base_url} ({reason})."
+        return TlsFailure(message, sent=False, method=call.method, path=call.path)
+
+    def _unreached(self, call: Call, fault: Exception) -> TransportError:
+        """Return our error for a connection that was not made."""
+        kind: type[TransportError] = TransportError
+        message = f"cannot connect to {self.base_url} ({self._reason(call, fault)})"
+        if timed_out(fault):
+            kind = ApiTimeout
+            message = f"no connection to {self.base_url} within {self._timeouts[0]:g} s"
+        return kind(f"{call}: {message}.", sent=False, method=call.method, path=call.path)
+
+    def _broken(self, call: Call, fault: Exception) -> TransportError:
         """Return our error for what went wrong before an answer's headers came."""
         kind: type[TransportError] = TransportError
-        sent = not never_connected(fault)
-        reason = tidy(self.redactor(call)(describe(fault)), MAX_FOREIGN_TEXT)
-        if no_tls(fault):
-            kind, sent = TlsFailure, False
-            what = f"no trusted TLS connection to {self.base_url} ({reason})"
-        elif timed_out(fault):
+        reason = self._reason(call, fault)
+        message = f"the connection to {self.base_url} broke before an answer came ({reason})"
+        if timed_out(fault):
             kind = ApiTimeout
-            what = (
-                f"no answer from {self.base_url} within {self._timeouts[1]:g} s"
-                if sent
-                else f"no connection to {self.base_url} within {self._timeouts[0]:g} s"
-            )
-        elif sent:
-            what = f"the connection to {self.base_url} broke before an answer came ({reason})"
-        else:
-            what = f"cannot connect to {self.base_url} ({reason})"
-        return kind(f"{call}: {what}.", sent=sent, method=call.method, path=call.path)
-
-
-def pieces(response: requests.Response) -> Iterator[bytes]:
-    """Yield the decoded body as it arrives: a trickle too must not be waited for for ever."""
-    read = getattr(response.raw, "read1", None)
-    if read is None:  # urllib3 before 2.1 hands on full pieces only
-        yield from response.iter_content(_PIECE_BYTES)
-        return
-    while piece := read(_PIECE_BYTES, decode_content=True):
-        yield piece
-
-
-UNUSABLE = (
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.MissingSchema,
-    requests.exceptions.InvalidHeader,
-    urllib3.exceptions.LocationValueError,
-)
+            message = f"no answer from {self.base_url} within {self._timeouts[1]:g} s"
+        return kind(f"{call}: {message}.", sent=True, method=call.method, path=call.path)
 
 
 def checked_base_url(base_url: str) -> str:
@@ -245,9 +243,14 @@ def checked_base_url(base_url: str) -> str:
         raise ClientConfigError(message, remedy="Give organization and token on their own.")
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid:
         raise bad_base_url("is no http or https URL with a host", base_url)
-    if parts.query or parts.fragment or any(ord(c) <= ord(" ") for c in base_url.strip()):
+    if parts.query or parts.fragment or not fits_a_url(base_url.strip()):
         raise bad_base_url("has a query, a fragment or spaces", base_url)
     return base_url.strip().rstrip("/")
+
+
+def fits_a_url(text: str) -> bool:
+    """Whether a text has neither spaces nor control characters."""
+    return text.isprintable() and not any(character.isspace() for character in text)
 
 
 def bad_base_url(fault: str, base_url: str) -> ClientConfigError:

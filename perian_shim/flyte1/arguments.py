@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
+from flyteidl.core.types_pb2 import LiteralType
 from flytekit import ImageSpec, Secret
 from flytekit.core.resources import ResourceSpec
 from flytekit.models.interface import Variable
-from flytekit.models.types import LiteralType
 
 from perian_shim import settings as env
 from perian_shim.config import DETACH, REQUIREMENTS, PerianConfig
@@ -208,7 +208,7 @@ class Checker:
     def input_types(self, inputs: Mapping[str, Variable]) -> None:
         """Refuse inputs that would not reach the program."""
         for name, variable in inputs.items():
-            self.no_embedded_files(f"inputs: {name!r}", variable.type)
+            self.no_embedded_files(f"inputs: {name!r}", variable.type.to_flyte_idl())
 
     def no_embedded_files(self, where: str, literal_type: LiteralType) -> None:
         """Refuse a dataclass with a file inside: nobody would carry that file."""
@@ -223,12 +223,13 @@ class Checker:
     def output_types(self, outputs: Mapping[str, Variable]) -> None:
         """Refuse outputs that no file can hold, or only a pickle."""
         for name, variable in outputs.items():
+            literal_type = variable.type.to_flyte_idl()
             try:
-                output_shape(variable.type)
+                output_shape(literal_type)
             except UnsupportedTypeError as error:
                 raise self.wrong(f"outputs: {name!r}: {error}") from error
-            self.no_embedded_files(f"outputs: {name!r}", variable.type)
-            if holds_pickle(variable.type):
+            self.no_embedded_files(f"outputs: {name!r}", literal_type)
+            if holds_pickle(literal_type):
                 message = (
                     f"outputs: {name!r} has a type that Flyte would pickle; a container leaves"
                     " files: use int, float, bool, str, datetime, timedelta, Enum, Optional,"
@@ -241,7 +242,7 @@ def holds_pickle(literal_type: LiteralType) -> bool:
     """Whether a type is, or contains, one that flytekit pickles."""
     parts = parts_of(literal_type)
     if parts.blob is not None:
-        return bool(parts.blob.format == PICKLE_FORMAT)
+        return parts.blob.format == PICKLE_FORMAT
     inner = (parts.element, parts.map_value, *(parts.variants or ()))
     return any(holds_pickle(part) for part in inner if part is not None)
 

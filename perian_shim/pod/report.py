@@ -1,46 +1,64 @@
-"""The end of a run under ``pyflyte-execute``: ``error.pb`` is ours, ``outputs.pb`` is flytekit's.
+"""The end of a run in a pod: ``outputs.pb`` or ``error.pb``, the same through every door."""
 
-flytekit has no exception class for most of our outcomes. So ``error.pb`` is written here, and
-flytekit is then told to write nothing: that is what its ``IgnoreOutputs`` means inside a
-``FlyteUserRuntimeException``. If writing fails, that failure is raised instead, so that a missing
-``error.pb`` can never pass for success.
-"""
+from collections.abc import Mapping
 
-from flytekit.core.base_task import IgnoreOutputs
-from flytekit.core.context_manager import FlyteContext
-from flytekit.core.utils import write_proto_to_file
-from flytekit.exceptions.user import FlyteUserRuntimeException
-from flytekit.models.literals import LiteralMap
+from flyteidl.core.interface_pb2 import Variable
 
+from perian_shim.api import PerianError
+from perian_shim.errors import Terminating
 from perian_shim.lifecycle.console import Console
-from perian_shim.pod.run import Finished
+from perian_shim.lifecycle.policies import RetryPolicy
+from perian_shim.lifecycle.retrying import PatientStore, Retrier
+from perian_shim.pod.run import LAST_SECONDS, Finished
+from perian_shim.pod.run_context import RunContext
+from perian_shim.storage import join_uri
 from perian_shim.work.error_document import error_document, headline
+from perian_shim.work.offloading import output_documents
+from perian_shim.work.outputs import Outputs
+
+ERROR_NAME = "error.pb"
 
 
-def hand_over(context: FlyteContext, finished: Finished) -> LiteralMap:
-    """Return the outputs of a run, or report its failure to Flyte.
+def report(context: RunContext, finished: Finished, declared: Mapping[str, Variable]) -> None:
+    """Write what a run came to, for Flyte to read.
+
+    An output that the backend would not take is an error as well.
+
+    Args:
+        context: where the run happened; it has an output prefix.
+        finished: what it came to.
+        declared: the task's outputs.
 
     Raises:
-        FlyteUserRuntimeException: the run failed and ``error.pb`` has been written; flytekit is to
-            write nothing more.
-        PerianError: the run failed, and there is no backend that reads ``error.pb``.
+        StorageFailed: it could not be written. The process must then fail: without ``error.pb``
+            Flyte would take the end of a task without outputs for success.
     """
-    state = context.execution_state
-    parameters = state.user_space_params if state else None
-    prefix = parameters.output_metadata_prefix if parameters else None
-    error = finished.error
-    if error is None:
-        assert finished.outputs is not None
-        if not prefix:  # with a backend it is told when outputs.pb has been written
-            finished.reported()
-        return finished.outputs
-    if not prefix:
+    prefix = context.output_prefix
+    assert prefix is not None, "a run without a backend has nobody to report to"
+    console = Console()
+    error, outputs = finished.error, finished.outputs
+    documents: dict[str, bytes] = {}
+    try:
+        documents = documents_of(outputs, declared, prefix, context) if error is None else {}
+    except PerianError as failure:
+        error = failure
+    if error is not None:
+        console(f"[perian-shim] failed: {headline(error)}")
+        documents = {ERROR_NAME: error_document(error).SerializeToString(deterministic=True)}
+    hurried = isinstance(error, Terminating)
+    policy = RetryPolicy.hurried(LAST_SECONDS) if hurried else RetryPolicy.from_environment()
+    warn = lambda text: console(f"[perian-shim] {text}")  # noqa: E731 - a name for an argument
+    store = PatientStore(context.open_store(prefix), Retrier(policy, warn=warn))
+    for name, content in documents.items():
+        store.write(join_uri(prefix, name), content)
+    if error is not None:
+        # Not after success: if this pod is lost now, the next attempt reads the outputs again.
         finished.reported()
-        raise error
-    Console()(f"[perian-shim] failed: {headline(error)}")
-    path = context.file_access.get_random_local_path("error.pb")
-    write_proto_to_file(error_document(error), path)
-    context.file_access.put_data(path, f"{str(prefix).rstrip('/')}/error.pb")
-    finished.reported()
-    # Without a cause: flytekit would print that as well, a third time.
-    raise FlyteUserRuntimeException(IgnoreOutputs("error.pb says why the task failed")) from None
+
+
+def documents_of(
+    outputs: Outputs | None, declared: Mapping[str, Variable], prefix: str, context: RunContext
+) -> dict[str, bytes]:
+    """Return the documents of a run that succeeded."""
+    assert outputs is not None
+    return output_documents(outputs, declared, prefix, context.environ)

@@ -1,8 +1,8 @@
 """One run of one task, from its template to its outputs: the straight line of the product.
 
-template → ``JobSpec`` → ``TaskRun`` (with inputs, credentials and place) → ``Attempt`` → outputs or
-an error. Here everything is put together. A run never raises: what it comes to is a ``Finished``,
-which the door hands to Flyte and then tells that it has.
+template → ``TaskRecord`` → ``TaskRun`` (with inputs, credentials and place) → ``Attempt`` → outputs
+or an error. Here everything is put together. A run never raises: what it comes to is a
+``Finished``, which ``report`` tells Flyte.
 """
 
 import contextlib
@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from flytekit.core.context_manager import FlyteContext
-from flytekit.models.literals import LiteralMap
-from flytekit.models.task import TaskTemplate
+from flyteidl.core.literals_pb2 import Literal
+from flyteidl.core.tasks_pb2 import TaskTemplate
 
 from perian_shim import settings
-from perian_shim.api import PerianError
+from perian_shim.api import PerianClient, PerianError
 from perian_shim.api.redaction import Redactor
 from perian_shim.config import DETACH
 from perian_shim.errors import DefinitionError, InternalError, TaskError, Terminating
@@ -32,17 +31,20 @@ from perian_shim.lifecycle.shutdown import Shutdown
 from perian_shim.lifecycle.signals import TERMINATION, Terminated
 from perian_shim.lifecycle.strays import Strays
 from perian_shim.lifecycle.terms import Terms, Work
-from perian_shim.pod.credentials import Credentials, connector
-from perian_shim.pod.flyte_context import place_in_flyte, raw_prefix_of
-from perian_shim.pod.inputs import fetched, map_item, with_remote_blobs
+from perian_shim.pod.credentials import Credentials, SecretReader, connector
+from perian_shim.pod.inputs import fetched, map_item
+from perian_shim.pod.local_files import with_remote_files
 from perian_shim.pod.local_run import local_place
+from perian_shim.pod.run_context import RunContext
 from perian_shim.resolver_options import LaunchOptions
 from perian_shim.spec import ContainerWork, JobSpec
-from perian_shim.storage import ObjectStore, join_uri, open_store
+from perian_shim.storage import ObjectStore, join_uri
 from perian_shim.work.container_job import ContainerJob
 from perian_shim.work.function_job import FunctionJob
 from perian_shim.work.idempotency import NodeIdentity, work_key
+from perian_shim.work.outputs import Outputs
 from perian_shim.work.request import requirements_of
+from perian_shim.work.task_record import TaskRecord, custom_of
 from perian_shim.work.task_run import Place, TaskRun
 
 HURRIED_TIMEOUT = 4.0
@@ -64,25 +66,23 @@ class Finished:
         reported: to be called once Flyte, or the caller, has been told.
     """
 
-    outputs: LiteralMap | None = None
+    outputs: Outputs | None = None
     error: PerianError | None = None
     reported: Callable[[], None] = lambda: None
 
 
 def run_task(
-    context: FlyteContext,
+    context: RunContext,
     template: TaskTemplate,
-    inputs: LiteralMap,
-    environ: Mapping[str, str],
+    inputs: Mapping[str, Literal],
     arguments: tuple[str, ...] = (),
 ) -> Finished:
     """Run one task on Perian.
 
     Args:
-        context: flytekit's context.
+        context: what the door hands in.
         template: the task's template.
         inputs: the input literals.
-        environ: the resolver container's environment.
         arguments: what the container's arguments say beside the template.
     """
     console = Console()
@@ -91,11 +91,11 @@ def run_task(
         with TERMINATION.handled(at_once=False), contextlib.ExitStack() as stack:
             try:
                 options = LaunchOptions.from_arguments(arguments)
-                preparing = prepared(context, template, inputs, environ, options, console)
+                preparing = prepared(context, template, inputs, options, console)
                 attempt = stack.enter_context(preparing)
             except PerianError as error:
                 if is_final(error):
-                    release_previous(context, template, environ, console)
+                    release_previous(context, template, console)
                 raise
             reported = attempt.reported
             return Finished(attempt.run(), reported=reported)
@@ -111,39 +111,42 @@ def run_task(
 
 @contextmanager
 def prepared(
-    context: FlyteContext,
+    context: RunContext,
     template: TaskTemplate,
-    inputs: LiteralMap,
-    environ: Mapping[str, str],
+    inputs: Mapping[str, Literal],
     options: LaunchOptions,
     console: Console,
-) -> Iterator[Attempt[LiteralMap]]:
+) -> Iterator[Attempt[Outputs]]:
     """Put together what an attempt needs; the console learns what it must not print."""
+    environ = context.environ
     refuse_inside_a_job(environ)
-    spec = JobSpec.from_custom(template.custom)
-    credentials = Credentials.read(spec, environ)
+    task = TaskRecord.from_template(template)
+    secrets = SecretReader(context.read_secret, environ)
+    credentials = Credentials.read(task.spec, secrets)
     console.redact = credentials.redactor()
-    literals = {name: fetched(context, value) for name, value in inputs.literals.items()}
+    literals = {name: fetched(context.open_store, name, each) for name, each in inputs.items()}
     if options.bound is not None:
         literals = map_item(literals, options.bound, environ)
     clock = Clock(sleep=TERMINATION.sleep)
     with contextlib.ExitStack() as stack:
-        place = place_in_flyte(context, environ)
-        longest = None
-        store = open_store(raw_prefix_of(context), context)
+        place, longest = context.place, None
+        store = context.open_store(context.raw_prefix)
         if place is None:
-            raw_prefix = raw_prefix_of(context)
-            literals = with_remote_blobs(context, literals, join_uri(raw_prefix, "_perian/inputs"))
+            raw_prefix = context.raw_prefix
+            if context.upload is not None:
+                folder = join_uri(raw_prefix, "_perian/inputs")
+                literals = with_remote_files(context.upload, literals, folder)
 
             def key_of(node: NodeIdentity) -> str:
-                return work_key(node, spec, LiteralMap(literals))
+                return work_key(node, task.spec, literals)
 
-            place = stack.enter_context(local_place(raw_prefix, template.id.name, environ, key_of))
-            longest = local_limit(template, environ, console)
+            place = stack.enter_context(local_place(raw_prefix, task.name, environ, key_of))
+            longest = local_limit(task, environ, console)
         patient = PatientStore(store, Retrier(RetryPolicy.from_environment(), clock))
-        key = work_key(place.node, spec, LiteralMap(literals))
-        run = TaskRun(template, spec, literals, place, patient, key, credentials.private, longest)
-        yield composed(run, credentials, options, console, clock, store)
+        key = work_key(place.node, task.spec, literals)
+        run = TaskRun(task, literals, place, patient, key, credentials.private, longest)
+        connect = connector(task.spec.config.secret_group, secrets)
+        yield composed(run, credentials, options, console, clock, store, connect)
 
 
 def composed(
@@ -153,15 +156,15 @@ def composed(
     console: Console,
     clock: Clock,
     store: ObjectStore,
-) -> Attempt[LiteralMap]:
+    connect: Callable[..., PerianClient],
+) -> Attempt[Outputs]:
     """Return the attempt for a run."""
     config, environ = run.spec.config, run.place.environ
-    work: Work[LiteralMap]
+    work: Work[Outputs]
     if isinstance(run.spec.work, ContainerWork):
         work = ContainerJob(run, run.spec.work)
     else:
         work = FunctionJob(run, run.spec.work, credentials.access, options.distribution)
-    connect = connector(config.secret_group, environ)
     if run.place.output_prefix is not None:
         # The pod ends with this run: what is loaded by now need never be looked through.
         gc.freeze()
@@ -198,7 +201,7 @@ def records_of(place: Place, key: str, patient: ObjectStore, store: ObjectStore)
     )
 
 
-def local_limit(template: TaskTemplate, environ: Mapping[str, str], console: Console) -> int | None:
+def local_limit(task: TaskRecord, environ: Mapping[str, str], console: Console) -> int | None:
     """Return the limit of a local run's job, None if the task has one of its own.
 
     A process on somebody's own machine can end in ways that nobody hears of. So its job ends by
@@ -207,7 +210,7 @@ def local_limit(template: TaskTemplate, environ: Mapping[str, str], console: Con
     Raises:
         ConfigError: the setting is not a number of seconds.
     """
-    if template.metadata.timeout:
+    if task.timeout_seconds:
         return None
     limit = int(settings.seconds(settings.LOCAL_TIMEOUT_SECONDS, LOCAL_TIMEOUT_SECONDS, environ))
     console(
@@ -222,9 +225,7 @@ def is_final(error: PerianError) -> bool:
     return not (isinstance(error, TaskError) and error.outcome.recoverable)
 
 
-def release_previous(
-    context: FlyteContext, template: TaskTemplate, environ: Mapping[str, str], console: Console
-) -> None:
+def release_previous(context: RunContext, template: TaskTemplate, console: Console) -> None:
     """End the job that an attempt before may have left, since no further attempt will; never fails.
 
     A secret that has gone, an input that cannot be read: nothing will be tried again, and a job
@@ -235,14 +236,15 @@ def release_previous(
         console(f"[perian-shim] {text}")
 
     try:
-        place = place_in_flyte(context, environ)
+        place = context.place
         if place is None:
             return
-        group = JobSpec.from_custom(template.custom).config.secret_group
-        store = open_store(place.raw_prefix, context)
-        seconds = settings.seconds(settings.GRACE_SECONDS, 30.0, environ)
+        group = JobSpec.from_custom(custom_of(template)).config.secret_group
+        store = context.open_store(place.raw_prefix)
+        seconds = settings.seconds(settings.GRACE_SECONDS, 30.0, context.environ)
         records = replace(records_of(place, "", store, store), warn=warn)
-        jobs = Jobs(connector(group, environ), Retrier(RetryPolicy.hurried(seconds), warn=warn))
+        connect = connector(group, SecretReader(context.read_secret, context.environ))
+        jobs = Jobs(connect, Retrier(RetryPolicy.hurried(seconds), warn=warn))
         left = Shutdown(Strays(jobs, records), seconds).cancel()
         if left.phases or left.unseen:
             warn(f"nobody will wait for the job of an attempt before: {left}. {left.remedy or ''}")

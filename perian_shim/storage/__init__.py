@@ -4,15 +4,16 @@ A container task's job gets no key of the bucket: a presigned URL for each objec
 and one POST policy that lets it write below one prefix until a point in time. The resolver
 container uses its own identity for the rest: listing, small reads, small writes.
 
-``open_store(uri)`` chooses by scheme. S3, and what speaks its protocol, can do all of it. Any other
-store that flytekit knows (``gs://``, ``abfs://``) can be read and written, which is enough for
-function tasks; Google signs URLs and POST policies in the same form, so it fits the protocol.
+``open_store(uri)`` chooses by scheme. S3, and what speaks its protocol, can do all of it. Google's
+(``gs://``) can be read and written, which is enough for function tasks; it signs URLs and POST
+policies in the same form, so it fits the protocol. Any other store that flytekit knows needs
+flytekit: ``fsspec.FsspecStore``.
 """
 
+import os
 import re
+from collections.abc import Mapping
 from urllib.parse import urlsplit
-
-from flytekit.core.context_manager import FlyteContext
 
 from perian_shim.errors import InvalidInput
 from perian_shim.storage.base import ObjectInfo, ObjectStore, UploadPolicy, join_uri
@@ -20,15 +21,23 @@ from perian_shim.storage.base import ObjectInfo, ObjectStore, UploadPolicy, join
 __all__ = [
     "ObjectInfo",
     "ObjectStore",
+    "UnknownStore",
     "UploadPolicy",
     "can_presign",
+    "is_supported",
     "is_well_formed",
     "join_uri",
     "open_store",
 ]
 
 _LOCAL = {"", "file"}
+_GOOGLE = {"gs", "gcs"}
 _S3_URI = re.compile(r"s3://(?:[\w.-]{3,255}|arn:[^/\s]+)(?:/(?P<key>.*))?", re.ASCII | re.DOTALL)
+
+
+def is_supported(uri: str) -> bool:
+    """Whether ``open_store`` reaches it, without flytekit."""
+    return urlsplit(uri).scheme in {"s3", *_GOOGLE}
 
 
 def can_presign(uri: str) -> bool:
@@ -42,24 +51,40 @@ def is_well_formed(uri: str, *, folder: bool = False) -> bool:
     return match is not None and bool(folder or match["key"])
 
 
-def open_store(uri: str, context: FlyteContext) -> ObjectStore:
+class UnknownStore(InvalidInput):
+    """Only flytekit reaches the store; whoever has flytekit opens an ``FsspecStore`` instead."""
+
+    remedy = (
+        "Use a raw data prefix on S3 or Google Cloud Storage, or an image with flytekit and its"
+        " plugin for this store."
+    )
+
+
+def open_store(uri: str, environ: Mapping[str, str] = os.environ) -> ObjectStore:
     """Return the store that holds ``uri``.
 
     Args:
         uri: a URI in the store.
-        context: flytekit's context, whose file access serves what is not S3.
+        environ: says where the store is, and with which keys it is reached.
 
     Raises:
         InvalidInput: it is on this machine, where no Perian job can reach it.
+        UnknownStore: it is a store that only flytekit reaches.
+        ConfigError: flytekit's config file cannot be read.
+        StorageFailed: what is set for the store cannot be used.
     """
-    if urlsplit(uri).scheme in _LOCAL:
+    scheme = urlsplit(uri).scheme
+    if scheme in _LOCAL:
         message = f"The raw data prefix {uri!r} is in no object store that a Perian job can reach."
         remedy = "Give a remote prefix, for `pyflyte run` with --raw-output-data-prefix s3://…"
         raise InvalidInput(message, remedy=remedy)
     if can_presign(uri):
-        from perian_shim.storage.s3 import S3Store  # boto3 is slow to import  # noqa: PLC0415
+        from perian_shim.storage.s3 import S3Store  # noqa: PLC0415 - only what is needed
 
-        return S3Store.from_flytekit()
-    from perian_shim.storage.fsspec import FlyteStore  # noqa: PLC0415 - seldom needed
+        return S3Store.from_environment(environ)
+    if scheme in _GOOGLE:
+        from perian_shim.storage.gcs import GcsStore  # noqa: PLC0415 - only what is needed
 
-    return FlyteStore(context.file_access)
+        return GcsStore.from_environment(environ)
+    message = f"perian-shim itself cannot reach {uri!r}: the store is neither s3:// nor gs://."
+    raise UnknownStore(message)

@@ -1,5 +1,6 @@
 """The protocol of an object store. Times are in seconds, sizes in bytes, names are whole URIs."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -88,3 +89,17 @@ def broken_off(uri: str) -> StorageFailed:
 def join_uri(base: str, *parts: str) -> str:
     """Join a URI and path segments with single slashes."""
     return "/".join([base.rstrip("/"), *(part.strip("/") for part in parts)])
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Return bucket and key.
+
+    Raises:
+        StorageFailed: it is no ``scheme://bucket/key``.
+    """
+    # A key may hold "?" and "#", which urlsplit would cut.
+    match = re.fullmatch(r"[a-z0-9]+://([^/]+)(?:/(.*))?", uri, re.DOTALL)
+    if match is None:
+        message = f"Expected a URI like s3://bucket/key, got {uri!r}."
+        raise StorageFailed(message)
+    return match[1], match[2] or ""

@@ -1,4 +1,4 @@
-"""Any object store that flytekit can reach, through flytekit's own file access (fsspec).
+"""Any object store that fsspec has a file system for; flytekit knows which, and sets it up.
 
 It reads and writes, but signs nothing: a container task's job cannot be given access there.
 Failures of the store are ``StorageFailed``, as with S3, and so is a read that is not whole.
@@ -7,11 +7,11 @@ Failures of the store are ``StorageFailed``, as with S3, and so is a read that i
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from flytekit.core.data_persistence import FileAccessProvider
 from fsspec import AbstractFileSystem
 
-from perian_shim.errors import InvalidInput, StorageFailed
+from perian_shim.errors import StorageFailed
 from perian_shim.storage.base import ObjectInfo, UploadPolicy, broken_off
+from perian_shim.storage.unsigned import unsigned
 
 T = TypeVar("T")
 
@@ -19,15 +19,15 @@ READ_ATTEMPTS = 3
 """How often a read is tried whose content is not whole; the file systems wait by themselves."""
 
 
-class FlyteStore:
+class FsspecStore:
     """An ``ObjectStore`` without presigned access.
 
     Args:
-        access: flytekit's file access.
+        filesystem: returns the file system for a URI.
     """
 
-    def __init__(self, access: FileAccessProvider) -> None:
-        self._access = access
+    def __init__(self, filesystem: Callable[[str], AbstractFileSystem]) -> None:
+        self._filesystem = filesystem
 
     def presign_get(self, uri: str, expires_in: int) -> str:  # noqa: ARG002 - as an ObjectStore
         """Refuse."""
@@ -77,7 +77,7 @@ class FlyteStore:
     def _attempt(self, uri: str, call: Callable[[AbstractFileSystem], T]) -> T | None:
         """Return what a call returns, None if there is no such object."""
         try:
-            return call(self._access.get_filesystem_for_path(uri))
+            return call(self._filesystem(uri))
         except FileNotFoundError:
             return None
         except Exception as error:  # each file system of fsspec has errors of its own
@@ -98,9 +98,3 @@ def fresh_listing(fs: AbstractFileSystem, folder: str) -> dict[str, dict[str, ob
     fs.invalidate_cache()
     found: dict[str, dict[str, object]] = fs.find(folder, detail=True)
     return found
-
-
-def unsigned(uri: str) -> InvalidInput:
-    """Return the error for a store that cannot sign."""
-    message = f"A container task's job cannot be given access to {uri!r}: only s3:// can be signed."
-    return InvalidInput(message, remedy="Use a raw data prefix on S3, or a function task.")

@@ -1,9 +1,9 @@
-"""Amazon S3, and what speaks its protocol (MinIO, Ceph, …), by boto3.
+"""Amazon S3, and what speaks its protocol (MinIO, Ceph, …), over plain HTTP.
 
-Endpoint and keys are found as flytekit finds them (``FLYTE_AWS_*``, its config file), then as boto3
-does (environment, web identity, instance role). Presigned requests are signature version 4 for
-the bucket's own region, which is asked for once per bucket: unlike ordinary calls, a presigned one
-cannot follow a redirect to another region.
+The few requests that are needed are made and signed here: an SDK would cost the pod that waits for
+a job more memory than all the rest of it. Presigned requests are signature version 4 for the
+bucket's own region, which is asked for once per bucket: unlike ordinary calls of an SDK, a
+presigned one cannot follow a redirect to another region.
 
 A presigned request dies with the credentials that signed it. ``access_expires_in`` tells when,
 so that the caller can warn before it pays for a job that cannot leave its outputs.
@@ -11,291 +11,253 @@ so that the caller can warn before it pays for a job that cannot leave its outpu
 A read is the whole content or an error: an answer that breaks off is asked for again, a few times.
 """
 
+import base64
 import datetime
+import hashlib
+import os
 import re
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Literal, TypeVar
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterator, Mapping
+from urllib.parse import unquote_plus
+from xml.etree import ElementTree as ET
 
-import boto3
-import botocore.session
-from botocore.config import Config
-from botocore.credentials import Credentials, RefreshableCredentials
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-)
-from fsspec import get_filesystem_class
-
-from perian_shim import settings
 from perian_shim.errors import StorageFailed
-from perian_shim.storage.base import MAX_OBJECT_BYTES, ObjectInfo, UploadPolicy, broken_off
+from perian_shim.storage.aws_keys import KeyChain, key_chain
+from perian_shim.storage.base import ObjectInfo, UploadPolicy, broken_off, split_uri
+from perian_shim.storage.post_policy import signed_policy
+from perian_shim.storage.s3_address import (
+    DEFAULT_REGION,
+    Addressing,
+    object_url,
+    region_of_arn,
+)
+from perian_shim.storage.s3_settings import S3Settings
+from perian_shim.storage.sigv4 import Scope, presigned_get, query_string, signed_headers
+from perian_shim.storage.web import Answer, BrokenOff, NoAnswer, Web, is_busy
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
-    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
-
-T = TypeVar("T")
-
-MAX_EXPIRY_SECONDS = 7 * 24 * 3600
-"""The longest life that signature version 4 allows a presigned request."""
-
-READ_PAUSES = (0.5, 1.0, 2.0)
-"""Seconds between the attempts of a read whose answer breaks off."""
-
-_NOT_FOUND = {"NoSuchKey", "404", "NotFound"}
+_OK = range(200, 300)
+_NOT_FOUND = 404
 _NO_BUCKET = "NoSuchBucket"
-_BUSY = {"SlowDown", "RequestTimeout", "Throttling", "TooManyRequests"}
-_SERVER_ERROR = 500
+_BUSY = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "TooManyRequests"}
+_XML_CODE = re.compile(rb"<Code>([^<]*)</Code>")
+_XML_MESSAGE = re.compile(rb"<Message>([^<]*)</Message>")
+_REGION = "x-amz-bucket-region"
+_LONGEST_MESSAGE = 300
 
 
 class S3Store:
     """An ``ObjectStore`` on S3.
 
     Args:
-        session: boto3 session: credentials and default region.
-        endpoint: endpoint URL, None for AWS.
-        public_endpoint: endpoint to sign for when jobs reach it under another name.
-        virtual_hosts: whether a custom endpoint takes the bucket's name in the host name.
-        sleep: waits between attempts.
+        keys: what requests are signed with.
+        web: makes the requests.
+        addressing: where buckets are.
+        public: where they are for jobs, when those reach them under another name.
+        region: the default region.
+        now: the time, in seconds since the epoch.
     """
 
     def __init__(
         self,
-        session: boto3.session.Session,
-        endpoint: str | None = None,
-        public_endpoint: str | None = None,
-        *,
-        virtual_hosts: bool = False,
-        sleep: Callable[[float], None] = time.sleep,
+        keys: KeyChain,
+        web: Web,
+        addressing: Addressing,
+        public: Addressing | None = None,
+        region: str = DEFAULT_REGION,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        self._session = session
-        self._sleep = sleep
-        self._endpoint = endpoint
-        self._public_endpoint = public_endpoint or endpoint
-        self._virtual_hosts = virtual_hosts
-        self._client = self._new_client(endpoint, session.region_name)
-        self._signers: dict[str, S3Client] = {}
+        self._keys = keys
+        self._web = web
+        self._addressing = addressing
+        self._public = public or addressing
+        self._region = region
+        self._now = now
+        self._regions: dict[str, str] = {}
 
     @classmethod
-    def from_flytekit(cls) -> "S3Store":
-        """Return a store set up as flytekit's own S3 access is."""
-        from flytekit.configuration import DataConfig  # noqa: PLC0415 - loaded already at run time
+    def from_environment(
+        cls, environ: Mapping[str, str] = os.environ, sleep: Callable[[float], None] = time.sleep
+    ) -> "S3Store":
+        """Return a store set up as flytekit's own S3 access is, then as AWS's tools are.
 
-        config = DataConfig.auto().s3
-        session = boto3.session.Session(
-            botocore_session=with_parsed_descriptions(),
-            aws_access_key_id=config.access_key_id,
-            aws_secret_access_key=config.secret_access_key,
-        )
-        endpoint = config.endpoint or settings.text("AWS_ENDPOINT_URL_S3") or None
+        Raises:
+            ConfigError: flytekit's config file cannot be read.
+            StorageFailed: only one half of a key is set.
+        """
+        settings = S3Settings.read(environ)
+        web = Web(environ, sleep)
+        styles = (settings.virtual_hosts, settings.dual_stack, settings.fips)
+        public = settings.public_endpoint
         return cls(
-            session,
-            endpoint,
-            settings.text(settings.S3_PUBLIC_ENDPOINT) or None,
-            virtual_hosts=getattr(config, "adressing_style", None)
-            == "virtual",  # flytekit's spelling
+            key_chain(settings, environ, web),
+            web,
+            Addressing(settings.endpoint, *styles),
+            Addressing(public, *styles) if public else None,
+            settings.region or DEFAULT_REGION,
         )
 
     def __repr__(self) -> str:
-        return f"S3Store(endpoint={self._endpoint!r})"
+        return f"S3Store(endpoint={self._addressing.endpoint!r})"
 
     def access_expires_in(self) -> float | None:
         """Return how long what we sign stays good, None if longer than its own expiry."""
-        credentials: Credentials | None = self._session.get_credentials()
-        if not isinstance(credentials, RefreshableCredentials):
-            return None
-        credentials.get_frozen_credentials()  # refreshes them when they are about to expire
-        expiry: datetime.datetime | None = getattr(credentials, "_expiry_time", None)
-        now = datetime.datetime.now(datetime.timezone.utc)
-        return (expiry - now).total_seconds() if expiry else None
+        return self._keys.seconds_left()
 
     def presign_get(self, uri: str, expires_in: int) -> str:
         """Return a URL that reads one object."""
-        bucket, key = split(uri)
-        parameters = {"Bucket": bucket, "Key": key}
-        return self._attempt(
-            uri,
-            lambda: self._signer(bucket).generate_presigned_url(
-                "get_object", Params=parameters, ExpiresIn=min(expires_in, MAX_EXPIRY_SECONDS)
-            ),
+        bucket, key = split_uri(uri)
+        scope = self._scope(uri, bucket, self._public)
+        return presigned_get(
+            scope, object_url(self._public.bucket_url(bucket, scope.region), key), expires_in
         )
 
     def upload_policy(self, prefix: str, expires_in: int) -> UploadPolicy:
         """Return leave to create objects below a prefix."""
-        bucket, key = split(prefix)
-        key_prefix = key.rstrip("/") + "/"
-        post = self._attempt(
-            prefix,
-            lambda: self._signer(bucket).generate_presigned_post(
-                bucket,
-                key_prefix + "${filename}",
-                Fields={"success_action_status": "201"},
-                Conditions=[
-                    ["starts-with", "$key", key_prefix],
-                    ["content-length-range", 0, MAX_OBJECT_BYTES],
-                    {"success_action_status": "201"},
-                ],
-                ExpiresIn=min(expires_in, MAX_EXPIRY_SECONDS),
-            ),
-        )
-        fields = {name: value for name, value in post["fields"].items() if name != "key"}
-        return UploadPolicy(url=post["url"], key_prefix=key_prefix, fields=fields)
+        bucket, key = split_uri(prefix)
+        scope = self._scope(prefix, bucket, self._public)
+        url = self._public.bucket_url(bucket, scope.region)
+        return signed_policy(scope, url, bucket, key.rstrip("/") + "/", expires_in)
 
     def iter_objects(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield the objects below a folder; folder markers are left out."""
-        bucket, key = split(prefix)
-        folder = key.rstrip("/") + "/" if key else ""
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder)
-        try:
-            found = [
-                ObjectInfo(f"s3://{bucket}/{entry['Key']}", entry["Size"])
-                for page in pages
-                for entry in page.get("Contents", [])
-                if not entry["Key"].endswith("/")
-            ]
-        except (ClientError, BotoCoreError) as error:
-            if error_code(error) == _NO_BUCKET:
+        bucket, key = split_uri(prefix)
+        query = {"list-type": "2", "prefix": key.rstrip("/") + "/" if key else ""}
+        query["encoding-type"] = "url"  # names may hold what XML cannot
+        while True:
+            answer = self._ask(prefix, "GET", bucket, query=query)
+            if answer.status == _NOT_FOUND and error_code(answer) == _NO_BUCKET:
                 return
-            raise failed(prefix, error) from error
-        yield from found
+            page = parsed(prefix, self._good(prefix, answer).body)
+            for entry in page.iter("Contents"):
+                name = unquote_plus(entry.findtext("Key", ""))
+                if not name.endswith("/"):
+                    yield ObjectInfo(f"s3://{bucket}/{name}", int(entry.findtext("Size", "0")))
+            token = page.findtext("NextContinuationToken")
+            if page.findtext("IsTruncated") != "true" or not token:
+                return
+            query["continuation-token"] = token
 
     def size(self, uri: str) -> int | None:
         """Return an object's size, or None if there is none."""
-        bucket, key = split(uri)
-        return self._find(uri, lambda: self._client.head_object(Bucket=bucket, Key=key))
+        bucket, key = split_uri(uri)
+        answer = self._ask(uri, "HEAD", bucket, key)
+        if answer.status == _NOT_FOUND:
+            return None
+        return int(self._good(uri, answer).headers.get("content-length", "0"))
 
     def read(self, uri: str, limit: int) -> bytes | None:
         """Return the first ``limit`` bytes, or None if there is no such object."""
-        bucket, key = split(uri)
-        try:
-            for pause in READ_PAUSES:
-                content = self._read(bucket, key, limit)
-                if content is not None:
-                    return content
-                self._sleep(pause)
-            content = self._read(bucket, key, limit)
-        except (ClientError, BotoCoreError, OSError) as error:
-            if is_not_found(error):
-                return None
-            raise failed(uri, error) from error
-        if content is None:
-            raise broken_off(uri)
-        return content
-
-    def _read(self, bucket: str, key: str, limit: int) -> bytes | None:
-        """Read once; None when the answer broke off."""
-        answer = self._client.get_object(Bucket=bucket, Key=key)
-        try:
-            with answer["Body"] as body:
-                content = body.read(limit)
-        except (BotoCoreError, OSError):
+        bucket, key = split_uri(uri)
+        answer = self._ask(uri, "GET", bucket, key, limit=limit)
+        if answer.status == _NOT_FOUND and error_code(answer) != _NO_BUCKET:
             return None
-        return content if len(content) == min(limit, answer["ContentLength"]) else None
+        return self._good(uri, answer).body
 
     def write(self, uri: str, content: bytes) -> None:
         """Create or replace an object."""
-        bucket, key = split(uri)
-        self._attempt(uri, lambda: self._client.put_object(Bucket=bucket, Key=key, Body=content))
+        bucket, key = split_uri(uri)
+        # A bucket with object lock wants it.
+        digest = hashlib.md5(content, usedforsecurity=False).digest()
+        headers = {"Content-MD5": base64.b64encode(digest).decode()}
+        self._good(uri, self._ask(uri, "PUT", bucket, key, body=content, headers=headers))
 
-    def _find(self, uri: str, call: Callable[[], "HeadObjectOutputTypeDef"]) -> int | None:
+    def _ask(
+        self,
+        uri: str,
+        method: str,
+        bucket: str,
+        key: str = "",
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        limit: int | None = None,
+    ) -> Answer:
+        """Make a signed request."""
+        region = self._region_of(uri, bucket, self._addressing)
+        url = object_url(self._addressing.bucket_url(bucket, region), key)
+        if query:
+            url += "?" + query_string(query)
+
+        def signed() -> Mapping[str, str]:
+            scope = self._scope(uri, bucket, self._addressing)
+            return signed_headers(scope, method, url, headers or {}, body)
+
         try:
-            return call()["ContentLength"]
-        except (ClientError, BotoCoreError) as error:
-            if is_not_found(error):
-                return None
-            raise failed(uri, error) from error
+            return self._web.ask(method, url, signed, body, limit=limit, busy=may_pass)
+        except BrokenOff as error:
+            raise broken_off(uri) from error
+        except NoAnswer as error:
+            raise failed(uri, str(error), passing=error.passing) from error
 
-    def _attempt(self, uri: str, call: Callable[[], T]) -> T:
+    @staticmethod
+    def _good(uri: str, answer: Answer) -> Answer:
+        if answer.status not in _OK:
+            raise failed(uri, reason(answer), passing=may_pass(answer))
+        return answer
+
+    def _scope(self, uri: str, bucket: str, addressing: Addressing) -> Scope:
+        """Return what signs for a bucket now."""
+        now = datetime.datetime.fromtimestamp(self._now(), datetime.timezone.utc)
+        return Scope(self._keys.current(), self._region_of(uri, bucket, addressing), now)
+
+    def _region_of(self, uri: str, bucket: str, addressing: Addressing) -> str:
+        """Return a bucket's own region; only AWS has several."""
+        if addressing.endpoint:
+            return self._region
+        if bucket not in self._regions:
+            self._regions[bucket] = region_of_arn(bucket) or self._asked_region(uri, bucket)
+        return self._regions[bucket]
+
+    def _asked_region(self, uri: str, bucket: str) -> str:
+        """Ask AWS, unsigned: also a refusal and a redirect tell the region."""
+        url = self._addressing.bucket_url(bucket, self._region)
         try:
-            return call()
-        except (ClientError, BotoCoreError) as error:
-            raise failed(uri, error) from error
-
-    def _signer(self, bucket: str) -> "S3Client":
-        """Return the client that signs for a bucket."""
-        if bucket not in self._signers:
-            region = None if self._public_endpoint else self._region_of(bucket)
-            self._signers[bucket] = self._new_client(
-                self._public_endpoint, region or self._session.region_name
-            )
-        return self._signers[bucket]
-
-    def _region_of(self, bucket: str) -> str | None:
-        try:
-            answer = self._client.head_bucket(Bucket=bucket)["ResponseMetadata"]["HTTPHeaders"]
-        except (
-            ClientError
-        ) as error:  # 403 for want of s3:ListBucket: the header is there all the same
-            answer = error.response["ResponseMetadata"]["HTTPHeaders"]
-        return answer.get("x-amz-bucket-region")
-
-    def _new_client(self, endpoint: str | None, region: str | None) -> "S3Client":
-        style: Literal["virtual", "path"]
-        style = "virtual" if endpoint is None or self._virtual_hosts else "path"
-        return self._session.client(
-            "s3",
-            endpoint_url=endpoint,
-            region_name=region or "us-east-1",
-            config=Config(
-                signature_version="s3v4",
-                s3={"addressing_style": style},
-                retries={"mode": "standard", "total_max_attempts": 5},
-                connect_timeout=10,
-                read_timeout=60,
-            ),
-        )
+            answer = self._web.ask("HEAD", url + "/", dict)
+        except NoAnswer as error:
+            raise failed(uri, str(error), passing=error.passing) from error
+        if is_busy(answer):
+            raise failed(uri, reason(answer), passing=True)
+        return answer.headers.get(_REGION, self._region)
 
 
-def with_parsed_descriptions() -> botocore.session.Session:
-    """Return a session that shares the descriptions of S3 which flytekit's own access has parsed.
-
-    They take 14 MiB and 55 ms per session otherwise. Where flytekit has not used S3, it is plain.
-    """
-    session = botocore.session.get_session()
-    flytekits = getattr(get_filesystem_class("s3").current(), "session", None)
-    if flytekits is not None:
-        session.register_component("data_loader", flytekits.get_component("data_loader"))
-    return session
-
-
-def split(uri: str) -> tuple[str, str]:
-    """Return bucket and key.
+def parsed(uri: str, body: bytes) -> ET.Element:
+    """Return a listing, its names without their namespace.
 
     Raises:
-        StorageFailed: it is no ``s3://bucket/key``.
+        StorageFailed: it is no XML.
     """
-    parts = urlsplit(uri, allow_fragments=False)
-    key = re.sub(r"^s3://[^/]*/?", "", uri)  # a key may hold "?" and "#", which urlsplit would cut
-    if parts.scheme != "s3" or not parts.netloc:
-        message = f"Expected a URI like s3://bucket/key, got {uri!r}."
-        raise StorageFailed(message)
-    return parts.netloc, key
+    try:
+        root = ET.fromstring(body)  # noqa: S314 - expat bounds what entities may grow to
+    except ET.ParseError as error:
+        raise failed(uri, f"the listing is no XML: {error}", passing=False) from error
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    return root
 
 
-def error_code(error: Exception) -> str | None:
-    """Return the store's own code for an error, None if it has none."""
-    return error.response["Error"].get("Code") if isinstance(error, ClientError) else None
+def error_code(answer: Answer) -> str:
+    """Return the store's own code for an error, empty if it has none."""
+    code = _XML_CODE.search(answer.body)
+    return code[1].decode(errors="replace") if code else ""
 
 
-def is_not_found(error: Exception) -> bool:
-    """Whether the store said that there is no such object."""
-    return error_code(error) in _NOT_FOUND
+def reason(answer: Answer) -> str:
+    """Return what the store said, in one line."""
+    message = _XML_MESSAGE.search(answer.body)
+    said = " ".join(message[1].decode(errors="replace").split()) if message else ""
+    code = error_code(answer)
+    said = f"{code}: {said}" if code and said else code or said
+    return f"HTTP {answer.status}{f' ({said[:_LONGEST_MESSAGE]})' if said else ''}"
 
 
-def failed(uri: str, error: Exception) -> StorageFailed:
+def failed(uri: str, why: str, *, passing: bool) -> StorageFailed:
     """Return our error for the store's."""
-    failure = StorageFailed(f"S3 access to {uri} failed: {error}")
-    failure.passing = may_pass(error)
+    failure = StorageFailed(f"S3 access to {uri} failed: {why}")
+    failure.passing = passing
     return failure
 
 
-def may_pass(error: Exception) -> bool:
-    """Whether the same access may succeed later: no answer, or one of a store in trouble."""
-    if not isinstance(error, ClientError):
-        return not isinstance(error, NoCredentialsError | PartialCredentialsError)
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return status >= _SERVER_ERROR or error_code(error) in _BUSY
+def may_pass(answer: Answer) -> bool:
+    """Whether the same access may succeed later: the store is in trouble, or has too much to do."""
+    return is_busy(answer) or (answer.status not in _OK and error_code(answer) in _BUSY)

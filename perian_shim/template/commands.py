@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from flytekit.models.literals import Literal
+from flyteidl.core.literals_pb2 import Literal
 
 from perian_shim.template.errors import TemplateError, refuse_nul, unknown_input
 from perian_shim.template.scan import FlyteTemplate, JinjaSource, Segment, Text, scan

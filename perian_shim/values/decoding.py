@@ -7,11 +7,11 @@ nanoseconds come from ``exact_time``. msgpack and protobuf Structs are decoded, 
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import TypeAlias
 
 import msgpack  # type: ignore[import-untyped]  # ships no types
-from flytekit.models.literals import Literal, Primitive, Scalar
+from flyteidl.core.literals_pb2 import Literal, Primitive
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -33,15 +33,14 @@ class UnreadableLiteral(ValueError):
 
 def unwrapped(literal: Literal) -> Literal:
     """The value of a union literal, any other literal as it is."""
-    while literal.scalar is not None and literal.scalar.union is not None:
+    while literal.scalar.HasField("union"):
         literal = literal.scalar.union.value
     return literal
 
 
 def is_none(literal: Literal) -> bool:
     """Whether the literal is None, directly or as the value of an Optional."""
-    inner = unwrapped(literal)
-    return inner.scalar is not None and inner.scalar.none_type is not None
+    return unwrapped(literal).scalar.HasField("none_type")
 
 
 def map_entries(literal: Literal) -> list[tuple[str, Literal]]:
@@ -51,12 +50,13 @@ def map_entries(literal: Literal) -> list[tuple[str, Literal]]:
 
 def uri_of(literal: Literal) -> str | None:
     """Where the bytes of a file, directory, schema or dataset literal are; None for all others."""
-    scalar: Scalar | None = literal.scalar
-    if scalar is None:
-        return None
-    for reference in (scalar.blob, scalar.schema, scalar.structured_dataset):
-        if reference is not None:
-            return str(reference.uri)
+    match literal.scalar.WhichOneof("value"):
+        case "blob":
+            return literal.scalar.blob.uri
+        case "schema":
+            return literal.scalar.schema.uri
+        case "structured_dataset":
+            return literal.scalar.structured_dataset.uri
     return None
 
 
@@ -64,30 +64,39 @@ def simple_value(primitive: Primitive) -> SimpleValue:
     """The value of a primitive.
 
     Raises:
-        UnreadableLiteral: when it has none.
+        UnreadableLiteral: when it has none, or a time that does not exist.
     """
-    values = (
-        primitive.integer,
-        primitive.float_value,
-        primitive.string_value,
-        primitive.boolean,
-        primitive.datetime,
-        primitive.duration,
-    )
-    for value in values:
-        if value is not None:
-            return value
-    raise UnreadableLiteral("it is a primitive without a value")
+    match exact_time(primitive):
+        case Timestamp() as timestamp:
+            return timestamp.ToDatetime(tzinfo=timezone.utc)
+        case Duration() as duration:
+            return duration.ToTimedelta()
+    field = primitive.WhichOneof("value")
+    if field is None:
+        raise UnreadableLiteral("it is a primitive without a value")
+    value: SimpleValue = getattr(primitive, field)
+    return value
 
 
 def exact_time(primitive: Primitive) -> Timestamp | Duration | None:
-    """The point in time or duration to the nanosecond; None for another kind of primitive."""
-    message = primitive.to_flyte_idl()
-    for field in ("datetime", "duration"):
-        if message.HasField(field):
-            exact: Timestamp | Duration = getattr(message, field)
-            return exact
-    return None
+    """The point in time or duration to the nanosecond; None for another kind of primitive.
+
+    Raises:
+        UnreadableLiteral: when protobuf allows no such time, as one of the year 10000.
+    """
+    exact: Timestamp | Duration
+    match primitive.WhichOneof("value"):
+        case "datetime":
+            exact = primitive.datetime
+        case "duration":
+            exact = primitive.duration
+        case _:
+            return None
+    try:
+        exact.ToJsonString()
+    except (ValueError, OverflowError) as error:
+        raise UnreadableLiteral(f"it is no time: {error}") from None
+    return exact
 
 
 def decoded(literal: Literal) -> PythonValue:
@@ -96,10 +105,10 @@ def decoded(literal: Literal) -> PythonValue:
     Raises:
         UnreadableLiteral: for every other literal, and for broken msgpack.
     """
-    scalar: Scalar | None = literal.scalar
-    if scalar is not None and scalar.generic is not None:
+    scalar = literal.scalar
+    if scalar.HasField("generic"):
         return struct_value(scalar.generic)
-    if scalar is None or scalar.binary is None:
+    if not scalar.HasField("binary"):
         raise UnreadableLiteral("it is empty or of an unknown kind")
     if scalar.binary.tag != MSGPACK_TAG:
         raise UnreadableLiteral(f"it is binary data of unknown tag {scalar.binary.tag!r}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from flytekit.models.types import LiteralType
+from flyteidl.core.types_pb2 import LiteralType
 
 from perian_shim.values.types import parts_of
 

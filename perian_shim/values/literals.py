@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TypeAlias
 
-from flytekit.models.core.types import BlobType
-from flytekit.models.literals import Literal
+from flyteidl.core.literals_pb2 import Literal
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -35,6 +34,7 @@ from perian_shim.values.decoding import (
 )
 from perian_shim.values.go_text import format_value
 from perian_shim.values.times import format_duration, format_timestamp
+from perian_shim.values.types import is_directory
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 Locate: TypeAlias = Callable[[Literal], str]
@@ -73,18 +73,16 @@ def blob_leaves(literal: Literal, path: tuple[str, ...] = ()) -> Iterator[BlobLe
         path: put before the path of each leaf found.
     """
     literal = unwrapped(literal)
-    if literal.collection is not None:
+    if literal.HasField("collection"):
         for index, item in enumerate(literal.collection.literals):
             yield from blob_leaves(item, (*path, str(index)))
-    elif literal.map is not None:
+    elif literal.HasField("map"):
         for key, item in map_entries(literal):
             yield from blob_leaves(item, (*path, key))
     elif (uri := uri_of(literal)) is not None:
-        blob = literal.scalar.blob
-        multipart = blob is None or (
-            blob.metadata.type.dimensionality == BlobType.BlobDimensionality.MULTIPART
-        )
-        yield BlobLeaf(path, uri, multipart=multipart, is_dataset=blob is None)
+        is_dataset = not literal.scalar.HasField("blob")
+        multipart = is_dataset or is_directory(literal.scalar.blob.metadata.type)
+        yield BlobLeaf(path, uri, multipart=multipart, is_dataset=is_dataset)
 
 
 def render_literal(literal: Literal, name: str = "value") -> str:
@@ -116,14 +114,14 @@ def render_literal(literal: Literal, name: str = "value") -> str:
 def go_text(literal: Literal) -> str:
     """``render_literal`` without names in its errors, for literals inside others."""
     literal = unwrapped(literal)
-    if literal.collection is not None:
+    if literal.HasField("collection"):
         return f"[{','.join(go_text(item) for item in literal.collection.literals)}]"
-    if literal.map is not None:
+    if literal.HasField("map"):
         # Go sorts by UTF-8 bytes, which is the order of code points that map_entries has.
         return f"map[{' '.join(f'{key}:{go_text(item)}' for key, item in map_entries(literal))}]"
     if is_none(literal):
         raise UnreadableLiteral("it contains None")
-    if literal.scalar is not None and literal.scalar.primitive is not None:
+    if literal.scalar.HasField("primitive"):
         match exact_time(literal.scalar.primitive):
             case Timestamp() as timestamp:
                 return format_timestamp(timestamp)
@@ -148,13 +146,13 @@ def literal_to_python(literal: Literal, locate: Locate | None = None) -> PythonV
         UnreadableLiteral: when the literal is empty or of an unknown encoding.
     """
     literal = unwrapped(literal)
-    if literal.collection is not None:
+    if literal.HasField("collection"):
         return [literal_to_python(item, locate) for item in literal.collection.literals]
-    if literal.map is not None:
+    if literal.HasField("map"):
         return {key: literal_to_python(item, locate) for key, item in map_entries(literal)}
     if is_none(literal):
         return None
-    if literal.scalar is not None and literal.scalar.primitive is not None:
+    if literal.scalar.HasField("primitive"):
         return simple_value(literal.scalar.primitive)
     uri = uri_of(literal)
     if uri is None:
@@ -179,7 +177,7 @@ def literal_to_text(literal: Literal, locate: Locate | None = None) -> str | Non
         UnreadableLiteral: as ``literal_to_python``.
     """
     literal = unwrapped(literal)
-    if literal.scalar is not None and literal.scalar.primitive is not None:
+    if literal.scalar.HasField("primitive"):
         exact = exact_time(literal.scalar.primitive)
         if exact is not None:
             return exact.ToJsonString()

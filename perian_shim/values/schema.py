@@ -26,6 +26,7 @@ from referencing.exceptions import Unresolvable
 from perian_shim.values.decoding import PythonKey, PythonValue
 from perian_shim.values.embedded import referred
 from perian_shim.values.literals import JsonValue
+from perian_shim.values.mismatch import MismatchError
 from perian_shim.values.simple import FLOAT_WORDS
 from perian_shim.values.times import parse_timestamp
 
@@ -39,17 +40,16 @@ ISO_DATETIME = re.compile(
 )
 
 
-class SchemaMismatchError(ValueError):
+class SchemaMismatchError(MismatchError):
     """A JSON value that does not fit a schema."""
 
 
-def conform(value: JsonValue, schema: JsonSchema, place: str = "$") -> PythonValue:
+def conform(value: JsonValue, schema: JsonSchema) -> PythonValue:
     """Convert a JSON value to what the schema's type holds, and check it.
 
     Args:
         value: parsed JSON.
         schema: a JSON schema, as in the metadata of a STRUCT LiteralType.
-        place: where the value is in its document, for messages.
 
     Returns:
         The value to be packed.
@@ -58,7 +58,7 @@ def conform(value: JsonValue, schema: JsonSchema, place: str = "$") -> PythonVal
         SchemaMismatchError: with the JSON path and the reason.
     """
     # A JSON value is a Python value; only dict's invariance hides it from the type checker.
-    return Conformer(schema).conform(cast("PythonValue", value), place)
+    return Conformer(schema).conform(cast("PythonValue", value))
 
 
 class Conformer:
@@ -68,7 +68,7 @@ class Conformer:
         self.root = schema
         self.validator = validator_for(schema)
 
-    def conform(self, value: PythonValue, place: str) -> PythonValue:
+    def conform(self, value: PythonValue) -> PythonValue:
         """As the module's ``conform``."""
         if self.validator is None:
             return value
@@ -82,7 +82,9 @@ class Conformer:
         reason = error.message
         if len(reason) > MAX_REASON:
             reason = f"{reason[: MAX_REASON // 2]} … {reason[-MAX_REASON // 2 :]}"
-        raise SchemaMismatchError(f"at {place}{error.json_path.removeprefix('$')}: {reason}")
+        mismatch = SchemaMismatchError(reason)
+        mismatch.inside(error.json_path.removeprefix("$"))
+        raise mismatch
 
     def converted(self, value: PythonValue, schema: object) -> PythonValue:
         """Make the conversions that a part of the schema asks for; what does not fit is kept."""

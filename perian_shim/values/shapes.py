@@ -12,19 +12,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from flytekit.models.literals import Literal
-from flytekit.models.types import LiteralType, SimpleType
+from flyteidl.core.literals_pb2 import Literal
+from flyteidl.core.types_pb2 import LiteralType, SimpleType
 
-from perian_shim.values.build import (
-    blob_scalar,
-    dataset_scalar,
-    list_literal,
-    map_literal,
-    none_literal,
-    schema_scalar,
-    union_literal,
-)
+from perian_shim.values.build import blob_scalar, dataset_scalar, none_literal, schema_scalar
 from perian_shim.values.decoding import map_entries
+from perian_shim.values.serialized import (
+    SerializedLiteral,
+    serialize,
+    serialized_list,
+    serialized_map,
+    serialized_union,
+)
 from perian_shim.values.types import describe_type, is_directory, parts_of, without_none
 
 
@@ -120,17 +119,17 @@ def file_folders(
         literal_type: its declared type; an empty list does not say what it is a list of.
         path: put before the path of each one found, which is as that of a ``BlobLeaf``.
     """
-    union = None if literal.scalar is None else literal.scalar.union
-    if union is not None:
-        yield from file_folders(union.value, union.stored_type, path)
+    if literal.scalar.HasField("union"):
+        union = literal.scalar.union
+        yield from file_folders(union.value, union.type, path)
         return
     parts = parts_of(without_none(literal_type)[0])
     entries: Iterable[tuple[str, Literal]] = ()
     content = None
-    if literal.collection is not None:
+    if literal.HasField("collection"):
         content = parts.element
         entries = ((str(index), item) for index, item in enumerate(literal.collection.literals))
-    elif literal.map is not None:
+    elif literal.HasField("map"):
         content = parts.map_value
         entries = map_entries(literal)
     if content is not None and holds_files(content):
@@ -148,19 +147,19 @@ def holds_files(literal_type: LiteralType) -> bool:
     return any(holds_files(part) for part in inner if part is not None)
 
 
-def absent_output(literal_type: LiteralType) -> Literal | None:
+def absent_output(literal_type: LiteralType) -> SerializedLiteral | None:
     """The literal of an output that was not written.
 
     Returns:
         The literal of None if the type allows None, else None: the output is missing.
     """
     if parts_of(literal_type).simple == SimpleType.NONE:
-        return none_literal()
+        return serialize(none_literal())
     _, none = without_none(literal_type)
-    return None if none is None else union_literal(none_literal(), none)
+    return None if none is None else serialized_union(serialize(none_literal()), none)
 
 
-def blob_literal(uri: str, literal_type: LiteralType) -> Literal:
+def blob_literal(uri: str, literal_type: LiteralType) -> SerializedLiteral:
     """Refer to stored bytes as a file or directory.
 
     Args:
@@ -171,10 +170,10 @@ def blob_literal(uri: str, literal_type: LiteralType) -> Literal:
     blob = parts_of(without_none(literal_type)[0]).blob
     if blob is None:
         raise UnsupportedTypeError(f"{describe_type(literal_type)} is neither file nor directory")
-    return as_declared(blob_scalar(uri, blob), literal_type)
+    return as_declared(serialize(blob_scalar(uri, blob)), literal_type)
 
 
-def dataset_literal(uri: str, literal_type: LiteralType) -> Literal:
+def dataset_literal(uri: str, literal_type: LiteralType) -> SerializedLiteral:
     """Refer to stored bytes as a structured dataset.
 
     Args:
@@ -184,15 +183,16 @@ def dataset_literal(uri: str, literal_type: LiteralType) -> Literal:
     """
     parts = parts_of(without_none(literal_type)[0])
     if parts.dataset is not None:
-        return as_declared(dataset_scalar(uri, parts.dataset), literal_type)
+        return as_declared(serialize(dataset_scalar(uri, parts.dataset)), literal_type)
     if parts.schema is None:
         raise UnsupportedTypeError(f"{describe_type(literal_type)} is not a structured dataset")
-    return as_declared(schema_scalar(uri, parts.schema), literal_type)
+    return as_declared(serialize(schema_scalar(uri, parts.schema)), literal_type)
 
 
 def files_literal(
-    entries: Sequence[Literal] | Mapping[str, Literal], literal_type: LiteralType
-) -> Literal:
+    entries: Sequence[SerializedLiteral] | Mapping[str, SerializedLiteral],
+    literal_type: LiteralType,
+) -> SerializedLiteral:
     """Put the literals of a LIST or MAP output's entries together.
 
     Args:
@@ -200,14 +200,14 @@ def files_literal(
         literal_type: the list or map type, or an Optional of one.
     """
     if isinstance(entries, Mapping):
-        return as_declared(map_literal(entries), literal_type)
-    return as_declared(list_literal(entries), literal_type)
+        return as_declared(serialized_map(entries), literal_type)
+    return as_declared(serialized_list(entries), literal_type)
 
 
-def as_declared(literal: Literal, literal_type: LiteralType) -> Literal:
+def as_declared(literal: SerializedLiteral, literal_type: LiteralType) -> SerializedLiteral:
     """Wrap the value of an Optional as flytekit does; the literal of any other type is kept."""
     inner, _ = without_none(literal_type)
-    return literal if inner is literal_type else union_literal(literal, inner)
+    return literal if inner is literal_type else serialized_union(literal, inner)
 
 
 def order_entries(names: Iterable[str]) -> list[str]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from typing import TypeVar
 
-from flytekit.models.literals import Literal
-from flytekit.models.types import SimpleType
+from flyteidl.core.literals_pb2 import Literal
+from flyteidl.core.types_pb2 import SimpleType
 
 from perian_shim.values.build import (
     duration_literal,

@@ -1,4 +1,4 @@
-"""Flyte's literal types: a typed view of flytekit's untyped model, and their names for people."""
+"""Flyte's literal types: what they consist of, and their names for people."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flytekit.models.core.types import BlobType
-from flytekit.models.types import LiteralType, SchemaType, SimpleType, StructuredDatasetType
+from flyteidl.core.types_pb2 import (
+    BlobType,
+    LiteralType,
+    SchemaType,
+    SimpleType,
+    StructuredDatasetType,
+)
+from google.protobuf import json_format
 
 SIMPLE_NAMES: Mapping[int, str] = {
     SimpleType.NONE: "None",
@@ -29,8 +35,6 @@ LITERAL_VALUES_KEY = "literal_values"
 class TypeParts:
     """What a LiteralType consists of; of all but the last two fields exactly one is not None.
 
-    flytekit's own annotations claim that every field is always set.
-
     Attributes:
         simple: a ``SimpleType`` value.
         element: the type of a list's elements.
@@ -40,7 +44,8 @@ class TypeParts:
         schema: columns of flytekit's older FlyteSchema.
         enum_values: the texts an enum allows.
         variants: the types of a union.
-        metadata: flytekit's further description; for a dataclass its JSON schema.
+        metadata: flytekit's further description; for a dataclass its JSON schema. All numbers of a
+            protobuf Struct are floats, whole ones too.
         allowed: the only values of a ``typing.Literal``, integers perhaps as floats.
     """
 
@@ -58,19 +63,24 @@ class TypeParts:
 
 def parts_of(literal_type: LiteralType) -> TypeParts:
     """Read a LiteralType."""
-    model: Any = literal_type  # its annotations are wrong, see TypeParts
-    annotations = model.annotation.annotations if model.annotation is not None else {}
+    kind = literal_type.WhichOneof("type")
+
+    def part(name: str) -> Any:  # noqa: ANN401 - each field has a type of its own
+        return getattr(literal_type, name) if kind == name else None
+
+    enum, union = part("enum_type"), part("union_type")
+    annotations = json_format.MessageToDict(literal_type.annotation.annotations)
     allowed = annotations.get(LITERAL_VALUES_KEY)
     return TypeParts(
-        simple=model.simple,
-        element=model.collection_type,
-        map_value=model.map_value_type,
-        blob=model.blob,
-        dataset=model.structured_dataset_type,
-        schema=model.schema,
-        enum_values=None if model.enum_type is None else tuple(model.enum_type.values),
-        variants=None if model.union_type is None else tuple(model.union_type.variants),
-        metadata=model.metadata or {},
+        simple=part("simple"),
+        element=part("collection_type"),
+        map_value=part("map_value_type"),
+        blob=part("blob"),
+        dataset=part("structured_dataset_type"),
+        schema=part("schema"),
+        enum_values=None if enum is None else tuple(enum.values),
+        variants=None if union is None else tuple(union.variants),
+        metadata=json_format.MessageToDict(literal_type.metadata),
         allowed=None if allowed is None else tuple(allowed),
     )
 
@@ -90,7 +100,7 @@ def without_none(literal_type: LiteralType) -> tuple[LiteralType, LiteralType | 
 
 def is_directory(blob: BlobType) -> bool:
     """Whether a blob type means a directory rather than one file."""
-    return bool(blob.dimensionality == BlobType.BlobDimensionality.MULTIPART)
+    return blob.dimensionality == BlobType.MULTIPART
 
 
 def describe_type(literal_type: LiteralType) -> str:

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flytekit.models.literals import LiteralMap
-
 from perian_shim.api import CreateJobRequest, Job, Phase
 from perian_shim.errors import InvalidCommand, ResultMissing
 from perian_shim.spec import ContainerWork
 from perian_shim.template import TemplateError, render_command
 from perian_shim.work.job_failure import job_failure
-from perian_shim.work.outputs import Harvest
+from perian_shim.work.outputs import Harvest, Outputs
 from perian_shim.work.staging import Stager, Staging, is_wrapped
 from perian_shim.work.task_run import TaskRun
 
@@ -54,9 +52,9 @@ class ContainerJob:
             raise InvalidCommand(message) from error
         check_lengths(argv)
         stager = Stager(self.work, self.run.store, output, self.run.access_seconds)
-        return stager.stage(argv, self.run.inputs, self.run.template.interface)
+        return stager.stage(argv, self.run.inputs, self.run.task)
 
-    def harvest(self, job: Job, output: str) -> LiteralMap:
+    def harvest(self, job: Job, output: str) -> Outputs:
         """Return the outputs.
 
         Raises:
@@ -69,7 +67,7 @@ class ContainerJob:
         left = Harvest(self.run.store, output, self.work.output_data_dir, job.id)
         # The job may be an earlier attempt's: what it ran says whether it left a record. With
         # outputs it must have, whatever the API shows of its command.
-        declared = bool(self.run.template.interface.outputs)
+        declared = bool(self.run.task.outputs)
         wrapped = declared or is_wrapped(job.command or "")
         result = left.result() if wrapped else None
         if result is not None:
@@ -77,11 +75,11 @@ class ContainerJob:
         if job.phase is Phase.FAILED:
             raise job_failure(job.id, job.errors)
         if not wrapped:
-            return LiteralMap({})
+            return {}
         if result is None:
             message = f"Job {job.id} is Done, but left no result below {output}."
             raise ResultMissing(message, job_id=job.id)
-        return left.collect(result, self.run.template.interface.outputs)
+        return left.collect(result, self.run.task.outputs)
 
 
 def check_lengths(argv: Sequence[str]) -> None:

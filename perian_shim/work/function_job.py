@@ -9,18 +9,19 @@ traceback are those of the user's own exception.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from flyteidl.core import literals_pb2
-from flytekit.models.literals import LiteralMap
+from flyteidl.core.literals_pb2 import LiteralMap
 
 from perian_shim import settings
 from perian_shim.api import ContainerFile, CreateJobRequest, Job, Phase
-from perian_shim.errors import OutputMissing, ResultMissing
+from perian_shim.errors import OutputInvalid, OutputMissing, ResultMissing
 from perian_shim.resolver_options import Distribution
 from perian_shim.spec import FunctionWork
 from perian_shim.storage import join_uri
+from perian_shim.values.serialized import split_literal_map
 from perian_shim.work.error_document import function_failed
 from perian_shim.work.job_credentials import StorageAccess
 from perian_shim.work.job_failure import job_failure
+from perian_shim.work.outputs import Outputs
 from perian_shim.work.staging import RECORD_FOLDER, Staging
 from perian_shim.work.task_run import TaskRun
 
@@ -69,7 +70,7 @@ class FunctionJob:
     def stage(self, output: str) -> Staging:
         """Write the inputs and put together what the job is given."""
         folder = documents_of(output)
-        inputs = LiteralMap(dict(self.run.inputs)).to_flyte_idl().SerializeToString()
+        inputs = LiteralMap(literals=self.run.inputs).SerializeToString(deterministic=True)
         self.run.store.write(join_uri(folder, INPUTS_NAME), inputs)
         return Staging(
             command=tuple(self.command(folder)),
@@ -112,7 +113,7 @@ class FunctionJob:
             if name in self.run.place.environ
         }
 
-    def harvest(self, job: Job, output: str) -> LiteralMap:
+    def harvest(self, job: Job, output: str) -> Outputs:
         """Return the outputs as the job left them.
 
         Raises:
@@ -120,6 +121,7 @@ class FunctionJob:
             JobFailed: the process died without a word.
             ResultMissing: the job ended well, but left neither outputs nor an error.
             OutputMissing: the outputs are not those that the task declares.
+            OutputInvalid: the job's document of outputs is damaged.
         """
         folder = documents_of(output)
         self.hand_on_deck(folder)
@@ -132,13 +134,17 @@ class FunctionJob:
         if content is None:
             message = f"Job {job.id} is Done, but left neither outputs nor an error."
             raise ResultMissing(message, job_id=job.id, remedy=SILENCE_REMEDY)
-        outputs: LiteralMap = LiteralMap.from_flyte_idl(literals_pb2.LiteralMap.FromString(content))
-        self.check(outputs.literals, job.id)
+        try:
+            outputs = split_literal_map(content)
+        except ValueError as error:
+            message = f"Job {job.id} left outputs that cannot be read: {error}."
+            raise OutputInvalid(message, job_id=job.id) from error
+        self.check(outputs, job.id)
         return outputs
 
     def check(self, produced: Mapping[str, object], job_id: str) -> None:
         """Compare the outputs' names with those that the task declares."""
-        declared: Sequence[str] = list(self.run.template.interface.outputs)
+        declared: Sequence[str] = list(self.run.task.outputs)
         if set(produced) != set(declared):
             message = (
                 f"Job {job_id} returned outputs {sorted(produced)}, the task declares"

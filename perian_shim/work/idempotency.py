@@ -11,9 +11,10 @@ used: beyond 50 characters Flyte replaces them by 32 bits of hash.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flytekit.models.literals import LiteralMap
+from flyteidl.core.literals_pb2 import Literal
 
 from perian_shim.spec import JobSpec
 
@@ -45,16 +46,15 @@ class NodeIdentity:
         return cls(project, domain, execution, output_prefix.rstrip("/").rpartition("/")[0])
 
 
-def work_key(node: NodeIdentity, spec: JobSpec, inputs: LiteralMap) -> str:
+def work_key(node: NodeIdentity, spec: JobSpec, inputs: Mapping[str, Literal]) -> str:
     """Return the key of a piece of work, ``KEY_LENGTH`` hexadecimal digits."""
-    literals = inputs.to_flyte_idl().literals
     digest = hashlib.sha256()
     parts: list[bytes] = [
         json.dumps([node.project, node.domain, node.execution, node.node_prefix]).encode(),
         json.dumps(spec.to_custom(), sort_keys=True).encode(),
     ]
-    for name in sorted(literals):  # a protobuf map has no order of its own
-        parts += [name.encode(), literals[name].SerializeToString(deterministic=True)]
+    for name in sorted(inputs):  # a protobuf map has no order of its own
+        parts += [name.encode(), inputs[name].SerializeToString(deterministic=True)]
     for part in parts:
         digest.update(len(part).to_bytes(8, "big"))
         digest.update(part)

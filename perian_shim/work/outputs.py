@@ -1,18 +1,20 @@
-"""What a job left: its result record, error file and outputs, as a ``LiteralMap`` or an error.
+"""What a job left: its result record, error file and outputs, as literals or an error.
 
 Files, directories and datasets become literals that point to where the job put them; their bytes
 are never read here. Simple values are read and parsed by the declared type. Names and types are
 checked against the interface, so that a wrong output fails this task and not the one after it. The
 elements of a list or map of files are those that the wrapper saw, not those that were uploaded:
 what is neither file nor directory fails the task and is never left out in silence.
+
+Literals stay serialized: as messages, the elements of a long list take many times their size.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from flytekit.models.interface import Variable
-from flytekit.models.literals import Literal, LiteralMap
+from flyteidl.core.interface_pb2 import Variable
 
 from perian_shim.errors import (
     JobFailed,
@@ -23,6 +25,7 @@ from perian_shim.errors import (
 )
 from perian_shim.storage import ObjectStore, join_uri
 from perian_shim.values.parsing import parse_output
+from perian_shim.values.serialized import SerializedLiteral
 from perian_shim.values.shapes import (
     OutputKind,
     OutputShape,
@@ -36,6 +39,9 @@ from perian_shim.values.shapes import (
 from perian_shim.values.types import describe_type
 from perian_shim.work.job_failure import job_failure
 from perian_shim.work.staging import ERROR_NAME, OUTPUT_FOLDER, RECORD_FOLDER, RESULT_NAME
+
+Outputs: TypeAlias = Mapping[str, SerializedLiteral]
+"""A run's outputs by name."""
 
 MAX_VALUE_BYTES = 64 * 1024 * 1024
 """Largest simple value; Flyte's own limits for inline values are far below."""
@@ -172,29 +178,31 @@ class Harvest:
             reason = f"it exited with code {result.exit_code}."
             raise job_failure(self.job_id, reason, result.exit_code)
 
-    def collect(self, result: Result, interface: Mapping[str, Variable]) -> LiteralMap:
+    def collect(self, result: Result, declared: Mapping[str, Variable]) -> Outputs:
         """Return the declared outputs.
+
+        Args:
+            result: how the job ended.
+            declared: the task's outputs.
 
         Raises:
             OutputMissing: one was not produced and is not Optional.
             OutputInvalid: one does not hold what the task declares.
         """
-        return LiteralMap(
-            literals={
-                name: self.output(
-                    variable,
-                    Entry(
-                        name,
-                        join_uri(self.prefix, OUTPUT_FOLDER, name),
-                        result.kinds.get(name, MISSING),
-                        result.entries.get(name),
-                    ),
-                )
-                for name, variable in interface.items()
-            }
-        )
+        return {
+            name: self.output(
+                variable,
+                Entry(
+                    name,
+                    join_uri(self.prefix, OUTPUT_FOLDER, name),
+                    result.kinds.get(name, MISSING),
+                    result.entries.get(name),
+                ),
+            )
+            for name, variable in sorted(declared.items())
+        }
 
-    def output(self, variable: Variable, entry: Entry) -> Literal:
+    def output(self, variable: Variable, entry: Entry) -> SerializedLiteral:
         """Return one output."""
         if entry.kind == MISSING:
             absent = absent_output(variable.type)
@@ -207,7 +215,7 @@ class Harvest:
             return absent
         return self.literal(output_shape(variable.type), entry)
 
-    def literal(self, shape: OutputShape, entry: Entry) -> Literal:
+    def literal(self, shape: OutputShape, entry: Entry) -> SerializedLiteral:
         """Return the literal for what lies at one place, laid out as ``shape`` says."""
         expected = {DIRECTORY} if shape.kind in _DIRECTORIES else {FILE}
         if shape.kind is OutputKind.DATASET:
@@ -233,7 +241,7 @@ class Harvest:
             return files_literal(literals, shape.literal_type)
         return files_literal(list(literals.values()), shape.literal_type)
 
-    def value(self, shape: OutputShape, entry: Entry) -> Literal:
+    def value(self, shape: OutputShape, entry: Entry) -> SerializedLiteral:
         """Return a simple value, read and parsed."""
         content = self.store.read(entry.uri, MAX_VALUE_BYTES + 1)
         if content is None:

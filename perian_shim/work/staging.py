@@ -22,9 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from flytekit.models.interface import TypedInterface
-from flytekit.models.literals import Literal
-from flytekit.models.types import LiteralType
+from flyteidl.core.literals_pb2 import Literal
+from flyteidl.core.types_pb2 import LiteralType
 
 from perian_shim.api import ContainerFile
 from perian_shim.errors import InvalidInput, StorageFailed
@@ -40,6 +39,7 @@ from perian_shim.values.literals import (
     to_json_value,
 )
 from perian_shim.values.shapes import file_folders, output_shape
+from perian_shim.work.task_record import TaskRecord
 
 WRAPPER_DIR = "/perian-shim"
 WRAPPER_COMMAND = ("/bin/sh", f"{WRAPPER_DIR}/run.sh")
@@ -109,23 +109,23 @@ class Stager:
     singles: list[tuple[str, str]] = field(default_factory=list)
 
     def stage(
-        self, argv: Sequence[str], inputs: Mapping[str, Literal], interface: TypedInterface
+        self, argv: Sequence[str], inputs: Mapping[str, Literal], task: TaskRecord
     ) -> Staging:
         """Return what the job is given.
 
         Args:
             argv: the rendered command.
             inputs: the input literals.
-            interface: the declared inputs and outputs.
+            task: declares inputs and outputs.
 
         Raises:
             InvalidInput: an input cannot be handed to a job.
             StorageFailed: the object store refused us.
         """
-        self.add_inputs(inputs, {name: v.type for name, v in interface.inputs.items()})
+        self.add_inputs(inputs, {name: v.type for name, v in task.inputs.items()})
         self.look_for_singles()
         self.move_large_values()
-        self.add_outputs({name: v.type for name, v in interface.outputs.items()})
+        self.add_outputs({name: v.type for name, v in sorted(task.outputs.items())})
         if not self.records:
             values = (ContainerFile(path, content) for path, content in self.values.items())
             return Staging(tuple(argv), tuple(values), wrapped=False)
@@ -156,7 +156,7 @@ class Stager:
         if not inputs:
             return
         document = {}
-        for name, literal in inputs.items():
+        for name, literal in sorted(inputs.items()):
             path = f"{self.work.input_data_dir}/{name}"
             folders = list(file_folders(literal, types[name])) if name in types else []
             try:

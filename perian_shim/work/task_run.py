@@ -1,15 +1,13 @@
 """One run of one task, before a job exists: what it is and where in Flyte it happens.
 
-Plain records. What fills them from flytekit's context and the environment is ``pod.flyte_context``.
+Plain records, which a door to ``pod`` fills.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from flytekit.models.literals import Literal
-from flytekit.models.task import TaskTemplate
+from flyteidl.core.literals_pb2 import Literal
 
 from perian_shim import settings
 from perian_shim.api import CreateJobRequest
@@ -18,6 +16,7 @@ from perian_shim.storage import ObjectStore, join_uri
 from perian_shim.work.idempotency import NodeIdentity
 from perian_shim.work.request import Labels, Private, build_request
 from perian_shim.work.staging import Staging
+from perian_shim.work.task_record import TaskRecord
 
 LONGEST_ACCESS_SECONDS = 7 * 24 * 3600
 """How long a job may use its presigned URLs when nothing bounds it: the longest S3 allows."""
@@ -46,6 +45,33 @@ class Place:
     checkpoint: str | None = None
     previous_checkpoint: str | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of_attempt(
+        cls,
+        raw_prefix: str,
+        output_prefix: str,
+        checkpoint: str | None,
+        previous_checkpoint: str | None,
+        environ: Mapping[str, str],
+    ) -> "Place":
+        """Return the place of an attempt that the backend has started.
+
+        Args:
+            raw_prefix: as the container's arguments have it; so are the three that follow.
+            output_prefix: ends in the number of the attempt.
+            checkpoint: where this attempt saves checkpoints.
+            previous_checkpoint: where the attempt before did.
+            environ: the resolver container's environment.
+        """
+        node = NodeIdentity.from_output_prefix(
+            environ.get(settings.EXECUTION_PROJECT, ""),
+            environ.get(settings.EXECUTION_DOMAIN, ""),
+            environ.get(settings.EXECUTION_ID, ""),
+            output_prefix,
+        )
+        prefix = raw_prefix.rstrip("/")
+        return cls(node, prefix, output_prefix, checkpoint, previous_checkpoint, environ)
 
     @property
     def attempt(self) -> int:
@@ -81,8 +107,7 @@ class TaskRun:
     """One attempt at a task, before a job exists.
 
     Attributes:
-        template: the task's template.
-        spec: its job.
+        task: the task.
         inputs: the input literals.
         place: where in Flyte it happens.
         store: the object store of the raw data prefix.
@@ -91,8 +116,7 @@ class TaskRun:
         longest: limit of the run in seconds where the task has none, None for no limit.
     """
 
-    template: TaskTemplate
-    spec: JobSpec
+    task: TaskRecord
     inputs: Mapping[str, Literal]
     place: Place
     store: ObjectStore
@@ -101,10 +125,14 @@ class TaskRun:
     longest: int | None = None
 
     @property
+    def spec(self) -> JobSpec:
+        """The task's job."""
+        return self.task.spec
+
+    @property
     def timeout_seconds(self) -> int | None:
-        """How long the job may run: the task's timeout, which Perian enforces."""
-        timeout = self.template.metadata.timeout
-        return math.ceil(timeout.total_seconds()) if timeout else self.longest
+        """How long the job may run, which Perian enforces."""
+        return self.task.timeout_seconds or self.longest
 
     @property
     def access_seconds(self) -> int:

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
-import urllib3.response
-from support.answers import by_request, close, half_body, reply, reset
+from support.answers import by_request, close, half_body, reply, reset, stream
 from support.api_front import FaultyServer
 from support.front import Behaviour, Received
 
@@ -107,13 +105,37 @@ def test_an_answer_may_be_compressed() -> None:
         assert client.get_job(JOB_ID).logs == logs
 
 
-def test_an_older_urllib3_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in (urllib3.response.HTTPResponse, urllib3.response.BaseHTTPResponse):
-        monkeypatch.delattr(kind, "read1")
-    with FaultyServer(ONE_JOB) as server, client_for(server) as client:
-        assert client.get_job(JOB_ID).status == "Running"
-        assert client.get_job(JOB_ID).status == "Running"
-    assert server.connections == 1
+def test_a_compressed_answer_that_ends_early_is_no_answer() -> None:
+    body = gzip.compress(json.dumps({"jobs": [JOB]}).encode())[:-4]
+    answer = reply(body=body, headers={"Content-Encoding": "gzip"})
+    with (
+        FaultyServer(answer) as server,
+        client_for(server) as client,
+        pytest.raises(MalformedResponse, match="breaks off"),
+    ):
+        client.get_job(JOB_ID)
+
+
+def test_a_small_answer_that_unpacks_to_too_much_is_broken_off() -> None:
+    body = gzip.compress(b'{"jobs":[],"message":"' + bytes(64 << 20))
+    answer = reply(body=body, headers={"Content-Encoding": "gzip"})
+    with (
+        FaultyServer(answer) as server,
+        client_for(server) as client,
+        pytest.raises(MalformedResponse, match="abandoned as too long"),
+    ):
+        client.get_job(JOB_ID)
+
+
+def test_an_encoding_that_nobody_asked_for_is_no_answer() -> None:
+    answer = reply(body=b"{}", headers={"Content-Encoding": "br"})
+    with (
+        FaultyServer(answer) as server,
+        client_for(server) as client,
+        pytest.raises(MalformedResponse),
+    ):
+        client.get_job(JOB_ID)
+    assert server.requests[0].headers["accept-encoding"] == "gzip"
 
 
 def test_another_job_than_asked_for_is_no_answer() -> None:
@@ -230,15 +252,10 @@ def test_a_netrc_of_the_machine_does_not_replace_the_token(
     assert server.requests[0].headers["authorization"] == "Bearer token-123"
 
 
-def test_a_session_of_the_callers_is_used_and_left_open() -> None:
-    with FaultyServer(ONE_JOB) as server, requests.Session() as session:
-        session.headers["X-Mine"] = "1"
-        with client_for(server, session=session, user_agent="mine/1") as client:
-            client.get_job(JOB_ID)
-        assert session.get(server.url).ok
-    assert server.requests[0].headers["x-mine"] == "1"
+def test_a_name_of_the_callers_is_who_calls() -> None:
+    with FaultyServer(ONE_JOB) as server, client_for(server, user_agent="mine/1") as client:
+        client.get_job(JOB_ID)
     assert server.requests[0].headers["user-agent"] == "mine/1"
-    assert "authorization" not in server.requests[1].headers
 
 
 def test_a_base_path_and_trailing_slashes_are_fine() -> None:
@@ -396,11 +413,40 @@ def test_connections_are_kept_between_looks_at_a_job() -> None:
         assert server.connections == 1
 
 
+def test_a_connection_is_kept_after_an_answer_in_chunks() -> None:
+    body = json.dumps({"jobs": [JOB]}).encode()
+    chunks = b"%x\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (5, body[:5], len(body) - 5, body[5:])
+    answer = reply(body=chunks, headers={"Transfer-Encoding": "chunked"})
+    with FaultyServer(answer) as server, client_for(server) as client:
+        for _ in range(2):
+            assert client.get_job(JOB_ID).status == "Running"
+        assert server.connections == 1
+
+
+def test_no_connection_is_kept_after_an_answer_that_was_not_read_to_its_end() -> None:
+    log = stream(
+        b'{"jobs":[{"id":"%b","status":"Running","logs":"' % JOB_ID.encode(), b"x", pause=0.02
+    )
+    with FaultyServer(log, ONE_JOB) as server, client_for(server, read_timeout=0.2) as client:
+        assert str(client.get_job(JOB_ID).logs).startswith("xx")
+        assert client.get_job(JOB_ID).logs is None
+        assert server.connections == 2
+
+
 def test_a_kept_connection_that_the_server_closes_does_not_surface() -> None:
     with FaultyServer(ONE_JOB, close(), ONE_JOB) as server, client_for(server) as client:
         client.get_job(JOB_ID)
         client.get_job(JOB_ID)
         assert server.connections == 2
+
+
+def test_it_does_not_either_if_the_error_happens_to_spell_a_secret() -> None:
+    with (
+        FaultyServer(ONE_JOB, close(), ONE_JOB) as server,
+        PerianClient(server.url, "acme", "connection") as client,
+    ):
+        client.get_job(JOB_ID)
+        assert client.get_job(JOB_ID).status == "Running"
 
 
 def test_a_cancellation_survives_a_kept_connection_that_the_server_closes() -> None:

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NoReturn
 
 import pytest
-from flytekit import FlyteContextManager, Secret
+from flyteidl.core.tasks_pb2 import TaskTemplate
+from flytekit import Secret
 from flytekit.models.literals import LiteralMap
-from flytekit.models.task import TaskTemplate
 from support.api_front import FaultyApi
 from support.cells import Lab, open_lab
 from support.flyte import Harness
@@ -20,6 +21,7 @@ from perian_shim.lifecycle.attempt import Attempt
 from perian_shim.lifecycle.launch_record import LaunchRecords, Stage
 from perian_shim.lifecycle.retrying import Retrier
 from perian_shim.pod import run
+from perian_shim.pod.run_context import RunContext
 from perian_shim.work.idempotency import NodeIdentity
 from perian_shim.work.task_run import Place
 
@@ -39,13 +41,15 @@ class Release:
         """Do it and return what it says."""
         attempt = self.node.attempt(1)
         self.build(attempt)
-        context = FlyteContextManager.current_context()
-        run.release_previous(context, self.template, {}, Words(said=self.said))
+        place = Place(NodeIdentity("p", "d", "x", NODE), raw(1), f"{NODE}/1")
+        context = RunContext(
+            place.raw_prefix, place, {}, lambda *_: None, lambda _: attempt.records.store
+        )
+        run.release_previous(context, self.template, Words(said=self.said))
         return "\n".join(self.said)
 
     def build(self, attempt: Attempt[str]) -> None:
         """Let it find the model where it looks for Perian, for the store and for the time."""
-        place = Place(NodeIdentity("p", "d", "x", NODE), raw(1), f"{NODE}/1")
 
         def records_of(*_: object) -> LaunchRecords:
             # It does not know the key: that is made of inputs, which may be what cannot be read.
@@ -53,8 +57,6 @@ class Release:
 
         timed = partial(Retrier, clock=pod_of(attempt).clock())
         replacements = {
-            "place_in_flyte": lambda *_: place,
-            "open_store": lambda *_: attempt.records.store,
             "connector": lambda *_: attempt.jobs.connect,
             "records_of": records_of,
             "Retrier": timed,
@@ -70,7 +72,7 @@ PLAIN_TASK = PerianContainerTask(
 
 @pytest.fixture
 def release(monkeypatch: pytest.MonkeyPatch, harness: Harness) -> Release:
-    return Release(monkeypatch, harness.cluster.serialize(PLAIN_TASK))
+    return Release(monkeypatch, harness.cluster.serialize(PLAIN_TASK).to_flyte_idl())
 
 
 def test_its_job_is_ended(release: Release) -> None:
@@ -121,8 +123,11 @@ def test_a_missing_credential_is_said_and_no_fault(release: Release) -> None:
 
 
 def test_a_run_without_a_backend_has_no_attempt_before(release: Release) -> None:
-    context = FlyteContextManager.current_context()
-    run.release_previous(context, release.template, {}, Words(said=release.said))
+    def no_store(uri: str) -> NoReturn:
+        pytest.fail(f"there is nothing to look for at {uri}")
+
+    nowhere = RunContext("s3://b/raw", None, {}, lambda *_: None, no_store)
+    run.release_previous(nowhere, release.template, Words(said=release.said))
     assert release.said == []
 
 

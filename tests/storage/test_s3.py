@@ -1,42 +1,46 @@
-"""The object stores: what is read is whole, what is not there is not there."""
+"""S3 over real HTTP: what is read is whole, what is not there is not there, errors say why."""
 
+import threading
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
-from flytekit.core.data_persistence import FileAccessProvider
-from support.s3 import ACCESS_KEY, REGION, SECRET_KEY, new_bucket, s3_endpoint
+from support.s3 import SECRET_KEY, new_bucket, s3_store
 from support.storage_front import Answer, FaultyStorage, faulty_server, in_turn, s3_error
 
 from perian_shim.errors import StorageFailed
-from perian_shim.storage import is_well_formed
-from perian_shim.storage.fsspec import FlyteStore
-from perian_shim.storage.s3 import READ_PAUSES, S3Store
+from perian_shim.storage import ObjectStore, is_well_formed
+from perian_shim.storage.web import ATTEMPTS
 
 BROKEN_OFF = Answer(body=b"12345", announced=10)
 WHOLE = Answer(body=b"1234567890")
+AWKWARD = [
+    "a//b",
+    "/in front",
+    "d/x",
+    "p?q#r%25+ s/ü",
+    "~b*c'(d)!",
+    '&amp;<x>"',
+    "%2F%2e",
+    "日本/🚀",
+]
+
+CALLS: dict[str, Callable[[ObjectStore], object]] = {
+    "read": lambda store: store.read("s3://bucket/key", 100),
+    "size": lambda store: store.size("s3://bucket/key"),
+    "list": lambda store: list(store.iter_objects("s3://bucket/key")),
+    "write": lambda store: store.write("s3://bucket/key", b"content"),
+}
 
 
-def s3_store(endpoint: str, sleep: Callable[[float], None] = lambda _: None) -> S3Store:
-    session = boto3.session.Session(ACCESS_KEY, SECRET_KEY, region_name=REGION)
-    return S3Store(session, endpoint, sleep=sleep)
-
-
-@pytest.fixture
-def real() -> S3Store:
-    return s3_store(s3_endpoint())
-
-
-def read_from(server: FaultyStorage, limit: int) -> tuple[bytes | None, list[float]]:
+def read_from(server: FaultyStorage, limit: int) -> tuple[bytes | None, int]:
+    """What is read, and how often it was tried again."""
     pauses: list[float] = []
-    return s3_store(server.url, pauses.append).read("s3://bucket/key", limit), pauses
+    return s3_store(server.url, pauses.append).read("s3://bucket/key", limit), len(pauses)
 
 
 def test_a_read_whose_answer_breaks_off_is_tried_again() -> None:
     with faulty_server(in_turn(BROKEN_OFF, BROKEN_OFF, WHOLE)) as server:
-        assert read_from(server, 100) == (WHOLE.body, list(READ_PAUSES[:2]))
+        assert read_from(server, 100) == (WHOLE.body, 2)
 
 
 def test_a_read_that_never_is_whole_is_an_error_and_no_value() -> None:
@@ -44,37 +48,163 @@ def test_a_read_that_never_is_whole_is_an_error_and_no_value() -> None:
         faulty_server(lambda _: BROKEN_OFF) as server,
         pytest.raises(
             StorageFailed, match="Reading s3://bucket/key failed: the answers keep breaking off"
-        ),
+        ) as raised,
     ):
         read_from(server, 100)
-    assert len(server.seen) == len(READ_PAUSES) + 1
+    assert (len(server.seen), raised.value.passing) == (ATTEMPTS, True)
 
 
-@pytest.mark.parametrize("limit", [1, 5, 10, 11])
+@pytest.mark.parametrize("limit", [0, 1, 5, 10, 11])
 def test_of_a_long_object_the_first_bytes_are_read(limit: int) -> None:
     with faulty_server(lambda _: WHOLE) as server:
-        assert read_from(server, limit) == (WHOLE.body[:limit], [])
+        assert read_from(server, limit) == (WHOLE.body[:limit], 0)
 
 
-def test_a_refusal_is_not_tried_again() -> None:
-    refusal = Answer(403, s3_error("AccessDenied", "Access Denied"))
-    with faulty_server(lambda _: refusal) as server, pytest.raises(StorageFailed, match="Denied"):
+def test_no_more_than_the_limit_is_waited_for() -> None:
+    held = Answer(body=b"12345", announced=10, hold=True)
+    with faulty_server(lambda _: held) as server:
+        assert read_from(server, 5) == (b"12345", 0)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(503, s3_error("SlowDown", "Please reduce your request rate.")),
+        Answer(500, s3_error("InternalError", "We encountered an internal error.")),
+        Answer(429, b"<html>too many</html>"),
+        Answer(502),
+    ],
+    ids=lambda answer: str(answer.status),
+)
+def test_a_store_in_trouble_is_asked_a_few_times_and_may_recover(call: str, answer: Answer) -> None:
+    with faulty_server(lambda _: answer) as server, pytest.raises(StorageFailed) as raised:
+        CALLS[call](s3_store(server.url))
+    assert (len(server.seen), raised.value.passing) == (ATTEMPTS, True)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(403, s3_error("AccessDenied", "Access Denied")),
+        Answer(403, s3_error("SignatureDoesNotMatch", "The request signature differs.")),
+        Answer(400, s3_error("ExpiredToken", "The provided token has expired.")),
+        Answer(400, s3_error("AuthorizationHeaderMalformed", "the region is wrong")),
+        Answer(301, s3_error("PermanentRedirect", "use the other endpoint")),
+        Answer(401),
+    ],
+    ids=lambda answer: str(answer.status),
+)
+def test_a_refusal_is_final(call: str, answer: Answer) -> None:
+    with faulty_server(lambda _: answer) as server, pytest.raises(StorageFailed) as raised:
+        CALLS[call](s3_store(server.url))
+    assert (len(server.seen), raised.value.passing) == (1, False)
+
+
+def test_a_request_that_came_too_slowly_for_the_store_is_made_again() -> None:
+    slow = Answer(400, s3_error("RequestTimeout", "Your socket connection was idle."))
+    with faulty_server(in_turn(slow, WHOLE)) as server:
+        assert read_from(server, 100) == (WHOLE.body, 1)
+
+
+def test_a_store_that_is_not_reached_may_be_later() -> None:
+    with faulty_server(lambda _: WHOLE) as server:
+        server.listen(False)
+        with pytest.raises(StorageFailed, match="no answer from") as raised:
+            read_from(server, 100)
+    assert raised.value.passing
+
+
+def test_an_error_is_one_line_with_the_uri_and_what_the_store_said() -> None:
+    refusal = Answer(403, s3_error("AccessDenied", "User is not\n authorized"))
+    with (
+        faulty_server(lambda _: refusal) as server,
+        pytest.raises(StorageFailed) as raised,
+    ):
         read_from(server, 100)
-    assert len(server.seen) == 1
+    assert raised.value.message == (
+        "S3 access to s3://bucket/key failed: HTTP 403 (AccessDenied: User is not authorized)"
+    )
 
 
-def test_what_is_not_there_reads_as_none_and_lists_as_nothing(real: S3Store) -> None:
-    bucket = new_bucket()
-    assert real.read(f"s3://{bucket.name}/no", 10) is None
-    assert real.size(f"s3://{bucket.name}/no") is None
-    assert list(real.iter_objects(f"s3://{bucket.name}/no")) == []
-    assert list(real.iter_objects("s3://no-such-bucket-anywhere/no")) == []
+def test_a_listing_that_is_no_xml_is_an_error() -> None:
+    with (
+        faulty_server(lambda _: Answer(body=b"<html><p>welcome")) as server,
+        pytest.raises(StorageFailed, match="the listing is no XML"),
+    ):
+        list(s3_store(server.url).iter_objects("s3://bucket/key"))
 
 
-def test_an_empty_object_is_empty_and_not_absent(real: S3Store) -> None:
-    bucket = new_bucket()
-    bucket.put("empty", b"")
-    assert real.read(f"s3://{bucket.name}/empty", 10) == b""
+def test_what_is_not_there_reads_as_none_and_lists_as_nothing() -> None:
+    store, bucket = s3_store(), new_bucket()
+    assert store.read(f"s3://{bucket.name}/no", 10) is None
+    assert store.size(f"s3://{bucket.name}/no") is None
+    assert list(store.iter_objects(f"s3://{bucket.name}/no")) == []
+    assert list(store.iter_objects("s3://no-such-bucket-anywhere/no")) == []
+
+
+def test_a_bucket_that_is_not_there_is_an_error_and_no_missing_object() -> None:
+    with pytest.raises(StorageFailed, match="NoSuchBucket"):
+        s3_store().read("s3://no-such-bucket-anywhere/no", 10)
+
+
+def test_an_empty_object_is_empty_and_not_absent() -> None:
+    store, bucket = s3_store(), new_bucket()
+    store.write(f"s3://{bucket.name}/empty", b"")
+    assert store.read(f"s3://{bucket.name}/empty", 10) == b""
+    assert store.size(f"s3://{bucket.name}/empty") == 0
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_an_object_may_have_any_name(name: str) -> None:
+    store, bucket = s3_store(), new_bucket()
+    uri = f"s3://{bucket.name}/folder/{name}"
+    store.write(uri, b"12345")
+    assert bucket.keys() == {f"folder/{name}"}
+    assert (store.read(uri, 3), store.size(uri)) == (b"123", 5)
+    assert [found.uri for found in store.iter_objects(f"s3://{bucket.name}/folder")] == [uri]
+
+
+def test_a_long_listing_is_whole_in_order_and_without_markers_of_folders() -> None:
+    store, bucket = s3_store(), new_bucket()
+    names = [f"s3://{bucket.name}/folder/{number:04}" for number in range(1001)]
+    for name in names:
+        bucket.put(name.partition(f"{bucket.name}/")[2], b"1")
+    bucket.put("folder/", b"")
+    bucket.put("folder/sub/", b"")
+    bucket.put("folder2/x", b"")
+    assert [found.uri for found in store.iter_objects(f"s3://{bucket.name}/folder")] == names
+
+
+def test_several_threads_may_use_a_store() -> None:
+    store, bucket = s3_store(), new_bucket()
+    bucket.put("x", b"12345")
+    sizes: list[int | None] = []
+    threads = [
+        threading.Thread(target=lambda: sizes.append(store.size(f"s3://{bucket.name}/x")))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert sizes == [5] * 8
+
+
+def test_a_connection_is_used_again() -> None:
+    answer = Answer(body=b"12345", headers={"Connection": "keep-alive"})
+    with faulty_server(lambda _: answer) as server:
+        store = s3_store(server.url)
+        for _ in range(3):
+            store.read("s3://bucket/key", 100)
+            store.size("s3://bucket/key")
+    assert len({seen.connection for seen in server.seen}) == 1
+
+
+def test_no_key_is_in_what_a_store_says_of_itself() -> None:
+    store = s3_store()
+    assert SECRET_KEY not in repr(store) + repr(vars(store)) + repr(store._keys.current())
 
 
 @pytest.mark.parametrize(
@@ -96,49 +226,3 @@ def test_a_uri_needs_a_bucket_and_for_an_object_a_key(
 ) -> None:
     assert is_well_formed(uri) is as_object
     assert is_well_formed(uri, folder=True) is as_folder
-
-
-class Short(FileAccessProvider):
-    """flytekit's file access, on a file system that hands out one byte less, a few times."""
-
-    times = 0
-
-    def get_filesystem_for_path(self, path: str = "", *arguments: Any, **options: Any) -> Any:
-        """As flytekit's, but short."""
-        inner = super().get_filesystem_for_path(path, *arguments, **options)
-        outer = self
-
-        class Wrapped:
-            def cat_file(self, path: str, start: int, end: int) -> bytes:
-                content: bytes = inner.cat_file(path, start, end)
-                outer.times -= 1
-                return content[:-1] if outer.times >= 0 else content
-
-            def __getattr__(self, name: str) -> object:
-                return getattr(inner, name)
-
-        return Wrapped()
-
-
-@pytest.fixture
-def access(tmp_path: Path) -> Short:
-    return Short(str(tmp_path / "local"), str(tmp_path / "raw"))
-
-
-def test_any_other_store_reads_again_what_is_not_whole(access: Short, tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(b"1234567890")
-    access.times = 2
-    assert FlyteStore(access).read(str(tmp_path / "x"), 5) == b"12345"
-
-
-def test_any_other_store_fails_when_it_never_is_whole(access: Short, tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(b"1234567890")
-    access.times = 100
-    with pytest.raises(StorageFailed, match="keep breaking off"):
-        FlyteStore(access).read(str(tmp_path / "x"), 100)
-
-
-def test_any_other_store_knows_empty_from_absent(access: Short, tmp_path: Path) -> None:
-    (tmp_path / "empty").write_bytes(b"")
-    assert FlyteStore(access).read(str(tmp_path / "empty"), 100) == b""
-    assert FlyteStore(access).read(str(tmp_path / "absent"), 100) is None

@@ -18,8 +18,12 @@ class Certificate:
     context: ssl.SSLContext
 
 
-def make_certificate(directory: Path) -> Certificate:
-    """A new self-signed certificate for localhost, good for a day from yesterday on."""
+def make_certificate(directory: Path, *names: str) -> Certificate:
+    """A new self-signed certificate for localhost, good for a day from yesterday on.
+
+    Further names may be given, also with a ``*`` for one label.
+    """
+    known = [x509.DNSName(each) for each in ("localhost", *names)]
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -32,7 +36,7 @@ def make_certificate(directory: Path) -> Certificate:
         .serial_number(1)
         .not_valid_before(now - day)
         .not_valid_after(now + day)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(known), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

@@ -19,7 +19,7 @@ def doorkeeper(door: Path, decide: Callable[[Call | None], None]) -> Iterator[No
 
     def serve(asker: socket.socket) -> None:
         with asker.makefile("r") as lines, one_at_a_time:
-            match = re.match(r"([A-Z]+) ([^ ?]+)", lines.readline())
+            match = re.match(r"([A-Z]+) ([^\s?]+)", lines.readline())
             decide(call_of(match[1], match[2]) if match else None)
         asker.sendall(b".")
 

@@ -12,9 +12,10 @@ from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.data_persistence import FileAccessProvider
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models.literals import Literal, LiteralMap
+from support.doors import Door
 from support.in_pod import joined
 from support.variables import variables_set
-from support.zygote import BIN, Zygote
+from support.zygote import Zygote
 
 from perian_shim.sandbox import Sandbox
 from perian_shim.sandbox.flyte.cluster import (
@@ -36,11 +37,19 @@ _names = itertools.count(1)
 
 @dataclass
 class Harness:
-    """A sandbox and what a test does with it."""
+    """A sandbox and what a test does with it.
+
+    Attributes:
+        sandbox: a Perian and an S3.
+        cluster: starts pods.
+        folder: for files.
+        door: what the pods run.
+    """
 
     sandbox: Sandbox
     cluster: Cluster
     folder: Path
+    door: Door
     store: Store = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,7 +62,8 @@ class Harness:
 
     def cold(self) -> "Harness":
         """Return a harness whose pods are started in earnest, not forked: for what that changes."""
-        return replace(self, cluster=replace(self.cluster, bin_dir=BIN))
+        bin_dir = self.door.bin_dir(self.folder / "bin")
+        return replace(self, cluster=replace(self.cluster, bin_dir=bin_dir))
 
     def execution(self) -> str:
         """Return a fresh execution name."""
@@ -140,10 +150,15 @@ def without_absent_modules(folder: Path) -> Path:
 
 
 @contextmanager
-def running_harness(folder: Path) -> Iterator[Harness]:
-    """Start a sandbox and a cluster stand-in on it, whose pods are forks of one process."""
+def running_harness(folder: Path, door: Door) -> Iterator[Harness]:
+    """Start a sandbox and a cluster stand-in on it, whose pods are forks of one process.
+
+    Args:
+        folder: for files.
+        door: what the pods run.
+    """
     python = {"PYTHONPATH": str(without_absent_modules(folder / "absent"))}
-    with Zygote(python) as zygote, Sandbox(folder / "state") as sandbox:
+    with Zygote(python, door) as zygote, Sandbox(folder / "state") as sandbox:
         variables = sandbox.environment()
         storage = {name: value for name, value in variables.items() if "AWS" in name}
         with variables_set(storage):  # flytekit in this process uploads and downloads there too
@@ -156,4 +171,4 @@ def running_harness(folder: Path) -> Iterator[Harness]:
                 },
                 bin_dir=zygote.bin_dir,
             )
-            yield Harness(sandbox, cluster, folder)
+            yield Harness(sandbox, cluster, folder, door)

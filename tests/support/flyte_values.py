@@ -4,40 +4,43 @@ from __future__ import annotations
 
 from typing import Any
 
-from flyteidl.core import types_pb2
+from flyteidl.core.literals_pb2 import Literal, LiteralMap
+from flyteidl.core.types_pb2 import LiteralType
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.type_engine import TypeEngine
-from flytekit.models.literals import Literal
-from flytekit.models.types import LiteralType
+from flytekit.models import literals as models
+from flytekit.models.types import LiteralType as LiteralTypeModel
+
+from perian_shim.values.serialized import SerializedLiteral, literal_map
 
 PythonType = Any
 """A type or one of typing's special forms, which are no types to mypy."""
 
 
 def declared(python_type: PythonType) -> LiteralType:
-    """The literal type of a Python type as a task reads it from its template: through protobuf."""
+    """The literal type of a Python type as a task reads it from its template."""
     made: Any = TypeEngine.to_literal_type(python_type)
-    model: Any = LiteralType
-    sent = types_pb2.LiteralType.FromString(made.to_flyte_idl().SerializeToString())
-    received: LiteralType = model.from_flyte_idl(sent)
-    return received
+    return LiteralType.FromString(made.to_flyte_idl().SerializeToString())
 
 
 def encoded(value: object, python_type: PythonType) -> Literal:
     """The literal that flytekit makes of a value."""
     context = FlyteContextManager.current_context()
-    return TypeEngine.to_literal(context, value, python_type, declared(python_type))
+    model: Any = LiteralTypeModel
+    literal_type = model.from_flyte_idl(declared(python_type))
+    made: Any = TypeEngine.to_literal(context, value, python_type, literal_type)
+    return message(SerializedLiteral(made.to_flyte_idl().SerializeToString()))
 
 
-def decoded(literal: Literal, python_type: PythonType) -> object:
-    """What a Python task gets of a literal."""
+def decoded(literal: SerializedLiteral, python_type: PythonType) -> object:
+    """What a Python task gets of a literal that stands in a document of outputs."""
     context = FlyteContextManager.current_context()
-    value: object = TypeEngine.to_python_value(context, literal, python_type)
+    model: Any = models.LiteralMap
+    received = model.from_flyte_idl(LiteralMap.FromString(literal_map({"out": literal})))
+    value: object = TypeEngine.to_python_value(context, received.literals["out"], python_type)
     return value
 
 
-def wire(literal: Literal) -> bytes:
-    """The bytes of a literal: unlike ``==`` they compare NaN with NaN as equal."""
-    model: Any = literal
-    data: bytes = model.to_flyte_idl().SerializeToString(deterministic=True)
-    return data
+def message(literal: SerializedLiteral) -> Literal:
+    """The message of a serialized literal."""
+    return Literal.FromString(literal)

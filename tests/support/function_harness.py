@@ -14,8 +14,8 @@ from typing import Any
 from flyteidl.core import errors_pb2
 from flytekit.models.literals import Literal
 from flytekit.models.task import TaskTemplate
+from support.doors import BIN
 from support.flyte import Harness
-from support.zygote import BIN
 
 from perian_shim.sandbox.flyte.cluster import AnyTask, Attempt, Cluster, RunningPod
 from perian_shim.sandbox.server.store import JobSnapshot

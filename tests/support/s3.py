@@ -1,21 +1,23 @@
 """A real S3 server (moto's, in a thread of this process), one for the whole session.
 
-Every test takes a bucket of its own with `new_bucket`. URLs and POST policies are made by boto3
-with signature version 4, as the product does it; moto does not check signatures, so what a refusal
-looks like is tested against `support.storage_front`.
+Every test takes a bucket of its own with `new_bucket`; `s3_store` is the product's own access.
+URLs and POST policies of a bucket are boto3's, which are those that the product makes; moto does
+not check signatures, so what a refusal looks like is tested against `support.storage_front`.
 """
 
 import atexit
 import functools
 import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import boto3
 import botocore.config
 from moto.server import ThreadedMotoServer
+
+from perian_shim.storage.s3 import S3Store
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -37,6 +39,26 @@ def s3_endpoint() -> str:
     atexit.register(server.stop)
     host, port = server.get_host_and_port()
     return f"http://{host}:{port}"
+
+
+def s3_store(
+    endpoint: str | None = None,
+    sleep: Callable[[float], None] = lambda _: None,
+    /,
+    **variables: str,
+) -> S3Store:
+    """The product's own access to the session's S3 server, or to what stands in front of it."""
+    return S3Store.from_environment(
+        {
+            "HOME": "/no/such/home",
+            "FLYTE_AWS_ENDPOINT": endpoint or s3_endpoint(),
+            "FLYTE_AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "FLYTE_AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_DEFAULT_REGION": REGION,
+            **variables,
+        },
+        sleep,
+    )
 
 
 @functools.cache

@@ -19,6 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from support.cells import open_lab
+from support.doors import Door
 from support.flyte import running_harness
 from support.matrix import all_cells
 from support.matrix_rows import Cell, Row
@@ -40,6 +41,13 @@ def main(arguments: Sequence[str]) -> int:
         help="cells whose name has all of these words",
     )
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="cells at a time (2)")
+    parser.add_argument(
+        "--door",
+        type=Door,
+        choices=list(Door),
+        default=Door.ENTRYPOINT,
+        help="what the pods run",
+    )
     parser.add_argument("--log", action="store_true", help="print what the pods of bad cells said")
     options = parser.parse_args(arguments)
     hear_signals()
@@ -51,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
 
     with (
         tempfile.TemporaryDirectory(prefix="fault-matrix-") as folder,
-        running_harness(Path(folder)) as harness,
+        running_harness(Path(folder), options.door) as harness,
         open_lab(harness) as lab,
         ThreadPoolExecutor(options.jobs) as pool,
     ):

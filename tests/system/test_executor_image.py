@@ -21,6 +21,7 @@ from support.containers import (
     require_base,
     without_network_choice,
 )
+from support.doors import Door
 from support.flyte import Harness, pod_environment
 from support.function_harness import FunctionHarness
 from support.functions import official_example
@@ -117,7 +118,7 @@ def test_it_needs_no_network_but_the_api_and_the_store(image: BuiltImage, tmp_pa
             },
             bin_dir=alone.bin_dir(tmp_path / "bin", options),
         )
-        harness = Harness(sandbox, cluster, tmp_path)
+        harness = Harness(sandbox, cluster, tmp_path, Door.ENTRYPOINT)
         template = cluster.serialize(doubling())
         text = cluster.literals(doubling(), {"text": "far"})
         attempt = cluster.start(template, text, harness.execution()).wait()

@@ -20,6 +20,7 @@ from support.api_calls import Call
 from support.api_faults import Fault
 from support.api_front import FaultyApi
 from support.cells import DETACHING, PLAIN, Lab, WatchedCluster
+from support.doors import BIN
 from support.matrix import THROUGHOUT, FaultCell, Situation
 from support.matrix_clocks import ClockCell
 from support.matrix_lag import LagCell
@@ -33,7 +34,6 @@ from support.scenes import scene
 from support.storage_front import StorageFront
 from support.traps import Hold, Trap, When
 from support.waiting import LONG_SECONDS, on_this_machine, wait_until
-from support.zygote import BIN
 
 from perian_shim.sandbox.flyte.cluster import Attempt
 

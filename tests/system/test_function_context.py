@@ -12,10 +12,10 @@ from flytekit.core.array_node_map_task import ArrayNodeMapTask
 from flytekit.models.literals import Literal
 from flytekit.models.task import TaskTemplate
 from flytekit.tools.translator import get_serializable
+from support.doors import BIN
 from support.function_harness import FunctionHarness, Ran, requested
 from support.functions import local, mapped, official_example, surroundings
 from support.waiting import LONG_SECONDS
-from support.zygote import BIN
 
 from perian_shim.sandbox.flyte.workflow import run_workflow
 from perian_shim.sandbox.supervisor.isolation import Isolation

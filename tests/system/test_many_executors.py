@@ -30,7 +30,6 @@ from support.api_calls import Call, call_of
 from support.flyte import Harness
 from support.job_gate import JobGate
 from support.waiting import wait_until
-from support.zygote import BIN
 
 from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.sandbox.flyte.cluster import Attempt, RunningPod
@@ -235,7 +234,7 @@ def run_crowd(harness: Harness) -> Crowd:
                 harness.cluster, environment={**common, "PERIAN_API_URL": f"{url}/{name}"}
             )
             if number < STARTED_IN_EARNEST:
-                cluster.bin_dir = BIN
+                cluster.bin_dir = harness.cold().cluster.bin_dir
             pods[number] = cluster.start(task, number_literal(number), execution, name)
         wait_until(
             lambda: len(limiter.followers) == EXECUTORS or any(map(ended, pods.values())),

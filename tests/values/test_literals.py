@@ -9,18 +9,18 @@ from pathlib import Path
 import msgpack  # type: ignore[import-untyped]  # ships no types
 import pytest
 from flyteidl.core import literals_pb2
-from flytekit.models.literals import Literal
+from flyteidl.core.literals_pb2 import Literal
 from flytekit.types.directory.types import FlyteDirectory
 from flytekit.types.file.file import FlyteFile
 from flytekit.types.schema.types import FlyteSchema
 from flytekit.types.structured.structured_dataset import StructuredDataset
 from google.protobuf.struct_pb2 import Struct
-from support.flyte_values import declared, encoded
+from google.protobuf.timestamp_pb2 import Timestamp
+from support.flyte_values import declared, encoded, message
 
 from perian_shim.values.build import (
     blob_scalar,
     duration_literal,
-    map_literal,
     msgpack_literal,
     none_literal,
     schema_scalar,
@@ -64,9 +64,9 @@ MOMENT = dt.datetime(2020, 1, 1, 12, 30, 0, 500_000, tzinfo=UTC)
 
 
 def struct(**fields: float | str | list[bool | None]) -> Literal:
-    message = Struct()
-    message.update(dict(fields))
-    return struct_literal(message)
+    made = Struct()
+    made.update(dict(fields))
+    return struct_literal(made)
 
 
 Files = list[FlyteFile]
@@ -137,9 +137,8 @@ def test_times_keep_their_nanoseconds() -> None:
 
 def test_times_read_as_go_writes_them() -> None:
     for vector in json.loads(VECTORS.read_text())["timestamps"]:
-        message = literals_pb2.Primitive()
-        message.datetime.seconds, message.datetime.nanos = vector["seconds"], vector["nanos"]
-        assert render_literal(timestamp_literal(message.datetime)) == vector["text"]
+        moment = Timestamp(seconds=vector["seconds"], nanos=vector["nanos"])
+        assert render_literal(timestamp_literal(moment)) == vector["text"]
 
 
 @pytest.mark.parametrize("literal", [none_literal(), encoded(None, int | None)])
@@ -162,11 +161,7 @@ def test_none_inside_a_list_has_no_text_on_a_command_line() -> None:
     [
         Literal(),
         msgpack_literal(b"\xc1"),
-        Literal.from_flyte_idl(
-            literals_pb2.Literal(
-                scalar=literals_pb2.Scalar(binary=literals_pb2.Binary(value=b"x", tag="cbor"))
-            )
-        ),
+        Literal(scalar=literals_pb2.Scalar(binary=literals_pb2.Binary(value=b"x", tag="cbor"))),
     ],
     ids=["empty", "broken msgpack", "unknown tag"],
 )
@@ -193,7 +188,7 @@ def test_an_unknown_msgpack_extension_has_no_json() -> None:
         (encoded(STATS, Stats), {"rows": 3, "mean": 1e6, "tags": ["a", "b c"], "more": None}),
         (encoded({1: "a"}, dict[int, str]), {1: "a"}),
         (struct(a=1, b="x"), {"a": 1.0, "b": "x"}),
-        (map_literal({"f": FILE}), {"f": "s3://b/file"}),
+        (encoded({"f": FlyteFile("s3://b/file")}, dict[str, FlyteFile]), {"f": "s3://b/file"}),
     ],
 )
 def test_a_literal_becomes_a_plain_value(literal: Literal, value: object) -> None:
@@ -232,7 +227,8 @@ def test_a_value_becomes_json(value: PythonValue, expected: object) -> None:
 def test_the_leaves_of_nested_files_are_found() -> None:
     inner = encoded([FlyteFile("s3://b/0"), FlyteFile("s3://b/1")], Files)
     optional = encoded(FlyteDirectory("s3://b/d"), FlyteDirectory | None)
-    literal = map_literal({"files": inner, "dir": optional, "table": DATASET, "n": encoded(1, int)})
+    entries = {"files": inner, "dir": optional, "table": DATASET, "n": encoded(1, int)}
+    literal = Literal(map=literals_pb2.LiteralMap(literals=entries))
     assert list(blob_leaves(literal)) == [
         BlobLeaf(("dir",), "s3://b/d", multipart=True, is_dataset=False),
         BlobLeaf(("files", "0"), "s3://b/0", multipart=False, is_dataset=False),
@@ -246,7 +242,7 @@ def test_a_file_is_its_own_leaf() -> None:
 
 
 def test_a_path_in_a_dataclass_is_no_leaf() -> None:
-    literal = parse_output('{"path": "s3://b/x"}', declared(dict), "x")
+    literal = message(parse_output('{"path": "s3://b/x"}', declared(dict), "x"))
     assert list(blob_leaves(literal)) == []
 
 

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from typing import Literal as OneOf
 
 import pytest
-from flytekit.models.types import LiteralType, SimpleType
+from flyteidl.core.types_pb2 import LiteralType, SimpleType
 from flytekit.types.file.file import FlyteFile
 from google.protobuf.struct_pb2 import Struct
 from hypothesis import given
 from hypothesis import strategies as st
-from support.flyte_values import PythonType, declared, decoded, encoded, wire
+from support.flyte_values import PythonType, declared, decoded, encoded, message
 
 from perian_shim.values.literals import literal_to_python, literal_to_text
 from perian_shim.values.parsing import OutputMismatch, parse_output
+from perian_shim.values.serialized import serialize
 
 UTC = dt.timezone.utc
 
@@ -268,7 +269,7 @@ def test_a_dataclass_gets_the_types_of_its_fields() -> None:
         }
     )
     literal = parse_output(text, declared(Stats), "out")
-    assert repr(literal_to_python(literal)) == repr(
+    assert repr(literal_to_python(message(literal))) == repr(
         {
             "rows": 3,
             "mean": 2.0,
@@ -300,29 +301,29 @@ def test_words_for_infinity_are_floats_only_where_a_float_is_declared() -> None:
 
 
 def test_a_protobuf_message_is_a_struct() -> None:
-    message = Struct()
-    message.update({"a": 1, "b": ["x", None]})
-    literal = encoded(message, Struct)
+    struct = Struct()
+    struct.update({"a": 1, "b": ["x", None]})
+    literal = encoded(struct, Struct)
     text = literal_to_text(literal) or ""
-    assert wire(parse_output(text, declared(Struct), "out")) == wire(literal)
+    assert parse_output(text, declared(Struct), "out") == serialize(literal)
 
 
 def test_nanoseconds_are_kept() -> None:
     moment = parse_output("2026-01-01T00:00:00.123456789Z", declared(dt.datetime), "out")
     duration = parse_output("0.000000001s", declared(dt.timedelta | None), "out")
-    assert literal_to_text(moment) == "2026-01-01T00:00:00.123456789Z"
-    assert literal_to_text(duration) == "0.000000001s"
+    assert literal_to_text(message(moment)) == "2026-01-01T00:00:00.123456789Z"
+    assert literal_to_text(message(duration)) == "0.000000001s"
 
 
 def struct_type(metadata: dict[str, object]) -> LiteralType:
-    model: PythonType = LiteralType
-    made: LiteralType = model(simple=SimpleType.STRUCT, metadata=metadata)
-    return made
+    literal_type = LiteralType(simple=SimpleType.STRUCT)
+    literal_type.metadata.update(metadata)
+    return literal_type
 
 
 def test_a_schema_that_refers_elsewhere_is_not_fetched() -> None:
     literal_type = struct_type({"$ref": "http://127.0.0.1:9/schema.json"})
-    assert literal_to_python(parse_output('{"x": 1}', literal_type, "out")) == {"x": 1}
+    assert literal_to_python(message(parse_output('{"x": 1}', literal_type, "out"))) == {"x": 1}
 
 
 def test_a_schema_with_local_references_is_followed() -> None:
@@ -332,7 +333,7 @@ def test_a_schema_with_local_references_is_followed() -> None:
         {"$defs": {"Part": part}, "type": "object", "properties": {"parts": parts}}
     )
     literal = parse_output('{"parts": [{"x": 1}]}', literal_type, "out")
-    assert repr(literal_to_python(literal)) == "{'parts': [{'x': 1.0}]}"
+    assert repr(literal_to_python(message(literal))) == "{'parts': [{'x': 1.0}]}"
     with pytest.raises(OutputMismatch, match=r"at \$\.parts\[0\]\.x: 'y' is not of type 'number'"):
         parse_output('{"parts": [{"x": "y"}]}', literal_type, "out")
 
@@ -340,4 +341,4 @@ def test_a_schema_with_local_references_is_followed() -> None:
 @pytest.mark.parametrize("metadata", [{"type": "nonsense"}, {"python_class_name": "x.Y"}])
 def test_metadata_that_is_no_schema_checks_nothing(metadata: dict[str, object]) -> None:
     literal = parse_output('{"x": 1}', struct_type(metadata), "out")
-    assert literal_to_python(literal) == {"x": 1}
+    assert literal_to_python(message(literal)) == {"x": 1}

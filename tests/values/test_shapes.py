@@ -8,14 +8,15 @@ from typing import Literal as OneOf
 
 import pandas as pd
 import pytest
-from flytekit.models.types import LiteralType, SimpleType
+from flyteidl.core.types_pb2 import LiteralType, SimpleType
 from flytekit.types.directory.types import FlyteDirectory
 from flytekit.types.file.file import FlyteFile
 from flytekit.types.schema.types import FlyteSchema
 from flytekit.types.structured.structured_dataset import StructuredDataset
 from google.protobuf.struct_pb2 import Struct
-from support.flyte_values import PythonType, declared, decoded, encoded, wire
+from support.flyte_values import PythonType, declared, decoded, encoded, message
 
+from perian_shim.values.serialized import serialize
 from perian_shim.values.shapes import (
     OutputKind,
     UnsupportedTypeError,
@@ -137,24 +138,23 @@ def test_the_levels_of_a_layout_are_counted() -> None:
 
 
 @pytest.mark.parametrize("simple", [SimpleType.BINARY, SimpleType.ERROR])
-def test_binary_values_are_refused(simple: int) -> None:
-    model: PythonType = LiteralType
+def test_binary_values_are_refused(simple: SimpleType.ValueType) -> None:
     with pytest.raises(UnsupportedTypeError, match="no file holds"):
-        output_shape(model(simple=simple))
+        output_shape(LiteralType(simple=simple))
 
 
 @pytest.mark.parametrize("python_type", [int | None, str | None, File | None, Stats | None])
 def test_an_absent_optional_output_is_none(python_type: PythonType) -> None:
     literal = absent_output(declared(python_type))
     assert literal is not None
-    assert wire(literal) == wire(encoded(None, python_type))
+    assert literal == serialize(encoded(None, python_type))
     assert decoded(literal, python_type) is None
 
 
 def test_an_absent_output_of_type_none_is_none() -> None:
     literal = absent_output(declared(type(None)))
     assert literal is not None
-    assert wire(literal) == wire(encoded(None, type(None)))
+    assert literal == serialize(encoded(None, type(None)))
 
 
 @pytest.mark.parametrize("python_type", [int, str, File, list[int], int | str])
@@ -167,8 +167,7 @@ def test_a_stored_file_is_referred_to_as_flytekit_does(python_type: PythonType) 
     inner = Folder if "Directory" in str(python_type) else File
     literal = blob_literal("s3://bucket/x", declared(python_type))
     own = encoded(inner("s3://bucket/x"), python_type)
-    assert own.metadata is None
-    assert wire(literal) == wire(own)
+    assert literal == serialize(own)
 
 
 @pytest.mark.parametrize("python_type", [Table, Table | None, pd.DataFrame])
@@ -189,25 +188,26 @@ def test_a_stored_dataset_can_be_read_by_flytekit(
 
 
 def test_a_dataset_without_a_format_is_stated_to_be_parquet() -> None:
-    literal = dataset_literal("s3://b/x", declared(Table))
-    assert literal.scalar.structured_dataset.metadata.structured_dataset_type.format == "parquet"
+    dataset = message(dataset_literal("s3://b/x", declared(Table))).scalar.structured_dataset
+    assert dataset.metadata.structured_dataset_type.format == "parquet"
 
 
 def test_a_schema_is_referred_to_as_one() -> None:
-    assert dataset_literal("s3://b/x", declared(FlyteSchema)).scalar.schema.uri == "s3://b/x"
+    literal = message(dataset_literal("s3://b/x", declared(FlyteSchema)))
+    assert literal.scalar.schema.uri == "s3://b/x"
 
 
 def test_files_are_put_together_as_flytekit_does() -> None:
     for python_type in (list[Csv], list[Csv] | None):
         items = [blob_literal(f"s3://b/{i}", declared(Csv)) for i in range(2)]
         own = encoded([Csv("s3://b/0"), Csv("s3://b/1")], python_type)
-        assert wire(files_literal(items, declared(python_type))) == wire(own)
+        assert files_literal(items, declared(python_type)) == serialize(own)
 
 
 def test_files_by_key_are_put_together_as_flytekit_does() -> None:
     entry = blob_literal("s3://b/0", declared(Folder))
     own = encoded({"k": Folder("s3://b/0")}, dict[str, Folder])
-    assert wire(files_literal({"k": entry}, declared(dict[str, Folder]))) == wire(own)
+    assert files_literal({"k": entry}, declared(dict[str, Folder])) == serialize(own)
 
 
 def test_a_file_is_no_dataset_and_the_reverse() -> None:

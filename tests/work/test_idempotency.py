@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from flytekit.models.literals import Literal, LiteralMap, Primitive, Scalar
+from flyteidl.core.literals_pb2 import Literal, Primitive, Scalar
 
 from perian_shim import PerianConfig
 from perian_shim.spec import ContainerWork, JobSpec
@@ -15,7 +15,7 @@ def literal(value: int) -> Literal:
     return Literal(scalar=Scalar(primitive=Primitive(integer=value)))
 
 
-INPUTS = LiteralMap({"a": literal(1), "b": literal(2)})
+INPUTS = {"a": literal(1), "b": literal(2)}
 
 
 def node(prefix: str = f"{PREFIX}/0", execution: str = "fab12") -> NodeIdentity:
@@ -30,7 +30,7 @@ def test_all_attempts_of_a_node_share_a_key() -> None:
 
 
 def test_the_order_of_inputs_does_not_matter() -> None:
-    inputs = LiteralMap({"b": literal(2), "a": literal(1)})
+    inputs = {"b": literal(2), "a": literal(1)}
     assert work_key(node(), SPEC, inputs) == KEY
 
 
@@ -42,12 +42,14 @@ def test_the_order_of_inputs_does_not_matter() -> None:
         (node(f"{PREFIX}/0/7/0"), SPEC, INPUTS),
         (node(), replace(SPEC, work=ContainerWork(("false",))), INPUTS),
         (node(), replace(SPEC, config=PerianConfig(cores=2)), INPUTS),
-        (node(), SPEC, LiteralMap({"a": literal(1), "b": literal(3)})),
-        (node(), SPEC, LiteralMap({"a": literal(1)})),
+        (node(), SPEC, {"a": literal(1), "b": literal(3)}),
+        (node(), SPEC, {"a": literal(1)}),
     ],
     ids=["relaunch", "other node", "array item", "command", "config", "input", "fewer inputs"],
 )
-def test_other_work_has_another_key(where: NodeIdentity, spec: JobSpec, inputs: LiteralMap) -> None:
+def test_other_work_has_another_key(
+    where: NodeIdentity, spec: JobSpec, inputs: dict[str, Literal]
+) -> None:
     assert work_key(where, spec, inputs) != KEY
 
 

@@ -4,14 +4,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import boto3
 import pytest
-from flytekit.models.interface import Variable
-from flytekit.models.literals import LiteralMap
+from flyteidl.core.interface_pb2 import Variable
+from flyteidl.core.literals_pb2 import LiteralMap
 from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
 from support.flyte_values import declared
-from support.s3 import ACCESS_KEY, REGION, SECRET_KEY, Bucket, new_bucket, s3_endpoint
+from support.s3 import Bucket, new_bucket, s3_endpoint, s3_store
 from support.storage_front import Answer, Seen, faulty_server, s3_error
 
 from perian_shim.errors import (
@@ -24,7 +23,7 @@ from perian_shim.errors import (
     StorageFailed,
     TransferFailed,
 )
-from perian_shim.storage.s3 import S3Store
+from perian_shim.values.serialized import literal_map
 from perian_shim.work.outputs import Harvest, Result
 
 
@@ -34,9 +33,7 @@ def bucket() -> Bucket:
 
 
 def harvest(endpoint: str, bucket: str) -> Harvest:
-    session = boto3.session.Session(ACCESS_KEY, SECRET_KEY, region_name=REGION)
-    store = S3Store(session, endpoint, sleep=lambda _: None)
-    return Harvest(store, f"s3://{bucket}/run", "/var/outputs", "job-1")
+    return Harvest(s3_store(endpoint), f"s3://{bucket}/run", "/var/outputs", "job-1")
 
 
 def record(**fields: object) -> bytes:
@@ -54,7 +51,8 @@ def left(bucket: Bucket, **fields: object) -> Harvest:
 def collected(reader: Harvest, types: Mapping[str, Any]) -> LiteralMap:
     result = reader.result()
     assert result is not None
-    return reader.collect(result, {n: Variable(declared(t), "") for n, t in types.items()})
+    declarations = {name: Variable(type=declared(each)) for name, each in types.items()}
+    return LiteralMap.FromString(literal_map(reader.collect(result, declarations)))
 
 
 def uris(outputs: LiteralMap, name: str) -> list[str]:
@@ -158,7 +156,7 @@ def test_a_value_of_which_only_half_arrives_is_no_value() -> None:
     broken_off = Answer(body=b"12", announced=4)
     with faulty_server(lambda _: broken_off) as server, pytest.raises(StorageFailed):
         harvest(server.url, "b").collect(
-            Result(0, kinds={"n": "file"}), {"n": Variable(declared(int), "")}
+            Result(0, kinds={"n": "file"}), {"n": Variable(type=declared(int))}
         )
 
 
@@ -172,4 +170,4 @@ def test_what_was_not_left_is_missing_unless_it_may_be(bucket: Bucket) -> None:
     reader = left(bucket, outputs={"n": {"kind": "missing"}})
     with pytest.raises(OutputMissing, match="/var/outputs/n"):
         collected(reader, {"n": int})
-    assert collected(reader, {"n": int | None}).literals["n"].scalar.union is not None
+    assert collected(reader, {"n": int | None}).literals["n"].scalar.HasField("union")

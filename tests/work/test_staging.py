@@ -9,11 +9,10 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-import boto3
 import pytest
+from flyteidl.core.interface_pb2 import TypedInterface
+from flyteidl.core.literals_pb2 import Literal
 from flytekit import StructuredDataset
-from flytekit.models.interface import TypedInterface, Variable
-from flytekit.models.literals import Literal
 from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
 from hypothesis import given
@@ -21,7 +20,7 @@ from hypothesis import strategies as st
 from perian.models.create_job_request import CreateJobRequest as OfficialRequest
 from support.flyte_values import declared
 from support.flyte_values import encoded as literal
-from support.s3 import ACCESS_KEY, REGION, SECRET_KEY, Bucket, new_bucket, s3_endpoint
+from support.s3 import SECRET_KEY, Bucket, new_bucket, s3_store
 
 from perian_shim import PerianConfig
 from perian_shim.errors import InvalidInput
@@ -30,6 +29,7 @@ from perian_shim.storage.s3 import S3Store
 from perian_shim.template import render_command
 from perian_shim.work.request import Labels, Private, build_request
 from perian_shim.work.staging import MAX_LOOKED_FOR, Stager, Staging
+from perian_shim.work.task_record import TaskRecord
 
 WORK = ContainerWork(("true",))
 SPEC = JobSpec(PerianConfig(cores=1), "debian:12", WORK)
@@ -42,8 +42,7 @@ def bucket() -> Bucket:
 
 @pytest.fixture
 def store() -> S3Store:
-    session = boto3.session.Session(ACCESS_KEY, SECRET_KEY, region_name=REGION)
-    return S3Store(session, s3_endpoint())
+    return s3_store()
 
 
 def staged(
@@ -54,12 +53,13 @@ def staged(
     types: Mapping[str, Any] | None = None,
 ) -> Staging:
     """What a job is given; ``types`` are those of the inputs, where they matter."""
-    interface = TypedInterface(
-        {name: Variable(declared(t), "") for name, t in (types or {}).items()},
-        {name: Variable(declared(t), "") for name, t in (outputs or {}).items()},
-    )
+    interface = TypedInterface()
+    for name, each in (types or {}).items():
+        interface.inputs.variables[name].type.CopyFrom(declared(each))
+    for name, each in (outputs or {}).items():
+        interface.outputs.variables[name].type.CopyFrom(declared(each))
     stager = Stager(WORK, store, f"s3://{bucket.name}/q7/x-n0-0", 3600)
-    return stager.stage(WORK.command, inputs or {}, interface)
+    return stager.stage(WORK.command, inputs or {}, TaskRecord("test", SPEC, interface))
 
 
 def files(staging: Staging) -> dict[str, bytes]:
@@ -129,7 +129,7 @@ def test_a_file_that_no_job_can_reach_is_refused_naming_input_and_place(
     store: S3Store, bucket: Bucket, uri: str
 ) -> None:
     template = literal(FlyteFile(f"s3://{bucket.name}/x"), FlyteFile)
-    template.scalar.blob._uri = uri
+    template.scalar.blob.uri = uri
     with pytest.raises(InvalidInput) as caught:
         staged(store, bucket, {"model": template})
     assert f"Input 'model' is at {uri!r}" in str(caught.value)
@@ -199,7 +199,7 @@ def test_a_directory_that_is_empty_is_an_empty_directory(store: S3Store, bucket:
 @pytest.mark.parametrize("uri", ["s3://", "s3:///key", "s3://bucket", "s3://a b/key"])
 def test_a_malformed_uri_is_the_inputs_fault(store: S3Store, bucket: Bucket, uri: str) -> None:
     template = literal(FlyteFile(f"s3://{bucket.name}/x"), FlyteFile)
-    template.scalar.blob._uri = uri
+    template.scalar.blob.uri = uri
     with pytest.raises(InvalidInput) as caught:
         staged(store, bucket, {"model": template})
     assert f"Input 'model' is at {uri!r}" in str(caught.value)
@@ -209,7 +209,7 @@ def test_the_signature_of_a_url_that_no_job_can_fetch_is_not_shown(
     store: S3Store, bucket: Bucket
 ) -> None:
     folder = literal(FlyteDirectory(f"s3://{bucket.name}/x"), FlyteDirectory)
-    folder.scalar.blob._uri = "https://example.org/x?X-Amz-Signature=f00dfeed"
+    folder.scalar.blob.uri = "https://example.org/x?X-Amz-Signature=f00dfeed"
     with pytest.raises(InvalidInput) as caught:
         staged(store, bucket, {"d": folder})
     assert "https://example.org/x" in str(caught.value)

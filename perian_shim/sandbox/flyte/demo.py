@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from flyteidl.core.literals_pb2 import Literal
 from flytekit.core.workflow import PythonFunctionWorkflow
-from flytekit.models.literals import Literal
 from flytekit.types.file import FlyteFile
 
 from perian_shim.sandbox.errors import SandboxError
@@ -94,7 +94,7 @@ def run_example(cluster: Cluster, examples: Path) -> int:
     outputs = run_workflow(cluster, workflow, {"csv": FlyteFile(uploaded)}, "demo", print_step)
     print(f"outputs, after {time.monotonic() - started:.1f} s:")
     for name, literal in outputs.items():
-        print(f"  {name} = {shown(literal, store)}")
+        print(f"  {name} = {shown(literal.to_flyte_idl(), store)}")
     return 0
 
 
@@ -109,7 +109,7 @@ def print_step(step: Step) -> None:
 def shown(literal: Literal, store: Store) -> str:
     """Return a value as text, with the content of a file that a job left."""
     text = literal_to_text(literal) or "None"
-    if literal.scalar is not None and literal.scalar.blob is not None:
+    if literal.scalar.HasField("blob"):
         content = (store.read(text) or b"").decode()
         text += "".join(f"\n      {line}" for line in content.splitlines())
     return text

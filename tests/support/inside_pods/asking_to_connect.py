@@ -1,8 +1,8 @@
 """In a pod: tell the test about each connection before it is made, and wait for its leave.
 
 ``CONNECTING`` names a Unix socket, ``CONNECTING_TO`` the port in question. What is told is the
-first line of the HTTP request that the connection is for, so that the test can refuse exactly one
-kind of call, really and not for a length of time.
+call that the connection is for, as in ``POST /job``, so that the test can refuse exactly one kind
+of call, really and not for a length of time.
 """
 
 import os
@@ -11,13 +11,13 @@ import sys
 from types import FrameType
 
 
-def request_line() -> bytes:
-    """Return the first line that waits to be sent: ``http.client`` connects when it has one."""
+def call_to_come() -> bytes:
+    """Return method and path of the call that the API's client makes a connection for."""
     frame: FrameType | None = sys._getframe()
     while frame is not None:
-        data = frame.f_locals.get("data") if frame.f_code.co_name == "send" else None
-        if isinstance(data, bytes):
-            return data.partition(b"\r\n")[0]
+        call = frame.f_locals.get("call") if frame.f_code.co_name == "_connect" else None
+        if call is not None:
+            return str(call).encode()
         frame = frame.f_back
     return b"?"
 
@@ -32,7 +32,7 @@ def ask_before_connecting(event: str, arguments: tuple[object, ...]) -> None:
         with socket.socket(socket.AF_UNIX) as teller:
             teller.settimeout(60)
             teller.connect(os.environ["CONNECTING"])
-            teller.sendall(request_line() + b"\n")
+            teller.sendall(call_to_come() + b"\n")
             teller.recv(1)
 
 

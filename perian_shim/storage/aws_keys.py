@@ -1,0 +1,176 @@
+"""The keys of S3: where they come from, and for how long they are good.
+
+Keys that are given are taken as they are. Web identity (IRSA) and container credentials (EKS pod
+identity, ECS), which most pods have, take one request each, made here. All else that AWS has
+(profiles, SSO, instance roles, ``credential_process``) is botocore's own chain, in a process of its
+own that ends at once: loaded here it would stay, 24 MiB for as long as the pod waits.
+
+Nothing of a key is ever printed.
+"""
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+from perian_shim.errors import StorageFailed
+from perian_shim.storage.aws_chain import keys_of_botocore
+from perian_shim.storage.renewal import Renewed
+from perian_shim.storage.s3_keys import Keys, parsed_keys, parsed_time
+from perian_shim.storage.s3_settings import S3Settings, aws_file
+from perian_shim.storage.web import Answer, BrokenOff, NoAnswer, Web, is_busy
+
+CONTAINER_HOST = "http://169.254.170.2"
+_PLAIN_HOSTS = {"169.254.170.2", "169.254.170.23", "fd00:ec2::23", "localhost", "127.0.0.1", "::1"}
+_OK = 200
+
+KeyChain = Renewed[Keys]
+
+
+def key_chain(settings: S3Settings, environ: Mapping[str, str], web: Web) -> KeyChain:
+    """Return the keys that a process with this environment has."""
+    given = given_keys(settings, environ)
+    if given is not None:
+        return KeyChain(lambda: given)
+    if not has_profiles(environ):
+        if environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") and environ.get("AWS_ROLE_ARN"):
+            return KeyChain(lambda: web_identity_keys(settings, environ, web))
+        if container_url(environ):
+            return KeyChain(lambda: container_keys(environ, web))
+    return KeyChain(lambda: keys_of_botocore(environ))
+
+
+def given_keys(settings: S3Settings, environ: Mapping[str, str]) -> Keys | None:
+    """Return the keys that are set, flytekit's before AWS's.
+
+    Raises:
+        StorageFailed: one half is missing.
+    """
+    pairs = (
+        (settings.access_key_id, settings.secret_access_key, "", ""),
+        (
+            environ.get("AWS_ACCESS_KEY_ID", ""),
+            environ.get("AWS_SECRET_ACCESS_KEY", ""),
+            environ.get("AWS_SESSION_TOKEN", "") or environ.get("AWS_SECURITY_TOKEN", ""),
+            environ.get("AWS_CREDENTIAL_EXPIRATION", ""),
+        ),
+    )
+    for access, secret, token, expires in pairs:
+        if access and secret:
+            return Keys(access, secret, token, parsed_time(expires) if expires else None)
+        if access or (secret and pairs[0][1] == secret):
+            message = "Only one half of an S3 key is set: the access key id or the secret."
+            raise StorageFailed(message, remedy="Set both, or neither.")
+    return None
+
+
+def has_profiles(environ: Mapping[str, str]) -> bool:
+    """Whether AWS's own files may say where keys come from; they precede web identity."""
+    if environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE"):
+        return True
+    files = (("AWS_CONFIG_FILE", "config"), ("AWS_SHARED_CREDENTIALS_FILE", "credentials"))
+    return any(aws_file(environ, *names).exists() for names in files)
+
+
+def web_identity_keys(settings: S3Settings, environ: Mapping[str, str], web: Web) -> Keys:
+    """Trade the pod's token for keys, at AWS's security token service."""
+    region = settings.region
+    role = environ["AWS_ROLE_ARN"]
+    fields = {
+        "Action": "AssumeRoleWithWebIdentity",
+        "Version": "2011-06-15",
+        "RoleArn": role,
+        "RoleSessionName": environ.get("AWS_ROLE_SESSION_NAME")
+        or f"perian-shim-{int(time.time())}",
+        "WebIdentityToken": token_in(environ["AWS_WEB_IDENTITY_TOKEN_FILE"]),
+    }
+    answer = asked(
+        web, "POST", sts_url(region, environ), f"Assuming {role}", urlencode(fields).encode()
+    )
+    found = dict(re.findall(rb"<(\w+)>([^<]*)</", answer.body))
+    try:
+        return Keys(
+            found[b"AccessKeyId"].decode(),
+            found[b"SecretAccessKey"].decode(),
+            found[b"SessionToken"].decode(),
+            parsed_time(found[b"Expiration"].decode()),
+        )
+    except KeyError:
+        message = f"Assuming {role}: the answer holds no keys."
+        raise StorageFailed(message) from None
+
+
+def sts_url(region: str, environ: Mapping[str, str]) -> str:
+    """Return the URL of the security token service."""
+    given = environ.get("AWS_ENDPOINT_URL_STS") or environ.get("AWS_ENDPOINT_URL")
+    if given:
+        return given.rstrip("/") + "/"
+    legacy = environ.get("AWS_STS_REGIONAL_ENDPOINTS") == "legacy"
+    if not region or legacy:
+        return "https://sts.amazonaws.com/"
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return f"https://sts.{region}.{suffix}/"
+
+
+def container_url(environ: Mapping[str, str]) -> str:
+    """Return where the container's keys are handed out, empty if nowhere."""
+    relative = environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+    if relative:
+        return CONTAINER_HOST + relative
+    return environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", "")
+
+
+def container_keys(environ: Mapping[str, str], web: Web) -> Keys:
+    """Fetch the container's keys from the agent on its node."""
+    url = container_url(environ)
+    parts = urlsplit(url)
+    what = f"Fetching the container's keys from {parts.netloc}"
+    if parts.scheme != "https" and parts.hostname not in _PLAIN_HOSTS:
+        message = f"{what}: the URL is neither https nor on this node."
+        raise StorageFailed(message)
+    file = environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+    token = token_in(file) if file else environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "")
+    headers = {"Accept": "application/json", **({"Authorization": token} if token else {})}
+    answer = asked(web, "GET", url, what, b"", headers)
+    try:
+        return parsed_keys(json.loads(answer.body), "Token")
+    except (ValueError, KeyError, TypeError):
+        message = f"{what}: the answer holds no keys."
+        raise StorageFailed(message) from None
+
+
+def asked(
+    web: Web,
+    method: str,
+    url: str,
+    what: str,
+    body: bytes,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Ask for keys; a refusal is an error that tells nothing of what was sent."""
+    sent = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
+    sent |= headers or {}
+    try:
+        answer = web.ask(method, url, lambda: sent, body)
+    except (NoAnswer, BrokenOff) as error:
+        failure = StorageFailed(f"{what} failed: {error}")
+        failure.passing = getattr(error, "passing", True)
+        raise failure from error
+    if answer.status != _OK:
+        said = re.search(rb"<Message>([^<]{1,300})", answer.body)
+        reason = said[1].decode(errors="replace") if said else ""
+        failure = StorageFailed(f"{what} failed: HTTP {answer.status} {reason}".rstrip())
+        failure.passing = is_busy(answer)
+        raise failure
+    return answer
+
+
+def token_in(file: str) -> str:
+    """Return a token that the cluster keeps fresh in a file."""
+    try:
+        return Path(file).read_text().strip()
+    except OSError as error:
+        message = f"The pod's token {file} cannot be read: {error.strerror}."
+        raise StorageFailed(message) from error

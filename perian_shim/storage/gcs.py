@@ -1,0 +1,173 @@
+"""Google Cloud Storage, by its JSON API. It reads and writes, but signs nothing yet."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from perian_shim.errors import StorageFailed
+from perian_shim.storage.base import ObjectInfo, UploadPolicy, broken_off, split_uri
+from perian_shim.storage.google_token import Token, token_chain
+from perian_shim.storage.renewal import Renewed
+from perian_shim.storage.unsigned import unsigned
+from perian_shim.storage.web import Answer, BrokenOff, NoAnswer, Web, is_busy
+
+URL = "https://storage.googleapis.com"
+
+_OK = range(200, 300)
+_NOT_FOUND = 404
+_REQUEST_TIMEOUT = 408
+_LONGEST_MESSAGE = 300
+
+
+class GcsStore:
+    """An ``ObjectStore`` without presigned access.
+
+    Args:
+        token: what requests are made with.
+        web: makes the requests.
+        base: URL of the API.
+    """
+
+    def __init__(self, token: Renewed[Token], web: Web, base: str = URL) -> None:
+        self._token = token
+        self._web = web
+        self._base = base.rstrip("/")
+
+    @classmethod
+    def from_environment(
+        cls, environ: Mapping[str, str] = os.environ, sleep: Callable[[float], None] = time.sleep
+    ) -> "GcsStore":
+        """Return a store set up as Google's own libraries are."""
+        web = Web(environ, sleep)
+        emulator = environ.get("STORAGE_EMULATOR_HOST", "")
+        if emulator and "://" not in emulator:
+            emulator = f"http://{emulator}"
+        return cls(token_chain(environ, web), web, emulator or URL)
+
+    def __repr__(self) -> str:
+        return f"GcsStore({self._base!r})"
+
+    def presign_get(self, uri: str, expires_in: int) -> str:  # noqa: ARG002 - as an ObjectStore
+        """Refuse."""
+        raise unsigned(uri)
+
+    def upload_policy(self, prefix: str, expires_in: int) -> UploadPolicy:  # noqa: ARG002
+        """Refuse."""
+        raise unsigned(prefix)
+
+    def access_expires_in(self) -> float | None:
+        """Return None: nothing is signed."""
+        return None
+
+    def iter_objects(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yield the objects below a folder; folder markers are left out."""
+        bucket, key = split_uri(prefix)
+        query = {
+            "prefix": key.rstrip("/") + "/" if key else "",
+            "fields": "items(name,size),nextPageToken",
+        }
+        scheme = prefix.partition("://")[0]
+        while True:
+            answer = self._ask(prefix, "GET", f"/storage/v1/b/{quoted(bucket)}/o", query)
+            if answer.status == _NOT_FOUND:
+                return
+            page = parsed(prefix, answer)
+            for entry in page.get("items", []):
+                if not entry["name"].endswith("/"):
+                    yield ObjectInfo(f"{scheme}://{bucket}/{entry['name']}", int(entry["size"]))
+            if not page.get("nextPageToken"):
+                return
+            query["pageToken"] = page["nextPageToken"]
+
+    def size(self, uri: str) -> int | None:
+        """Return an object's size, or None if there is none."""
+        answer = self._ask(uri, "GET", object_path(uri), {"fields": "size"})
+        return None if answer.status == _NOT_FOUND else int(parsed(uri, answer)["size"])
+
+    def read(self, uri: str, limit: int) -> bytes | None:
+        """Return the first ``limit`` bytes, or None if there is no such object."""
+        answer = self._ask(uri, "GET", object_path(uri), {"alt": "media"}, limit=limit)
+        return None if answer.status == _NOT_FOUND else good(uri, answer).body
+
+    def write(self, uri: str, content: bytes) -> None:
+        """Create or replace an object."""
+        bucket, key = split_uri(uri)
+        path = f"/upload/storage/v1/b/{quoted(bucket)}/o"
+        good(uri, self._ask(uri, "POST", path, {"uploadType": "media", "name": key}, content))
+
+    def _ask(
+        self,
+        uri: str,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        limit: int | None = None,
+    ) -> Answer:
+        url = f"{self._base}{path}?{urlencode(query)}"
+        headers = {"Accept-Encoding": "gzip"}  # as it is stored; otherwise Google unpacks it
+        if method == "POST":
+            headers["Content-Type"] = "application/octet-stream"
+
+        def authorized() -> Mapping[str, str]:
+            token = self._token.current().text
+            return {**headers, "Authorization": f"Bearer {token}"} if token else headers
+
+        try:
+            return self._web.ask(method, url, authorized, body, limit=limit, busy=may_pass)
+        except BrokenOff as error:
+            raise broken_off(uri) from error
+        except NoAnswer as error:
+            raise failed(uri, str(error), passing=error.passing) from error
+
+
+def quoted(text: str) -> str:
+    """Return a name as one segment of a path."""
+    return quote(text, safe="")
+
+
+def object_path(uri: str) -> str:
+    """Return where the API has an object."""
+    bucket, key = split_uri(uri)
+    return f"/storage/v1/b/{quoted(bucket)}/o/{quoted(key)}"
+
+
+def good(uri: str, answer: Answer) -> Answer:
+    """Return an answer that is no error."""
+    if answer.status not in _OK:
+        raise failed(uri, reason(answer), passing=may_pass(answer))
+    return answer
+
+
+def parsed(uri: str, answer: Answer) -> dict[str, Any]:
+    """Return the object in an answer."""
+    try:
+        content: dict[str, Any] = json.loads(good(uri, answer).body)
+    except ValueError as error:
+        raise failed(uri, "the answer is no JSON", passing=False) from error
+    return content
+
+
+def reason(answer: Answer) -> str:
+    """Return what the store said, in one line."""
+    try:
+        said = " ".join(str(json.loads(answer.body)["error"]["message"]).split())
+    except (ValueError, KeyError, TypeError):
+        said = ""
+    return f"HTTP {answer.status}{f' ({said[:_LONGEST_MESSAGE]})' if said else ''}"
+
+
+def failed(uri: str, why: str, *, passing: bool) -> StorageFailed:
+    """Return our error for the store's."""
+    failure = StorageFailed(f"Access to {uri} failed: {why}")
+    failure.passing = passing
+    return failure
+
+
+def may_pass(answer: Answer) -> bool:
+    """Whether the same access may succeed later: the store is in trouble, or has too much to do."""
+    return is_busy(answer) or answer.status == _REQUEST_TIMEOUT

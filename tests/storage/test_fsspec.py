@@ -1,0 +1,61 @@
+"""Any other store, through a file system of fsspec: what is read is whole."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+
+from perian_shim.errors import InvalidInput, StorageFailed
+from perian_shim.storage.fsspec import FsspecStore
+
+
+class Short(LocalFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """A file system that hands out one byte less, a few times."""
+
+    cachable = False
+    times = 0
+
+    def cat_file(self, path: str, start: int, end: int, **options: Any) -> bytes:
+        """As usual, but short."""
+        content: bytes = super().cat_file(path, start, end, **options)
+        self.times -= 1
+        return content[:-1] if self.times >= 0 else content
+
+
+@pytest.fixture
+def short() -> Short:
+    return Short()
+
+
+@pytest.fixture
+def store(short: Short) -> FsspecStore:
+    return FsspecStore(lambda _: short)
+
+
+def test_any_other_store_reads_again_what_is_not_whole(
+    store: FsspecStore, short: Short, tmp_path: Path
+) -> None:
+    (tmp_path / "x").write_bytes(b"1234567890")
+    short.times = 2
+    assert store.read(str(tmp_path / "x"), 5) == b"12345"
+
+
+def test_any_other_store_fails_when_it_never_is_whole(
+    store: FsspecStore, short: Short, tmp_path: Path
+) -> None:
+    (tmp_path / "x").write_bytes(b"1234567890")
+    short.times = 100
+    with pytest.raises(StorageFailed, match="keep breaking off"):
+        store.read(str(tmp_path / "x"), 100)
+
+
+def test_any_other_store_knows_empty_from_absent(store: FsspecStore, tmp_path: Path) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    assert store.read(str(tmp_path / "empty"), 100) == b""
+    assert store.read(str(tmp_path / "absent"), 100) is None
+
+
+def test_any_other_store_signs_nothing(store: FsspecStore) -> None:
+    with pytest.raises(InvalidInput, match=r"only s3:// can be signed"):
+        store.presign_get("abfs://container/x", 60)

@@ -1,0 +1,42 @@
+"""Which store is opened for a URI, and what is imported for it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from perian_shim.errors import InvalidInput
+from perian_shim.storage import UnknownStore, open_store
+
+KEYS = {
+    "HOME": "/no/such/home",
+    "FLYTE_AWS_ACCESS_KEY_ID": "key",
+    "FLYTE_AWS_SECRET_ACCESS_KEY": "secret",
+}
+
+HEAVY = ("boto3", "botocore", "flytekit", "fsspec", "google.auth", "s3fs", "obstore", "yaml")
+
+
+@pytest.mark.parametrize("uri", ["/tmp/x", "file:///tmp/x", "x"])
+def test_this_machine_is_no_store(uri: str) -> None:
+    with pytest.raises(InvalidInput, match="in no object store that a Perian job can reach"):
+        open_store(uri, KEYS)
+
+
+@pytest.mark.parametrize("uri", ["abfs://container/x", "ftp://host/x"])
+def test_a_store_that_only_flytekit_reaches_is_told_apart(uri: str) -> None:
+    with pytest.raises(UnknownStore, match="image with flytekit"):
+        open_store(uri, KEYS)
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/x", "gs://bucket/x", "gcs://bucket/x"])
+def test_opening_a_store_loads_no_sdk(uri: str) -> None:
+    program = (
+        "import json, sys; from perian_shim.storage import open_store;"
+        f"open_store({uri!r}, {KEYS!r}); print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, timeout=60
+    )
+    assert set(HEAVY) & set(json.loads(done.stdout)) == set()

@@ -1,0 +1,38 @@
+"""The two ways into a run: flytekit's ``pyflyte-execute``, and the entry point of our own image.
+
+Both are started with the same arguments, under the name ``pyflyte-execute``.
+"""
+
+import sys
+from enum import Enum
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+"""Holds the real ``pyflyte-execute``."""
+
+
+class Door(str, Enum):
+    """What a pod's container runs."""
+
+    FLYTEKIT = "flytekit"
+    ENTRYPOINT = "entrypoint"
+
+    def command(self) -> list[str]:
+        """Return the program and what comes before the arguments of ``pyflyte-execute``."""
+        if self is Door.FLYTEKIT:
+            return [str(BIN / "pyflyte-execute")]
+        return [sys.executable, "-m", "perian_shim.entrypoint", "pyflyte-execute"]
+
+    def bin_dir(self, folder: Path) -> Path:
+        """Return a folder that has it under its name.
+
+        Args:
+            folder: where to make it, if need be.
+        """
+        if self is Door.FLYTEKIT:
+            return BIN
+        folder.mkdir(exist_ok=True)
+        script = folder / "pyflyte-execute"
+        script.write_text(f'#!/bin/sh\nexec {" ".join(self.command())} "$@"\n')
+        script.chmod(0o755)
+        return folder
