@@ -1,4 +1,4 @@
-"""The matrix of Pythons and versions of flytekit: which cells there are, and what is said of them."""
+"""The matrix of Pythons and flytekits: which cells there are, and what is said of them."""
 
 import os
 import sys

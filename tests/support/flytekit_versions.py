@@ -1,9 +1,11 @@
 """What an older flytekit lacks: tests of it are skipped there."""
 
 import inspect
+from collections.abc import Iterable
 
 import flytekit
 import pytest
+from _pytest.mark import ParameterSet
 from flytekit.core import type_engine
 from flytekit.extras import accelerators
 from flytekit.models.task import TaskMetadata
@@ -23,6 +25,11 @@ def taking(argument: str) -> pytest.MarkDecorator:
     reason = f"flytekit {flytekit.__version__} has no @task({argument}=…)"
     missing = argument not in inspect.signature(flytekit.task).parameters
     return pytest.mark.skipif(missing, reason=reason)
+
+
+def only(mark: pytest.MarkDecorator, cases: Iterable[tuple[object, ...]]) -> list[ParameterSet]:
+    """Return parameters that a mark may skip."""
+    return [pytest.param(*case, marks=mark) for case in cases]
 
 
 needs_cache = having("Cache", flytekit)
