@@ -43,3 +43,6 @@ needs_shared_memory = taking("shared_memory")
 needs_optional_datasets = pytest.mark.skipif(
     OLDEST, reason="flytekit 1.14 cannot read an optional dataset of its own from the wire"
 )
+needs_launch_plans_in_scripts = pytest.mark.skipif(
+    OLDEST, reason="flytekit 1.14 asks for a workflow without a version before it launches its plan"
+)
