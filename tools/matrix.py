@@ -11,6 +11,7 @@ with 0 otherwise: a Python that is not here is named in the table and is no fail
 """
 
 import argparse
+import dataclasses
 import hashlib
 import os
 import re
@@ -186,10 +187,7 @@ def chosen(
 
 def fingerprint(cell: Cell, full: str) -> str:
     """Return a digest of what a cell's environment is made of."""
-    digest = hashlib.sha256(full.encode())
-    for source in (cell.lock, CHECKOUT / "pyproject.toml"):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()
+    return hashlib.sha256(full.encode() + cell.lock.read_bytes()).hexdigest()
 
 
 def clean_environ(environ: Mapping[str, str]) -> dict[str, str]:
@@ -233,7 +231,7 @@ def excluded(cell: Cell, log: str) -> str:
 
 
 def environment(cell: Cell, program: Path, full: str, folder: Path) -> Environment:
-    """Make a cell's environment if need be.
+    """Make a cell's environment if need be: everything that its lock pins.
 
     Raises:
         CellBrokenError: something could not be installed.
@@ -249,18 +247,25 @@ def environment(cell: Cell, program: Path, full: str, folder: Path) -> Environme
     folder.mkdir(parents=True)
     excluded_by = ""
     step(log, program, CHECKOUT / "tools" / "make_venv.py", place)
-    install: Command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    locked: Command = [*install, "--require-hashes", "-r", cell.lock]
+    locked = ["--require-hashes", "-r", str(cell.lock)]
     try:
-        step(log, *locked)
+        install(python, log, *locked)
     except CellBrokenError:
         excluded_by = excluded(cell, log.read_text())
         if not excluded_by:
             raise
-        step(log, *locked, "--ignore-requires-python")
-    step(log, *install, "--no-deps", "--no-build-isolation", "-e", CHECKOUT)
+        install(python, log, *locked, "--ignore-requires-python")
     stamp.write_text(f"{wanted}\n{excluded_by}")
     return Environment(python, full, excluded_by)
+
+
+def install(python: Path, log: Path, *arguments: str) -> None:
+    """Install something into the environment of a Python.
+
+    Raises:
+        CellBrokenError: it could not be installed.
+    """
+    step(log, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments)
 
 
 def step(log: Path, *command: str | Path) -> None:
@@ -312,7 +317,11 @@ def tested(
     code = run([place.python, *pytest, *options, *tests], log, TEST_SECONDS)
     if not report.is_file():
         raise CellBrokenError(f"pytest ended with {code} and without a report, see {log}")
-    return verdict(cell, report.read_text(), place.note)
+    outcome = verdict(cell, report.read_text(), place.note)
+    if code and outcome.state == PASSED:
+        note = f"{place.note}: pytest ended with {code}, see {log}"
+        return dataclasses.replace(outcome, state=FAILED, note=note)
+    return outcome
 
 
 def measure(cell: Cell, options: argparse.Namespace) -> Outcome:
@@ -326,6 +335,8 @@ def measure(cell: Cell, options: argparse.Namespace) -> Outcome:
         shutil.rmtree(folder, ignore_errors=True)
     try:
         place = environment(cell, program, full, folder)
+        checkout = ["--no-deps", "--no-build-isolation", "-e", str(CHECKOUT)]
+        install(place.python, folder / "install.log", *checkout)
     except CellBrokenError as error:
         return Outcome(cell, BROKEN, note=f"{full}: {error}")
     say(f"{cell.name}: installed, testing")
