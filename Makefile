@@ -2,7 +2,9 @@
 #   make demo    run the example workflow on an embedded Perian and an embedded S3
 #   make test    ruff, mypy and the whole test suite
 #   make faults  every call of the API x every fault x every stage, as a table
-#   make bench   measure against a no-op shim and the official connector, as a table
+#   make matrix  test the oldest and the newest flytekit on Python 3.10 to 3.13, as a table
+#   make bench   measure against a no-op shim and the official connector, as a table;
+#                IMAGE_SIZES=ours=60,ours-flytekit=150,naive=365 adds what `make image` told
 #   make image   build the executor image; WHEELHOUSE=folder BASE_IMAGE=image TAG=name
 #   make wheelhouse WHEELHOUSE=folder    collect the wheels for building it without a network
 #   make lock    resolve requirements/*.txt anew (needs uv)
@@ -12,7 +14,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test faults bench image wheelhouse check lock clean
+.PHONY: demo test faults matrix bench image wheelhouse check lock clean
 
 demo: $(VENV)/.sandbox
 	$(BIN)/perian-shim demo
@@ -23,8 +25,12 @@ test: check
 faults: $(VENV)/.dev
 	$(BIN)/python tests/system/fault_matrix.py
 
+matrix:
+	$(PYTHON) tools/matrix.py
+
 bench: $(VENV)/.dev
-	$(BIN)/python -m benchmarks --json .bench/results.json
+	$(BIN)/python -m benchmarks --json .bench/results.json \
+	    $(if $(IMAGE_SIZES),--image-sizes $(IMAGE_SIZES))
 
 image:
 	$(PYTHON) tools/image.py build $(if $(TAG),--tag $(TAG)) $(if $(BASE_IMAGE),--base $(BASE_IMAGE)) \
@@ -58,6 +64,9 @@ LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.10 
 
 lock:
 	$(LOCK) --group build --extra dev -o requirements/dev.txt
+	cp requirements/dev.txt requirements/flytekit-1.14.txt # what fits stays as it is
+	$(LOCK) --group build --extra dev -c requirements/flytekit-1.14.in \
+	    -o requirements/flytekit-1.14.txt
 	$(LOCK) --group build --extra sandbox -c requirements/dev.txt -o requirements/sandbox.txt
 	$(LOCK) --group image -c requirements/dev.txt -o requirements/executor-flytekit.txt
 	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \

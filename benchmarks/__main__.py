@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks.connector import TICK_SECONDS, running_connector
-from benchmarks.environments import DEFAULT_CACHE, executor_environment, official_environment
+from benchmarks.environments import DEFAULT_CACHE, official_environment, pod_folders
 from benchmarks.pods import PodContender
 from benchmarks.records import CONTENDERS, OFFICIAL, Crowd, Results, Run
 from benchmarks.summary import Summary
@@ -64,7 +64,12 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser("benchmarks", description=str(__doc__).partition("\n")[0])
     add = options.add_argument
     add("--quick", action="store_true", help="short jobs, few repetitions, small crowds")
-    add("--contenders", type=names, default=CONTENDERS, help="e.g. ours,floor; default all")
+    add(
+        "--contenders",
+        type=names,
+        default=CONTENDERS,
+        help=f"some of {','.join(CONTENDERS)}; default all",
+    )
     add("--lengths", type=numbers, help="seconds that jobs sleep; default 1,10,60")
     add("--repetitions", type=int, help="of each length; default 7")
     add("--crowds", type=counts, help="how many at once; default 1,10,50; 0 for none")
@@ -79,7 +84,8 @@ def parser() -> argparse.ArgumentParser:
         type=sizes,
         default={},
         metavar="SIZES",
-        help="ours=123,naive=456 in MiB, or a JSON file of the same",
+        help="ours=60,ours-flytekit=150,naive=365 in MB as `make image` tells, or a JSON file of"
+        " the same",
     )
     add("--json", type=Path, metavar="FILE", help="write the raw numbers")
     add("--cache", type=Path, default=DEFAULT_CACHE, help="folder of the environments")
@@ -133,11 +139,13 @@ def sizes(text: str) -> dict[str, float]:
 def measure(options: argparse.Namespace, results: Results) -> None:
     """Run everything, in random order, and add it to the results."""
     dice = random.Random(options.seed)
-    executor = executor_environment(options.cache)
+    folders = pod_folders(options.cache, options.contenders)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="perian-bench-"))
         world = stack.enter_context(running_world(Path(folder)))
-        contenders: list[Contender] = list(PodContender.all(world, executor))
+        contenders: list[Contender] = [
+            PodContender(name, world, folder) for name, folder in folders.items()
+        ]
         if OFFICIAL in options.contenders:
             official = official_environment(options.cache)
             connector = stack.enter_context(
@@ -146,7 +154,6 @@ def measure(options: argparse.Namespace, results: Results) -> None:
             ready_after = connector.service.ready_after
             results.conditions.append(f"official: {ready_after:.1f} s from start to serving")
             contenders.append(connector)
-        contenders = [each for each in contenders if each.name in options.contenders]
         for repetition in range(options.repetitions):
             for length in options.lengths:
                 say(f"{repetition + 1}/{options.repetitions}: jobs of {length:g} s")
@@ -175,10 +182,11 @@ def conditions(options: argparse.Namespace) -> list[str]:
     machine = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     lines = f"""
         {machine}; jobs of {lengths} s, {options.repetitions} of each, interleaved in random order
-        ours, floor: one process per task, `pyflyte-execute` with requirements/executor.txt, ours \
-through its image's entry point; start is the start of the process, outputs is `outputs.pb` in the \
-object store
-        ours: a container task with a text output, uploaded by the job before it ends
+        ours, floor: one process per task; start is the start of the process, outputs is \
+`outputs.pb` in the object store
+        ours: the image's entry point with requirements/executor.txt, where there is no flytekit
+        ours, flytekit; floor: flytekit's `pyflyte-execute` with requirements/executor-flytekit.txt
+        both of ours: a container task with a text output, uploaded by the job before it ends
         floor: the job only sleeps, the output is a constant
         official: its container task, which can have no outputs, and one service for all tasks; \
 start is the call of `CreateTask`, outputs is `GetTask` saying SUCCEEDED, asked at once and then \

@@ -1,7 +1,8 @@
 """The virtual environments that contenders run in, made once and kept in a cache folder.
 
-``executor`` is what the executor image holds: the hash-locked requirements, perian-shim as a wheel,
-bytecode compiled, started by the image's entry point; beside it the floor's one module.
+``lean`` is what the executor image holds: the hash-locked requirements without flytekit,
+perian-shim as a wheel, bytecode compiled, started by the image's entry point. ``flytekit`` is what
+the image with flytekit holds, started by flytekit's own program; beside it the floor's one module.
 ``official`` is the connector with what it can import. An environment is made anew when its lock
 file or the Python that makes it changes; perian-shim in it is installed anew when its source
 changes. A failing ``pip`` ends the benchmark with ``CalledProcessError``.
@@ -14,10 +15,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import floor
+from benchmarks.records import FLOOR, OURS, OURS_FLYTEKIT
 from perian_shim import entrypoint
 
 ROOT = Path(__file__).parent.parent
@@ -25,39 +26,57 @@ ROOT = Path(__file__).parent.parent
 
 HERE = Path(__file__).parent
 DEFAULT_CACHE = ROOT / ".bench"
-ENTRY = "entry"
+IMAGE_ENVIRONMENT = "PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1"
+"""What the image sets for Python."""
 
 
-@dataclass(frozen=True)
-class ExecutorEnvironment:
-    """Where the executors' ``pyflyte-execute`` is.
+def pod_folders(cache: Path, contenders: Iterable[str]) -> dict[str, Path]:
+    """Make the environments of pods if need be.
 
-    Attributes:
-        plain: folder of flytekit's own program.
-        image: folder of a program of that name which goes through the image's entry point.
+    Args:
+        cache: folder of all environments.
+        contenders: who is to be measured.
+
+    Returns:
+        For each contender that is a pod per task the folder of its ``pyflyte-execute``.
     """
+    wanted = set(contenders)
+    folders: dict[str, Path] = {}
+    if OURS in wanted:
+        folders[OURS] = lean_environment(cache) / "entry"
+    if with_flytekit := [name for name in (OURS_FLYTEKIT, FLOOR) if name in wanted]:
+        programs = flytekit_environment(cache) / "bin"
+        folders.update(dict.fromkeys(with_flytekit, programs))
+    return folders
 
-    plain: Path
-    image: Path
+
+def lean_environment(cache: Path) -> Path:
+    """Make what the image without flytekit holds."""
+    environment = locked_environment(cache / "lean", ROOT / "requirements" / "executor.txt")
+    stamp = Stamp(environment / "package.sha256", package_sources())
+    if not stamp.fits():
+        install_package(environment)
+        install_entry(environment / "bin" / "python", environment / "entry")
+        stamp.write()
+    return environment
 
 
-def executor_environment(cache: Path) -> ExecutorEnvironment:
-    """Make the executors' environment if need be."""
-    environment = locked_environment(cache / "executor", ROOT / "requirements" / "executor.txt")
-    package = ROOT / "perian_shim"
-    sources = [
-        ROOT / "pyproject.toml",
-        Path(__file__),
-        Path(floor.__file__),
-        *sorted(package.rglob("*")),
-    ]
-    stamp = Stamp(environment / "package.sha256", sources)
+def flytekit_environment(cache: Path) -> Path:
+    """Make what an image with flytekit holds, and add the floor."""
+    lock = ROOT / "requirements" / "executor-flytekit.txt"
+    environment = locked_environment(cache / "flytekit", lock)
+    stamp = Stamp(environment / "package.sha256", [*package_sources(), Path(floor.__file__)])
     if not stamp.fits():
         install_package(environment)
         install_floor(environment)
-        install_entry(environment)
         stamp.write()
-    return ExecutorEnvironment(environment / "bin", environment / ENTRY)
+    return environment
+
+
+def package_sources() -> list[Path]:
+    """Return what perian-shim in an environment is made of."""
+    package = ROOT / "perian_shim"
+    return [ROOT / "pyproject.toml", Path(__file__), *sorted(package.rglob("*"))]
 
 
 def official_environment(cache: Path) -> Path:
@@ -94,14 +113,19 @@ def install_floor(environment: Path) -> None:
     run(environment / "bin" / "python", "-m", "compileall", "-q", package)
 
 
-def install_entry(environment: Path) -> None:
-    """Add the program that starts an executor as the image does."""
-    program = environment / ENTRY / "pyflyte-execute"
-    program.parent.mkdir(exist_ok=True)
-    python = shlex.quote(str(environment / "bin" / "python"))
-    command = f'exec {python} -m {entrypoint.__name__} {program.name} "$@"'
-    program.write_text(f"#!/bin/sh\n{command}\n")
+def install_entry(python: Path, folder: Path) -> Path:
+    """Add the program that starts a pod as the image does; return the folder that holds it.
+
+    Args:
+        python: runs it.
+        folder: for nothing else.
+    """
+    program = folder / "pyflyte-execute"
+    folder.mkdir(exist_ok=True)
+    command = f'exec {shlex.quote(str(python))} -m {entrypoint.__name__} {program.name} "$@"'
+    program.write_text(f"#!/bin/sh\nexport {IMAGE_ENVIRONMENT}\n{command}\n")
     program.chmod(0o755)
+    return folder
 
 
 def pip(environment: Path, *arguments: str | Path) -> None:

@@ -1,8 +1,9 @@
 """Contenders that are a pod per task: perian-shim and the floor.
 
-Both run ``pyflyte-execute`` from the same environment, started as Flyte's container plugin would,
-ours through its image's entry point, without a container around it. A pod that fails, or does not
-get as far as it must in time, ends the benchmark with ``RuntimeError`` or ``TimeoutError``.
+All run ``pyflyte-execute`` as Flyte's container plugin would start it, without a container around
+it: perian-shim through its image's entry point, where that name leads to our own program, and again
+in the floor's environment, where it is flytekit's. A pod that fails, or does not get as far as it
+must in time, ends the benchmark with ``RuntimeError`` or ``TimeoutError``.
 """
 
 import contextlib
@@ -10,7 +11,7 @@ import itertools
 import re
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from flytekit.core.python_customized_container_task import PythonCustomizedConta
 from flytekit.models.literals import LiteralMap
 from flytekit.models.task import TaskTemplate
 
-from benchmarks.environments import ExecutorEnvironment
 from benchmarks.floor import ANSWER, FloorExecutor
 from benchmarks.fronts import SUBMISSION, RecordedCall, Recorder
 from benchmarks.gate import Gate
@@ -33,7 +33,7 @@ from benchmarks.process import (
     wait_for_end,
     watch,
 )
-from benchmarks.records import FLOOR, OURS, Crowd, Run
+from benchmarks.records import FLOOR, OURS, OURS_FLYTEKIT, Crowd, Run
 from benchmarks.world import ANSWER_FILE, IMAGE, TimedCluster, World
 from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.sandbox.flyte.cluster import AnyTask, RunningPod
@@ -96,6 +96,10 @@ class FloorTask(PythonCustomizedContainerTask[None]):
                 },
             }
         }
+
+
+TASKS: Mapping[str, MakeTask] = {OURS: our_task, OURS_FLYTEKIT: our_task, FLOOR: FloorTask}
+"""What makes the task of each contender."""
 
 
 @dataclass(frozen=True)
@@ -171,19 +175,15 @@ class PodContender:
         name: its name.
         world: where it runs.
         bin_dir: folder that holds ``pyflyte-execute``.
-        make_task: makes its task from the job's shell command.
     """
 
     name: str
     world: World
     bin_dir: Path
-    make_task: MakeTask
 
-    @classmethod
-    def all(cls, world: World, executor: ExecutorEnvironment) -> list["PodContender"]:
-        """Return perian-shim and the floor."""
-        ours = cls(OURS, world, executor.image, our_task)
-        return [ours, cls(FLOOR, world, executor.plain, FloorTask)]
+    def make_task(self, command: str) -> AnyTask:
+        """Return its task, given the job's shell command."""
+        return TASKS[self.name](command)
 
     def run(self, length: float) -> Run:
         """Run one task whose job sleeps for so many seconds."""

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from benchmarks.process import Memory
 
 OURS = "ours"
+OURS_FLYTEKIT = "ours-flytekit"
 FLOOR = "floor"
 OFFICIAL = "official"
-CONTENDERS = (OURS, FLOOR, OFFICIAL)
+CONTENDERS = (OURS, OURS_FLYTEKIT, FLOOR, OFFICIAL)
+"""Names of all, in the order of the table's columns: perian-shim through its image's entry point
+without flytekit, perian-shim as an executor of flytekit's ``pyflyte-execute``, and its peers."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ class Results:
     Attributes:
         runs: the single jobs.
         crowds: many at once.
-        image_sizes: MiB of each image that was measured elsewhere.
+        image_sizes: MB (1e6 bytes) of each image that was measured elsewhere, by contender's name;
+            ``naive`` is flytekit and perian-shim installed upon the same base.
         conditions: what they were measured on and with.
     """
 

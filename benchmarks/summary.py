@@ -1,20 +1,18 @@
-"""From measurements to a table: medians, spreads and the goals, as Markdown."""
+"""From measurements to tables: medians, spreads and the goals, as Markdown."""
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from benchmarks.records import CONTENDERS, FLOOR, OURS, Crowd, Results, Run
+from benchmarks import goals
+from benchmarks.records import CONTENDERS, FLOOR, OURS, OURS_FLYTEKIT, Crowd, Results, Run
 
 NONE = "-"
-START_RATIO, MEMORY_RATIO, IMAGE_RATIO = 1.10, 1.15, 0.55
-"""Goals: perian-shim's start and memory as shares of the floor's, its image of a naive one's."""
-
 NAIVE = "naive"
 
 
-def latest_end(length: float) -> float:
-    """Return the goal for the time from a job's end to its outputs, in seconds."""
-    return 1.0 + 0.05 * length
+def heading(contender: str) -> str:
+    """Return how a contender is called in a table."""
+    return contender.replace("-", ", ")
 
 
 def spread(values: Sequence[float], digits: int) -> str:
@@ -63,6 +61,7 @@ class Summary:
         runs = {run.contender for run in results.runs}
         measured = runs | {crowd.contender for crowd in results.crowds}
         self.contenders = [name for name in CONTENDERS if name in measured]
+        self.ours = [name for name in (OURS, OURS_FLYTEKIT) if name in measured]
         self.lengths = sorted({run.length for run in results.runs})
 
     def runs(self, contender: str, length: float | None = None) -> list[Run]:
@@ -79,7 +78,7 @@ class Summary:
         pick: Callable[[Run], float | None],
         length: float | None = None,
         digits: int = 2,
-        goal: Callable[[float | None, float], str] | None = None,
+        goal: goals.Judge | None = None,
     ) -> list[str]:
         """Return one row of numbers.
 
@@ -88,29 +87,31 @@ class Summary:
             pick: takes it from a run; None where it was not.
             length: only jobs of this length.
             digits: after the point.
-            goal: judges ratio to the floor and median of perian-shim.
+            goal: judges perian-shim without flytekit.
         """
         values = {
             name: [value for run in self.runs(name, length) if (value := pick(run)) is not None]
             for name in self.contenders
         }
+        floor = values.get(FLOOR, [])
+        ratios = {name: ratio(values[name], floor) for name in self.ours}
         ours = values.get(OURS, [])
-        compared = ratio(ours, values.get(FLOOR, []))
-        verdict = goal(compared, statistics.median(ours)) if goal and ours else ""
-        shown = NONE if compared is None else f"{compared:.2f}"
-        return [title, *(spread(values[name], digits) for name in self.contenders), shown, verdict]
+        verdict = goal(ratios.get(OURS), ours) if goal and ours else ""
+        shown = (NONE if each is None else f"{each:.2f}" for each in ratios.values())
+        return [title, *(spread(values[name], digits) for name in self.contenders), *shown, verdict]
 
     def table_of_runs(self) -> str:
         """Return the table of single jobs."""
         row, by_calls = self.row, self.row_of_calls
-        start, wait = at_most(START_RATIO), at_most(MEMORY_RATIO)
+        start, cpu = goals.of_floor(0.50, aim=0.35), goals.of_floor(0.40)
+        memory_share, waiting = goals.of_floor(0.45, aim=0.30), goals.of_floor(1.00)
         rows = [
             row("process start → POST, s", lambda run: run.start_to_post, digits=3, goal=start),
-            row("CPU until then, s", lambda run: run.cpu_to_post, digits=3),
+            row("CPU until then, s", lambda run: run.cpu_to_post, digits=3, goal=cpu),
         ]
         for length in self.lengths:
-            title = f"job end → outputs, {length:g} s job, s"
-            rows.append(row(title, lambda run: run.end_to_outputs, length, goal=before(length)))
+            title, goal = f"job end → outputs, {length:g} s job, s", goals.end_of(length)
+            rows.append(row(title, lambda run: run.end_to_outputs, length, goal=goal))
         rows.append(row("outputs → end of process, s", lambda run: run.outputs_to_exit))
         rows += [
             by_calls(f"API calls, {length:g} s job", length, lambda run: run.api_calls)
@@ -121,32 +122,34 @@ class Summary:
             row(f"CPU, {length:g} s job, s", lambda run: run.cpu, length) for length in self.lengths
         ]
         rows += [
-            row("CPU while waiting, s per hour", lambda run: run.waiting_cpu, digits=1),
-            row("PSS while waiting, MiB", memory("pss"), digits=1, goal=wait),
+            row(
+                "CPU while waiting, s per hour",
+                lambda run: run.waiting_cpu,
+                digits=1,
+                goal=waiting,
+            ),
+            row("PSS while waiting, MiB", memory("pss"), digits=1, goal=memory_share),
             row("private while waiting, MiB", memory("private"), digits=1),
             row("anonymous while waiting, MiB", memory("anonymous"), digits=1),
         ]
         if self.results.image_sizes:
             rows.append(self.row_of_images())
-        return markdown(["", *self.contenders, "ours / floor", "goal"], rows)
+        ratios = (f"{heading(name)} / {FLOOR}" for name in self.ours)
+        return markdown(["", *map(heading, self.contenders), *ratios, "goal"], rows)
 
     def row_of_calls(
         self, title: str, length: float | None, pick: Callable[[Run], Mapping[str, int]]
     ) -> list[str]:
         """Return one row of calls."""
         shown = (calls(self.runs(name, length), pick) for name in self.contenders)
-        return [title, *shown, "", ""]
+        return [title, *shown, *("" for _ in self.ours), ""]
 
     def row_of_images(self) -> list[str]:
         """Return the row of image sizes."""
         sizes = self.results.image_sizes
         shown = [f"{sizes[name]:.0f}" if name in sizes else NONE for name in self.contenders]
-        verdict = ""
-        if OURS in sizes and NAIVE in sizes:
-            share = sizes[OURS] / sizes[NAIVE]
-            met = "yes" if share <= IMAGE_RATIO else "no"
-            verdict = f"≤ {IMAGE_RATIO:.0%} of naive ({sizes[NAIVE]:.0f}): {met}, {share:.0%}"
-        return ["image, MiB", *shown, "", verdict]
+        verdict = goals.image(sizes[OURS], sizes.get(NAIVE)) if OURS in sizes else ""
+        return ["image, MB", *shown, *("" for _ in self.ours), verdict]
 
     def table_of_crowds(self) -> str:
         """Return the table of many at once."""
@@ -158,12 +161,13 @@ class Summary:
             ("PSS each, MiB", lambda crowd: f"{crowd.memory.pss / crowd.number:.1f}"),
             ("private in all, MiB", lambda crowd: f"{crowd.memory.private:.0f}"),
             ("jobs' end → last outputs, s", lambda crowd: f"{crowd.end_to_last_outputs:.1f}"),
+            ("goal", goal_of),
         ]
         crowds = sorted(
             self.results.crowds, key=lambda each: (each.number, CONTENDERS.index(each.contender))
         )
         rows = [
-            [str(crowd.number), crowd.contender, *(show(crowd) for _, show in columns)]
+            [str(crowd.number), heading(crowd.contender), *(show(crowd) for _, show in columns)]
             for crowd in crowds
         ]
         return markdown(["at once", "contender", *(title for title, _ in columns)], rows)
@@ -179,25 +183,9 @@ class Summary:
         return "\n\n".join(parts) + "\n"
 
 
-def at_most(bound: float) -> Callable[[float | None, float], str]:
-    """Return the judge of a ratio to the floor."""
-
-    def judge(compared: float | None, _ours: float) -> str:
-        if compared is None:
-            return ""
-        return f"≤ {bound:.2f} of floor: {'yes' if compared <= bound else 'no'}"
-
-    return judge
-
-
-def before(length: float) -> Callable[[float | None, float], str]:
-    """Return the judge of the time from a job's end to its outputs."""
-    bound = latest_end(length)
-
-    def judge(_compared: float | None, ours: float) -> str:
-        return f"≤ {bound:.2f} s: {'yes' if ours <= bound else 'no'}"
-
-    return judge
+def goal_of(crowd: Crowd) -> str:
+    """Judge a crowd of pods without flytekit."""
+    return goals.crowd(crowd.number, crowd.memory.pss) if crowd.contender == OURS else ""
 
 
 def memory(kind: str) -> Callable[[Run], float | None]:

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import flytekit
 import pytest
-from flytekit import Cache, ImageSpec
+from flytekit import ImageSpec
+from support.flytekit_versions import needs_cache
 
 from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.errors import DefinitionError
@@ -50,7 +52,8 @@ class ByFunction:
         raise NotImplementedError
 
 
+@needs_cache
 def test_a_cache_with_policies_only_is_refused_naming_the_task() -> None:
-    cache = Cache(policies=[ByFunction()])
+    cache = flytekit.Cache(policies=[ByFunction()])
     with pytest.raises(DefinitionError, match="'t': cache: expected True or Cache"):
         PerianContainerTask("t", PerianConfig(cores=1), "a", ["true"], cache=cache)

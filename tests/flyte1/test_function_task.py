@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from flytekit import (
-    Cache,
     Documentation,
     ImageSpec,
     PodTemplate,
@@ -29,6 +28,13 @@ from flytekit.core.python_function_task import PythonFunctionTask
 from flytekit.core.task import TaskPlugins
 from flytekit.extras.accelerators import A100, T4, GPUAccelerator
 from flytekit.models.task import TaskTemplate
+from support.flytekit_versions import (
+    needs_decks_in_templates,
+    needs_resources,
+    needs_runtime_packages,
+    needs_shared_memory,
+    only,
+)
 
 from perian_shim import PerianConfig, PerianTask
 from perian_shim.errors import DefinitionError
@@ -105,14 +111,20 @@ def test_names_in_flytekits_registry_are_unique() -> None:
     ("arguments", "expected"),
     [
         ({"pod_template": POD_TEMPLATE}, "pod_template: cannot be honoured: a job is no pod"),
-        ({"shared_memory": True}, "shared_memory: cannot be honoured"),
-        ({"shared_memory": "1Gi"}, "shared_memory: cannot be honoured"),
+        *only(
+            needs_shared_memory,
+            [
+                ({"shared_memory": True}, "shared_memory: cannot be honoured"),
+                ({"shared_memory": "1Gi"}, "shared_memory: cannot be honoured"),
+            ],
+        ),
         ({"accelerator": A100.partition_1g_5gb}, "Perian rents whole GPUs, not '1g.5gb'"),
         ({"accelerator": GPUAccelerator("abacus")}, "got 'abacus'"),
         ({"requests": Resources(cpu="two")}, "cpu: expected a quantity like 2, 500m"),
-        (
+        pytest.param(
             {"resources": Resources(cpu="1"), "requests": Resources(cpu="1")},
             "resources: expected no requests and no limits beside it",
+            marks=needs_resources,
         ),
         ({"task_config": PerianConfig()}, "task_config: expected at least one of"),
         ({"environment": {"A": 1}}, "environment: expected texts, got int for 'A'"),
@@ -205,10 +217,10 @@ def test_the_pod_stays_small_whatever_the_job_asks_for() -> None:
 
 def test_flytes_own_arguments_stay_flytes() -> None:
     made = make(
-        cache=Cache(version="1"),
+        cache=True,
+        cache_version="1",
         retries=3,
         timeout=datetime.timedelta(minutes=5),
-        enable_deck=True,
         docs=Documentation(short_description="Doubles."),
     )
     metadata = template_of(made).metadata
@@ -216,8 +228,12 @@ def test_flytes_own_arguments_stay_flytes() -> None:
     assert metadata.discovery_version == "1"
     assert metadata.retries.retries == 3
     assert metadata.timeout == datetime.timedelta(minutes=5)
-    assert metadata.generates_deck
     assert made.docs is not None
+
+
+@needs_decks_in_templates
+def test_whether_there_is_a_deck_stays_flytes() -> None:
+    assert template_of(make(enable_deck=True)).metadata.generates_deck
 
 
 def test_the_jobs_image_is_the_tasks_and_the_pods_is_ours() -> None:
@@ -235,6 +251,7 @@ def test_an_image_by_flytekits_template_is_filled_in() -> None:
     assert spec_of(made).image == "example.org/default:1"
 
 
+@needs_runtime_packages
 def test_packages_of_an_image_spec_that_are_installed_at_run_time_reach_the_job(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -45,6 +45,7 @@ from support.admin_projects import (
 )
 from support.admin_uploads import DataProxy
 from support.flyte import Harness
+from support.flytekit_versions import needs_launch_plans_in_scripts
 from support.waiting import wait_until
 
 
@@ -274,6 +275,7 @@ def test_launching_a_workflow_registers_the_same_tasks_as_registration(
         assert launched.container.args == registered.container.args
 
 
+@needs_launch_plans_in_scripts
 def test_launching_a_launch_plan_fills_in_its_inputs(launcher: Launcher, kind: Kind) -> None:
     execution = launcher.launch(kind.name, "nightly")
     assert not execution.launches_task

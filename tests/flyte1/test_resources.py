@@ -11,6 +11,7 @@ from flytekit.extras import accelerators
 from flytekit.extras.accelerators import GPUAccelerator
 from hypothesis import given
 from hypothesis import strategies as st
+from support.flytekit_versions import needs_newer_gpus, only
 
 from perian_shim import PerianConfig
 from perian_shim.flyte1.resources import ACCELERATORS, GIGABYTE, completed
@@ -154,7 +155,9 @@ def test_a_name_of_perians_is_that_of_the_same_model(device: str) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["A100", "A100_80GB", "H100", "L4", "T4", "V100"])
+@pytest.mark.parametrize(
+    "name", ["A100", "A100_80GB", *only(needs_newer_gpus, [("H100",)]), "L4", "T4", "V100"]
+)
 def test_flytekits_common_gpus_can_be_had(name: str) -> None:
     made = filled(accelerator=getattr(accelerators, name))
     assert made.accelerator_type is not None

@@ -43,6 +43,7 @@ from support.admin_entities import DOMAINS, EntityId
 from support.admin_executions import Execution, Executions
 from support.admin_registry import Registry
 from support.admin_uploads import DataProxy, UploadStore
+from support.flytekit_versions import OLDEST
 
 __all__ = ["AdminServer", "EntityId", "Execution", "UploadStore", "run_pyflyte"]
 
@@ -222,14 +223,17 @@ def run_pyflyte(
         admin: the server that it talks to.
         folder: working directory.
         arguments: of ``pyflyte``.
-        config: configuration file to pass; without one the server is named by variables.
+        config: configuration file to pass; without one the server is named by variables, or by a
+            file after all if flytekit is too old to look at variables alone.
 
     Returns:
         The ended process, whatever its exit code, with its output and errors as one text.
     """
     binaries = Path(sys.executable).parent
-    options = [] if config is None else ["-c", str(config)]
     with tempfile.TemporaryDirectory() as home:
+        if config is None and OLDEST:
+            config = admin.config(Path(home))
+        options = [] if config is None else ["-c", str(config)]
         return subprocess.run(
             [str(binaries / "pyflyte"), *options, *arguments],
             cwd=folder,

@@ -15,6 +15,7 @@ from flytekit.types.schema.types import FlyteSchema
 from flytekit.types.structured.structured_dataset import StructuredDataset
 from google.protobuf.struct_pb2 import Struct
 from support.flyte_values import PythonType, declared, decoded, encoded, message
+from support.flytekit_versions import needs_literal_types, needs_optional_datasets, only
 
 from perian_shim.values.serialized import serialize
 from perian_shim.values.shapes import (
@@ -61,7 +62,7 @@ class Stats:
         (int | str, "Union[int, str]"),
         (int | str | None, "Union[int, str, None]"),
         (Color, "enum(red, green)"),
-        (OneOf["a", "b"], "Literal['a', 'b']"),
+        *only(needs_literal_types, [(OneOf["a", "b"], "Literal['a', 'b']")]),
         (Stats, "struct Stats"),
         (dict, "struct"),
         (Struct, "protobuf google.protobuf.struct_pb2.Struct"),
@@ -170,7 +171,9 @@ def test_a_stored_file_is_referred_to_as_flytekit_does(python_type: PythonType) 
     assert literal == serialize(own)
 
 
-@pytest.mark.parametrize("python_type", [Table, Table | None, pd.DataFrame])
+@pytest.mark.parametrize(
+    "python_type", [Table, *only(needs_optional_datasets, [(Table | None,)]), pd.DataFrame]
+)
 @pytest.mark.parametrize("as_directory", [True, False])
 def test_a_stored_dataset_can_be_read_by_flytekit(
     tmp_path: Path, python_type: PythonType, as_directory: bool
