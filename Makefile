@@ -3,7 +3,7 @@
 #   make test    ruff, mypy and the whole test suite
 #   make faults  every call of the API x every fault x every stage, as a table
 #   make bench   measure against a no-op shim and the official connector, as a table
-#   make image   build the executor image; WHEELHOUSE=folder BASE_IMAGE=image TAG=name
+#   make image   build the executor image; WHEELHOUSE=folder BASE_IMAGE=image TAG=name TARGET=flytekit
 #   make wheelhouse WHEELHOUSE=folder    collect the wheels for building it without a network
 #   make lock    resolve requirements/*.txt anew (needs uv)
 
@@ -28,7 +28,7 @@ bench: $(VENV)/.dev
 
 image:
 	$(PYTHON) tools/image.py build $(if $(TAG),--tag $(TAG)) $(if $(BASE_IMAGE),--base $(BASE_IMAGE)) \
-	    $(if $(WHEELHOUSE),--wheelhouse $(WHEELHOUSE))
+	    $(if $(WHEELHOUSE),--wheelhouse $(WHEELHOUSE)) $(if $(TARGET),--target $(TARGET))
 
 wheelhouse:
 	$(PYTHON) tools/image.py wheelhouse $(or $(WHEELHOUSE),wheelhouse) \

@@ -49,8 +49,8 @@ RUN python3 images/assemble.py shim /wheels /opt/perian-shim /shim
 FROM recipe AS packages
 COPY --from=wheels /wheels /wheels
 RUN python3 images/assemble.py packages /wheels /opt/perian-shim executor
-COPY images/rootfs.py images/
-RUN python3 images/rootfs.py /opt/perian-shim /rootfs
+COPY images/rootfs.py images/omitted-library.txt images/
+RUN python3 images/rootfs.py /opt/perian-shim /rootfs images/omitted-library.txt
 
 FROM recipe AS packages-flytekit
 COPY --from=wheels-flytekit /wheels /wheels
