@@ -8,7 +8,7 @@ Flyte ran their container itself.
 Proxies and certificate bundles are the usual ones (``HTTPS_PROXY``, ``NO_PROXY``,
 ``REQUESTS_CA_BUNDLE``, ``SSL_CERT_FILE``, ``AWS_CA_BUNDLE``); S3 endpoints and keys those of
 flytekit (``FLYTE_AWS_ENDPOINT``, ``FLYTE_AWS_ACCESS_KEY_ID``, ``FLYTE_AWS_SECRET_ACCESS_KEY``) and
-boto3.
+of AWS's tools, Google's credentials those of its own (docs/storage.md).
 """
 
 import math

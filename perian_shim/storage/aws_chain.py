@@ -27,7 +27,8 @@ except Exception as error:
     name = type(error).__name__
     passing = isinstance(error, botocore.exceptions.ConnectionError) or name in (
         "MetadataRetrievalError", "HTTPClientError", "CredentialRetrievalError")
-    sys.exit(json.dump({"error": f"{name}: {error}", "passing": passing}, sys.stdout))
+    said = " ".join(f"{name}: {error}".split())[:300]
+    sys.exit(json.dump({"error": said, "passing": passing}, sys.stdout))
 json.dump({"AccessKeyId": keys.access_key, "SecretAccessKey": keys.secret_key,
            "SessionToken": keys.token, "Expiration": expires and expires.isoformat()}, sys.stdout)
 """

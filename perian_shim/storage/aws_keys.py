@@ -8,6 +8,7 @@ own that ends at once: loaded here it would stay, 24 MiB for as long as the pod 
 Nothing of a key is ever printed.
 """
 
+import datetime
 import json
 import re
 import time
@@ -25,6 +26,7 @@ from perian_shim.storage.web import Answer, BrokenOff, NoAnswer, Web, is_busy
 CONTAINER_HOST = "http://169.254.170.2"
 _PLAIN_HOSTS = {"169.254.170.2", "169.254.170.23", "fd00:ec2::23", "localhost", "127.0.0.1", "::1"}
 _OK = 200
+_BUSY = (b"IDPCommunicationError", b"Throttling")
 
 KeyChain = Renewed[Keys]
 
@@ -57,13 +59,29 @@ def given_keys(settings: S3Settings, environ: Mapping[str, str]) -> Keys | None:
             environ.get("AWS_CREDENTIAL_EXPIRATION", ""),
         ),
     )
-    for access, secret, token, expires in pairs:
+    for pair in pairs:
+        access, secret, token, expires = (text.strip() for text in pair)
         if access and secret:
-            return Keys(access, secret, token, parsed_time(expires) if expires else None)
+            return Keys(access, secret, token, given_end(expires))
         if access or (secret and pairs[0][1] == secret):
             message = "Only one half of an S3 key is set: the access key id or the secret."
             raise StorageFailed(message, remedy="Set both, or neither.")
     return None
+
+
+def given_end(text: str) -> datetime.datetime | None:
+    """Return until when keys of the environment are good, None if it does not tell.
+
+    Raises:
+        StorageFailed: it is no time.
+    """
+    try:
+        return parsed_time(text) if text else None
+    except ValueError:
+        message = (
+            f"AWS_CREDENTIAL_EXPIRATION: expected a time like 2030-01-31T12:00:00Z, got {text!r}."
+        )
+        raise StorageFailed(message, remedy="Correct the value.") from None
 
 
 def has_profiles(environ: Mapping[str, str]) -> bool:
@@ -97,7 +115,7 @@ def web_identity_keys(settings: S3Settings, environ: Mapping[str, str], web: Web
             found[b"SessionToken"].decode(),
             parsed_time(found[b"Expiration"].decode()),
         )
-    except KeyError:
+    except (KeyError, ValueError):
         message = f"Assuming {role}: the answer holds no keys."
         raise StorageFailed(message) from None
 
@@ -131,7 +149,7 @@ def container_keys(environ: Mapping[str, str], web: Web) -> Keys:
         message = f"{what}: the URL is neither https nor on this node."
         raise StorageFailed(message)
     file = environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
-    token = token_in(file) if file else environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "")
+    token = token_in(file) if file else environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "").strip()
     headers = {"Accept": "application/json", **({"Authorization": token} if token else {})}
     answer = asked(web, "GET", url, what, b"", headers)
     try:
@@ -162,7 +180,7 @@ def asked(
         said = re.search(rb"<Message>([^<]{1,300})", answer.body)
         reason = said[1].decode(errors="replace") if said else ""
         failure = StorageFailed(f"{what} failed: HTTP {answer.status} {reason}".rstrip())
-        failure.passing = is_busy(answer)
+        failure.passing = is_busy(answer) or any(code in answer.body for code in _BUSY)
         raise failure
     return answer
 

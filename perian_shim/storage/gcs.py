@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from perian_shim.errors import StorageFailed
 from perian_shim.storage.base import ObjectInfo, UploadPolicy, broken_off, split_uri
+from perian_shim.storage.failures import failed, told, unanswered
 from perian_shim.storage.google_token import Token, token_chain
 from perian_shim.storage.renewal import Renewed
 from perian_shim.storage.unsigned import unsigned
@@ -19,7 +19,6 @@ URL = "https://storage.googleapis.com"
 _OK = range(200, 300)
 _NOT_FOUND = 404
 _REQUEST_TIMEOUT = 408
-_LONGEST_MESSAGE = 300
 
 
 class GcsStore:
@@ -122,7 +121,7 @@ class GcsStore:
         except BrokenOff as error:
             raise broken_off(uri) from error
         except NoAnswer as error:
-            raise failed(uri, str(error), passing=error.passing) from error
+            raise unanswered(uri, error) from error
 
 
 def quoted(text: str) -> str:
@@ -155,17 +154,10 @@ def parsed(uri: str, answer: Answer) -> dict[str, Any]:
 def reason(answer: Answer) -> str:
     """Return what the store said, in one line."""
     try:
-        said = " ".join(str(json.loads(answer.body)["error"]["message"]).split())
+        said = str(json.loads(answer.body)["error"]["message"])
     except (ValueError, KeyError, TypeError):
         said = ""
-    return f"HTTP {answer.status}{f' ({said[:_LONGEST_MESSAGE]})' if said else ''}"
-
-
-def failed(uri: str, why: str, *, passing: bool) -> StorageFailed:
-    """Return our error for the store's."""
-    failure = StorageFailed(f"Access to {uri} failed: {why}")
-    failure.passing = passing
-    return failure
+    return told(answer.status, said)
 
 
 def may_pass(answer: Answer) -> bool:

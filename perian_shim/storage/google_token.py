@@ -37,8 +37,8 @@ try:
 except Exception as error:
     passing = isinstance(error, google.auth.exceptions.TransportError) or getattr(
         error, "retryable", False)
-    sys.exit(json.dump({"error": f"{type(error).__name__}: {error.args[:1]}",
-                        "passing": bool(passing)}, sys.stdout))
+    said = " ".join(f"{type(error).__name__}: {error.args[0] if error.args else ''}".split())[:300]
+    sys.exit(json.dump({"error": said, "passing": bool(passing)}, sys.stdout))
 json.dump({"token": found.token, "expires": found.expiry and found.expiry.isoformat()}, sys.stdout)
 """
 

@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
-from perian_shim.errors import StorageFailed
 from perian_shim.storage.aws_keys import KeyChain, key_chain
 from perian_shim.storage.base import ObjectInfo, UploadPolicy, broken_off, split_uri
+from perian_shim.storage.failures import failed, told, unanswered
 from perian_shim.storage.post_policy import signed_policy
 from perian_shim.storage.s3_address import (
     DEFAULT_REGION,
@@ -42,7 +42,6 @@ _BUSY = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "Too
 _XML_CODE = re.compile(rb"<Code>([^<]*)</Code>")
 _XML_MESSAGE = re.compile(rb"<Message>([^<]*)</Message>")
 _REGION = "x-amz-bucket-region"
-_LONGEST_MESSAGE = 300
 
 
 class S3Store:
@@ -128,8 +127,10 @@ class S3Store:
             if answer.status == _NOT_FOUND and error_code(answer) == _NO_BUCKET:
                 return
             page = parsed(prefix, self._good(prefix, answer).body)
+            quoted = page.findtext("EncodingType") == "url"  # some stores do not do it
             for entry in page.iter("Contents"):
-                name = unquote_plus(entry.findtext("Key", ""))
+                name = entry.findtext("Key", "")
+                name = unquote_plus(name) if quoted else name
                 if not name.endswith("/"):
                     yield ObjectInfo(f"s3://{bucket}/{name}", int(entry.findtext("Size", "0")))
             token = page.findtext("NextContinuationToken")
@@ -143,7 +144,10 @@ class S3Store:
         answer = self._ask(uri, "HEAD", bucket, key)
         if answer.status == _NOT_FOUND:
             return None
-        return int(self._good(uri, answer).headers.get("content-length", "0"))
+        length = self._good(uri, answer).headers.get("content-length", "")
+        if not length.isdecimal():
+            raise failed(uri, "the answer does not tell the size", passing=False)
+        return int(length)
 
     def read(self, uri: str, limit: int) -> bytes | None:
         """Return the first ``limit`` bytes, or None if there is no such object."""
@@ -188,7 +192,7 @@ class S3Store:
         except BrokenOff as error:
             raise broken_off(uri) from error
         except NoAnswer as error:
-            raise failed(uri, str(error), passing=error.passing) from error
+            raise unanswered(uri, error) from error
 
     @staticmethod
     def _good(uri: str, answer: Answer) -> Answer:
@@ -215,7 +219,7 @@ class S3Store:
         try:
             answer = self._web.ask("HEAD", url + "/", dict)
         except NoAnswer as error:
-            raise failed(uri, str(error), passing=error.passing) from error
+            raise unanswered(uri, error) from error
         if is_busy(answer):
             raise failed(uri, reason(answer), passing=True)
         return answer.headers.get(_REGION, self._region)
@@ -245,17 +249,8 @@ def error_code(answer: Answer) -> str:
 def reason(answer: Answer) -> str:
     """Return what the store said, in one line."""
     message = _XML_MESSAGE.search(answer.body)
-    said = " ".join(message[1].decode(errors="replace").split()) if message else ""
-    code = error_code(answer)
-    said = f"{code}: {said}" if code and said else code or said
-    return f"HTTP {answer.status}{f' ({said[:_LONGEST_MESSAGE]})' if said else ''}"
-
-
-def failed(uri: str, why: str, *, passing: bool) -> StorageFailed:
-    """Return our error for the store's."""
-    failure = StorageFailed(f"S3 access to {uri} failed: {why}")
-    failure.passing = passing
-    return failure
+    said = message[1].decode(errors="replace") if message else ""
+    return told(answer.status, ": ".join(filter(None, (error_code(answer), said))))
 
 
 def may_pass(answer: Answer) -> bool:

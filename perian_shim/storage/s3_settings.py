@@ -6,6 +6,7 @@ flytectl's YAML, or its own older INI format. The AWS variables come after that.
 
 import configparser
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,12 +47,20 @@ class S3Settings:
     dual_stack: bool = False
     fips: bool = False
 
+    def __post_init__(self) -> None:
+        for name, url in (("endpoint", self.endpoint), ("public endpoint", self.public_endpoint)):
+            if url and not re.fullmatch(r"https?://[^/]+(/.*)?", url):
+                message = (
+                    f"The S3 {name} is no URL: expected one like https://host:9000, got {url!r}."
+                )
+                raise ConfigError(message)
+
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "S3Settings":
         """Read what is set.
 
         Raises:
-            ConfigError: flytekit's config file cannot be read.
+            ConfigError: flytekit's config file cannot be read, or an endpoint is no URL.
         """
         found = dict.fromkeys(_KEYS, "") | of_flytekit(environ)
         aws_endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or ""

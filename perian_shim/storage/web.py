@@ -11,17 +11,18 @@ Certificates are checked against ``AWS_CA_BUNDLE``, ``REQUESTS_CA_BUNDLE``, ``CU
 
 import random
 import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
 from urllib.parse import urlsplit
 
 import certifi
 import urllib3
 from requests.utils import get_auth_from_url, get_environ_proxies, select_proxy
 from urllib3.exceptions import HTTPError
+from urllib3.util.ssl_ import create_urllib3_context
 
 ATTEMPTS = 5
 """How often one request is made."""
@@ -31,6 +32,9 @@ LONGEST_PAUSE = 20.0
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
+
+CONNECTIONS = 8
+"""How many connections to one server are kept."""
 
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
@@ -74,13 +78,6 @@ def is_busy(answer: Answer) -> bool:
     return answer.status >= SERVER_ERROR or answer.status == TOO_MANY_REQUESTS
 
 
-class Trust(TypedDict, total=False):
-    """The certificates that are trusted, in urllib3's terms."""
-
-    ca_certs: str
-    ca_cert_dir: str
-
-
 class Web:
     """Connections to servers; may be used by several threads.
 
@@ -96,10 +93,12 @@ class Web:
         sleep: Callable[[float], None] = time.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._trust = trust(environ)
+        self._environ = environ
+        self._context: ssl.SSLContext | None = None
         self._sleep = sleep
         self._chance = chance
-        self._managers: dict[str | None, urllib3.PoolManager] = {}
+        self._lock = threading.Lock()
+        self._managers: dict[tuple[str | None, bool], urllib3.PoolManager] = {}
 
     def ask(
         self,
@@ -110,7 +109,6 @@ class Web:
         *,
         limit: int | None = None,
         busy: Callable[[Answer], bool] = is_busy,
-        attempts: int = ATTEMPTS,
     ) -> Answer:
         """Make a request until there is an answer that is not to pass.
 
@@ -121,20 +119,19 @@ class Web:
             body: to send.
             limit: how many bytes of the answer are wanted.
             busy: whether an answer may be another one later.
-            attempts: how often it is tried.
 
         Raises:
             NoAnswer: there was none.
             BrokenOff: the last one was not whole.
         """
-        for attempt in range(1, attempts + 1):
+        for attempt in range(1, ATTEMPTS + 1):
             try:
                 answer = self._ask_once(method, url, headers(), body, limit)
             except (NoAnswer, BrokenOff) as error:
-                if attempt == attempts or not getattr(error, "passing", True):
+                if attempt == ATTEMPTS or not getattr(error, "passing", True):
                     raise
             else:
-                if attempt == attempts or not busy(answer):
+                if attempt == ATTEMPTS or not busy(answer):
                     return answer
             self._sleep(min(2.0 ** (attempt - 1), LONGEST_PAUSE) * self._chance())
         raise AssertionError  # the last attempt has returned or raised
@@ -144,12 +141,13 @@ class Web:
     ) -> Answer:
         parts = urlsplit(url)
         proxy = select_proxy(url, get_environ_proxies(url))
+        tls = parts.scheme == "https" or (proxy or "").startswith("https:")
         target = url.partition(parts.netloc)[2] or "/"
         if proxy and parts.scheme == "http":
             target = url
         try:
             response = (
-                self._manager(proxy)
+                self._manager(proxy, tls=tls)
                 .connection_from_url(f"{parts.scheme}://{parts.netloc}/")
                 .urlopen(
                     method,
@@ -166,24 +164,39 @@ class Web:
             )
         except (HTTPError, OSError) as error:
             raise no_answer(parts.netloc, error) from error
+        except ValueError:  # it would tell the header: a key may be in it
+            message = f"no request can be made to {parts.netloc}: a header is malformed"
+            raise NoAnswer(message, passing=False) from None
         try:
             return whole_answer(response, method, limit)
         finally:
             response.close()  # a connection whose answer was read to its end is in the pool by now
             response.release_conn()
 
-    def _manager(self, proxy: str | None) -> urllib3.PoolManager:
-        if proxy not in self._managers:
-            common = {"maxsize": 8, "cert_reqs": "CERT_REQUIRED", **self._trust}
-            if proxy is None:
-                manager = urllib3.PoolManager(**common)  # type: ignore[arg-type]
-            else:
-                proxy_url = proxy if "://" in proxy else f"http://{proxy}"
-                user, password = get_auth_from_url(proxy_url)
-                said = urllib3.make_headers(proxy_basic_auth=f"{user}:{password}") if user else {}
-                manager = urllib3.ProxyManager(proxy_url, proxy_headers=said, **common)  # type: ignore[arg-type]
-            self._managers[proxy] = manager
-        return self._managers[proxy]
+    def _manager(self, proxy: str | None, *, tls: bool) -> urllib3.PoolManager:
+        with self._lock:
+            if tls and self._context is None:
+                self._context = trusting(self._environ)
+            place = (proxy, tls)
+            if place not in self._managers:
+                self._managers[place] = pool_manager(proxy, self._context if tls else None)
+            return self._managers[place]
+
+
+def pool_manager(proxy: str | None, context: ssl.SSLContext | None) -> urllib3.PoolManager:
+    """Return connections, through a proxy if there is one."""
+    if proxy is None:
+        return urllib3.PoolManager(maxsize=CONNECTIONS, ssl_context=context)
+    url = proxy if "://" in proxy else f"http://{proxy}"
+    user, password = get_auth_from_url(url)
+    said = urllib3.make_headers(proxy_basic_auth=f"{user}:{password}") if user else {}
+    return urllib3.ProxyManager(
+        url,
+        maxsize=CONNECTIONS,
+        ssl_context=context,
+        proxy_ssl_context=context,
+        proxy_headers=said,
+    )
 
 
 def whole_answer(
@@ -226,9 +239,24 @@ def no_answer(host: str, error: Exception) -> NoAnswer:
     return NoAnswer(f"no answer from {host}: {said or type(error).__name__}", passing=True)
 
 
-def trust(environ: Mapping[str, str]) -> Trust:
-    """Return which certificates are trusted."""
-    bundle = (
-        next((environ[name] for name in CA_BUNDLES if environ.get(name)), None) or certifi.where()
-    )
-    return {"ca_cert_dir": bundle} if Path(bundle).is_dir() else {"ca_certs": bundle}
+def trusting(environ: Mapping[str, str]) -> ssl.SSLContext:
+    """Return what servers' certificates are checked with; made once, for it holds all authorities.
+
+    Raises:
+        NoAnswer: the certificates that are to be trusted cannot be read.
+    """
+    names = (name for name in CA_BUNDLES if environ.get(name))
+    variable = next(names, None)
+    bundle = environ[variable] if variable else certifi.where()
+    context = create_urllib3_context()
+    try:
+        if Path(bundle).is_dir():
+            context.load_verify_locations(capath=bundle)
+        else:
+            context.load_verify_locations(cafile=bundle)
+    except OSError as error:
+        message = (
+            f"the certificates to trust, {variable}={bundle}, cannot be read: {error.strerror}"
+        )
+        raise NoAnswer(message, passing=False) from error
+    return context

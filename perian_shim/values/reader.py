@@ -186,13 +186,13 @@ class Reader:
                 from perian_shim.values.schema import conform  # noqa: PLC0415 - see above
 
                 return msgpack_literal(packed(conform(value, schema)))
-            if not isinstance(value, dict):
-                raise ValueError(f"expected an object, got {json_kind(value)}")
-            return protobuf_struct(value) if schema else msgpack_literal(packed(value))
+            if isinstance(value, dict):
+                return protobuf_struct(value) if schema else msgpack_literal(packed(value))
         except MismatchError:
             raise
         except ValueError as error:
             raise MismatchError(str(error)) from None
+        raise MismatchError(f"expected an object, got {json_kind(value)}")
 
 
 def short_reason(error: ValueError) -> str:

@@ -146,7 +146,7 @@ def varint(value: int) -> bytes:
 
 
 @functools.cache
-def wire_compatible_map() -> Any:  # noqa: ANN401 - a message class made at run time
+def wire_compatible_map() -> Any:
     """Make the message class that reads a LiteralMap with the literals left as bytes."""
     file = descriptor_pb2.FileDescriptorProto(
         name="perian_shim/literal_map.proto", package="perian_shim", syntax="proto3"
@@ -167,5 +167,5 @@ def wire_compatible_map() -> Any:  # noqa: ANN401 - a message class made at run 
         label=_Field.LABEL_REPEATED,
     )
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)  # type: ignore[no-untyped-call]  # untyped
+    pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("perian_shim.LiteralMap"))

@@ -65,7 +65,7 @@ def parts_of(literal_type: LiteralType) -> TypeParts:
     """Read a LiteralType."""
     kind = literal_type.WhichOneof("type")
 
-    def part(name: str) -> Any:  # noqa: ANN401 - each field has a type of its own
+    def part(name: str) -> Any:
         return getattr(literal_type, name) if kind == name else None
 
     enum, union = part("enum_type"), part("union_type")

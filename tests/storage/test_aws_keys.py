@@ -85,6 +85,21 @@ def test_half_a_key_is_an_error(name: str, tmp_path: Path) -> None:
         keys_of({name: "half"}, tmp_path)
 
 
+def test_an_end_that_is_no_time_is_an_error(tmp_path: Path) -> None:
+    environ = {
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_CREDENTIAL_EXPIRATION": "soon",
+    }
+    with pytest.raises(StorageFailed, match="AWS_CREDENTIAL_EXPIRATION: expected a time"):
+        keys_of(environ, tmp_path)
+
+
+def test_a_line_break_around_a_key_is_no_part_of_it(tmp_path: Path) -> None:
+    environ = {"AWS_ACCESS_KEY_ID": "a\n", "AWS_SECRET_ACCESS_KEY": " b\n"}
+    assert keys_of(environ, tmp_path) == Keys("a", "b")
+
+
 def test_a_web_identity_is_traded_for_keys(tmp_path: Path) -> None:
     with faulty_server(lambda _: STS) as server:
         assert keys_of(irsa(server, tmp_path), tmp_path) == HANDED_OUT
@@ -107,6 +122,13 @@ def test_a_role_that_is_refused_is_named_and_final_and_the_token_is_not_told(
 
 def test_a_token_service_in_trouble_may_recover(tmp_path: Path) -> None:
     with faulty_server(lambda _: UNWELL) as server, pytest.raises(StorageFailed) as raised:
+        keys_of(irsa(server, tmp_path), tmp_path)
+    assert raised.value.passing
+
+
+def test_an_identity_provider_that_is_not_reached_may_be_later(tmp_path: Path) -> None:
+    answer = Answer(400, s3_error("IDPCommunicationError", "Timeout"))
+    with faulty_server(lambda _: answer) as server, pytest.raises(StorageFailed) as raised:
         keys_of(irsa(server, tmp_path), tmp_path)
     assert raised.value.passing
 

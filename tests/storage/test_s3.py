@@ -124,7 +124,7 @@ def test_an_error_is_one_line_with_the_uri_and_what_the_store_said() -> None:
     ):
         read_from(server, 100)
     assert raised.value.message == (
-        "S3 access to s3://bucket/key failed: HTTP 403 (AccessDenied: User is not authorized)"
+        "Access to s3://bucket/key failed: HTTP 403 (AccessDenied: User is not authorized)"
     )
 
 
@@ -134,6 +134,23 @@ def test_a_listing_that_is_no_xml_is_an_error() -> None:
         pytest.raises(StorageFailed, match="the listing is no XML"),
     ):
         list(s3_store(server.url).iter_objects("s3://bucket/key"))
+
+
+def test_names_in_a_listing_are_taken_as_they_are_where_a_store_does_not_quote_them() -> None:
+    entry = b"<Contents><Key>key/a+b%41</Key><Size>5</Size></Contents>"
+    page = b"<ListBucketResult>" + entry + b"</ListBucketResult>"
+    with faulty_server(lambda _: Answer(body=page)) as server:
+        found = list(s3_store(server.url).iter_objects("s3://bucket/key"))
+    assert [each.uri for each in found] == ["s3://bucket/key/a+b%41"]
+
+
+def test_a_key_that_no_header_can_hold_is_not_told() -> None:
+    store = s3_store("http://localhost:9", FLYTE_AWS_ACCESS_KEY_ID="in\nside")
+    with pytest.raises(StorageFailed, match="a header is malformed") as raised:
+        store.size("s3://bucket/key")
+    assert raised.value.__cause__ is not None
+    assert "side" not in f"{raised.value} {raised.value.__cause__!r}"
+    assert raised.value.__cause__.__suppress_context__
 
 
 def test_what_is_not_there_reads_as_none_and_lists_as_nothing() -> None:

@@ -123,6 +123,13 @@ def test_the_region_is_the_environments_or_the_profiles(
     assert S3Settings.read(environ).region == region
 
 
+@pytest.mark.parametrize("variable", ["FLYTE_AWS_ENDPOINT", "PERIAN_S3_PUBLIC_ENDPOINT"])
+@pytest.mark.parametrize("value", ["minio:9000", "minio", "https://", "ftp://minio"])
+def test_an_endpoint_is_a_url(variable: str, value: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="expected one like https://host:9000"):
+        S3Settings.read({"HOME": str(tmp_path), variable: value})
+
+
 def test_a_broken_config_file_is_named_and_not_told(tmp_path: Path) -> None:
     (tmp_path / "x.cfg").write_text("secret without a section")
     environ = {"HOME": str(tmp_path), "FLYTECTL_CONFIG": str(tmp_path / "x.cfg")}

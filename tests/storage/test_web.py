@@ -55,6 +55,14 @@ def test_a_certificate_of_an_unknown_authority_is_refused_for_good(
     assert not raised.value.passing
 
 
+def test_certificates_that_cannot_be_read_are_named() -> None:
+    with pytest.raises(
+        StorageFailed, match=r"AWS_CA_BUNDLE=/no/such\.pem, cannot be read"
+    ) as raised:
+        s3_store("https://localhost:9", AWS_CA_BUNDLE="/no/such.pem").size("s3://bucket/key")
+    assert not raised.value.passing
+
+
 def test_a_store_behind_a_proxy_is_reached_through_it(
     certificate: Certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -190,7 +190,7 @@ def test_an_output_that_the_backend_offloads(doors: Doors) -> None:
 
 
 def test_what_a_function_returns(doors: Doors) -> None:
-    left = doors.of_functions().both(values.made, {"seed": 3})
+    left = doors.of_functions().both(values.unnamed, {"count": 3})
     assert left.outputs is not None
 
 

@@ -1,6 +1,6 @@
 """Bytes put together by us are those that protobuf's own deterministic serialization gives.
 
-But for one thing: protobuf's C implementation sorts a key behind the keys that begin with it (``ab``
+But for one thing: protobuf's C implementation sorts a key behind those that begin with it (``ab``
 before ``a``), which is no order that protobuf promises and not that of its other implementations.
 """
 
