@@ -2,12 +2,14 @@
 
     rootfs.py PREFIX DESTINATION [OMITTED]
 
-OMITTED is a file of names of the standard library that are left out, as in
-images/omitted-library.txt; with it goes most of what knows other encodings than Unicode. Copied are the interpreter and its standard library (bytecode included, without what only developers
+Copied are the interpreter and its standard library (bytecode included, without what only developers
 use), the shared libraries that it, its modules and the packages below PREFIX are linked to, the
 certificates of authorities, and the few files by which a system is recognised. For each Debian
 package of which something was copied, its entry goes to var/lib/dpkg/status.d, where scanners for
 vulnerabilities look. Ends with an exception if a library that somebody is linked to is not there.
+
+OMITTED is a file with patterns of names that the standard library is to go without as well, like
+images/omitted-library.txt. With them go most encodings that are not of Unicode.
 """
 
 import compileall
