@@ -11,11 +11,13 @@ TESTS = Path(__file__).parent
 sys.path[:0] = [str(TESTS), str(TESTS.parent / "tools"), str(TESTS.parent / "images")]
 
 from support.doors import Door  # noqa: E402 - after the path
-from support.flyte import Harness, running_harness  # noqa: E402 - the same
+from support.flyte import Harness, harness_on, running_sandbox  # noqa: E402 - the same
 from support.profiles import USUAL, examples, load_profile  # noqa: E402 - the same
 from support.s3 import Bucket, new_bucket  # noqa: E402 - the same
 from support.signals import hear_signals  # noqa: E402 - the same
 from support.waiting import TEST_SECONDS, time_limit  # noqa: E402 - the same
+
+from perian_shim.sandbox import Sandbox  # noqa: E402 - the same
 
 hear_signals()
 load_profile()
@@ -47,12 +49,19 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
         return (yield)
 
 
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A Perian and an S3."""
+    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as running:
+        yield running
+
+
 @pytest.fixture(scope="session", params=list(Door), ids=lambda door: door.value)
 def harness(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Harness]:
-    """A started sandbox and a cluster stand-in whose pods talk to it, through each door."""
-    with running_harness(tmp_path_factory.mktemp("sandbox"), request.param) as running:
+    """A sandbox and a cluster stand-in whose pods talk to it, through each door."""
+    with harness_on(sandbox, tmp_path_factory.mktemp("cluster"), request.param) as running:
         yield running
 
 

@@ -21,7 +21,6 @@ from perian_shim.storage.base import ObjectInfo, ObjectStore, UploadPolicy, join
 __all__ = [
     "ObjectInfo",
     "ObjectStore",
-    "UnknownStore",
     "UploadPolicy",
     "can_presign",
     "is_supported",
@@ -32,6 +31,11 @@ __all__ = [
 
 _LOCAL = {"", "file"}
 _GOOGLE = {"gs", "gcs"}
+ONLY_FLYTEKIT = (
+    "Use a raw data prefix on S3 or Google Cloud Storage, or an image with flytekit and its plugin"
+    " for this store."
+)
+
 _S3_URI = re.compile(r"s3://(?:[\w.-]{3,255}|arn:[^/\s]+)(?:/(?P<key>.*))?", re.ASCII | re.DOTALL)
 
 
@@ -51,15 +55,6 @@ def is_well_formed(uri: str, *, folder: bool = False) -> bool:
     return match is not None and bool(folder or match["key"])
 
 
-class UnknownStore(InvalidInput):
-    """Only flytekit reaches the store; whoever has flytekit opens an ``FsspecStore`` instead."""
-
-    remedy = (
-        "Use a raw data prefix on S3 or Google Cloud Storage, or an image with flytekit and its"
-        " plugin for this store."
-    )
-
-
 def open_store(uri: str, environ: Mapping[str, str] = os.environ) -> ObjectStore:
     """Return the store that holds ``uri``.
 
@@ -68,8 +63,8 @@ def open_store(uri: str, environ: Mapping[str, str] = os.environ) -> ObjectStore
         environ: says where the store is, and with which keys it is reached.
 
     Raises:
-        InvalidInput: it is on this machine, where no Perian job can reach it.
-        UnknownStore: it is a store that only flytekit reaches.
+        InvalidInput: it is on this machine, where no Perian job can reach it, or in a store that
+            only flytekit reaches (see ``is_supported``).
         ConfigError: flytekit's config file cannot be read.
         StorageFailed: what is set for the store cannot be used.
     """
@@ -87,4 +82,4 @@ def open_store(uri: str, environ: Mapping[str, str] = os.environ) -> ObjectStore
 
         return GcsStore.from_environment(environ)
     message = f"perian-shim itself cannot reach {uri!r}: the store is neither s3:// nor gs://."
-    raise UnknownStore(message)
+    raise InvalidInput(message, remedy=ONLY_FLYTEKIT)

@@ -150,25 +150,36 @@ def without_absent_modules(folder: Path) -> Path:
 
 
 @contextmanager
-def running_harness(folder: Path, door: Door) -> Iterator[Harness]:
-    """Start a sandbox and a cluster stand-in on it, whose pods are forks of one process.
+def running_sandbox(folder: Path) -> Iterator[Sandbox]:
+    """Start a sandbox; flytekit in this process uploads and downloads there too.
+
+    One for each process: flytekit keeps what it once read of the object store's place.
+    """
+    with Sandbox(folder / "state") as sandbox:
+        variables = sandbox.environment()
+        with variables_set({name: each for name, each in variables.items() if "AWS" in name}):
+            yield sandbox
+
+
+@contextmanager
+def harness_on(sandbox: Sandbox, folder: Path, door: Door) -> Iterator[Harness]:
+    """Start a cluster stand-in on a sandbox, whose pods are forks of one process.
 
     Args:
+        sandbox: a running one.
         folder: for files.
         door: what the pods run.
     """
     python = {"PYTHONPATH": str(without_absent_modules(folder / "absent"))}
-    with Zygote(python, door) as zygote, Sandbox(folder / "state") as sandbox:
+    with Zygote(python, door) as zygote:
         variables = sandbox.environment()
-        storage = {name: value for name, value in variables.items() if "AWS" in name}
-        with variables_set(storage):  # flytekit in this process uploads and downloads there too
-            cluster = Cluster(
-                bucket=sandbox.bucket,
-                environment={**pod_environment(sandbox), **python},
-                secrets={
-                    ("perian", "perian_organization"): variables["PERIAN_ORGANIZATION"],
-                    ("perian", "perian_token"): variables["PERIAN_TOKEN"],
-                },
-                bin_dir=zygote.bin_dir,
-            )
-            yield Harness(sandbox, cluster, folder, door)
+        cluster = Cluster(
+            bucket=sandbox.bucket,
+            environment={**pod_environment(sandbox), **python},
+            secrets={
+                ("perian", "perian_organization"): variables["PERIAN_ORGANIZATION"],
+                ("perian", "perian_token"): variables["PERIAN_TOKEN"],
+            },
+            bin_dir=zygote.bin_dir,
+        )
+        yield Harness(sandbox, cluster, folder, door)

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from support.cells import open_lab
 from support.doors import Door
-from support.flyte import running_harness
+from support.flyte import harness_on, running_sandbox
 from support.matrix import all_cells
 from support.matrix_rows import Cell, Row
 from support.signals import hear_signals
@@ -59,7 +59,8 @@ def main(arguments: Sequence[str]) -> int:
 
     with (
         tempfile.TemporaryDirectory(prefix="fault-matrix-") as folder,
-        running_harness(Path(folder), options.door) as harness,
+        running_sandbox(Path(folder)) as sandbox,
+        harness_on(sandbox, Path(folder), options.door) as harness,
         open_lab(harness) as lab,
         ThreadPoolExecutor(options.jobs) as pool,
     ):

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 from support.doors import Door
-from support.flyte import Harness, running_harness
+from support.flyte import Harness, harness_on
 from support.function_harness import FunctionHarness
 from support.functions import values
 from support.shell_task import shell
 from support.waiting import LONG_SECONDS
 
 import perian_shim
+from perian_shim.sandbox import Sandbox
 
 pytestmark = pytest.mark.slow
 
@@ -57,13 +58,15 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lean(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+def lean(
+    python: Path, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Harness]:
     """A cluster whose pods run in that environment."""
     folder = tmp_path_factory.mktemp("lean")
     script = folder / "pyflyte-execute"
     script.write_text(f'#!/bin/sh\nexec {python} -m perian_shim.entrypoint pyflyte-execute "$@"\n')
     script.chmod(0o755)
-    with running_harness(folder / "harness", Door.ENTRYPOINT) as harness:
+    with harness_on(sandbox, folder, Door.ENTRYPOINT) as harness:
         environment = {k: v for k, v in harness.cluster.environment.items() if k != "PYTHONPATH"}
         cluster = replace(harness.cluster, bin_dir=folder, environment=environment)
         yield replace(harness, cluster=cluster)
