@@ -187,12 +187,12 @@ def run_context(context: FlyteContext, environ: Mapping[str, str]) -> "RunContex
         context.file_access.put_data(str(path), uri, is_multipart=path.is_dir())
 
     def open_any(uri: str) -> "ObjectStore":
-        from perian_shim.storage import is_supported, open_store  # noqa: PLC0415
+        from perian_shim.storage import needs_flytekit, open_store  # noqa: PLC0415
         from perian_shim.storage.fsspec import FsspecStore  # noqa: PLC0415
 
-        if is_supported(uri):
-            return open_store(uri, environ)
-        return FsspecStore(context.file_access.get_filesystem_for_path)
+        if needs_flytekit(uri):
+            return FsspecStore(context.file_access.get_filesystem_for_path)
+        return open_store(uri, environ)
 
     return RunContext(raw_prefix, place, environ, read_secret, opened_once(open_any), upload)
 

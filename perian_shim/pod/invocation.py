@@ -8,7 +8,7 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from perian_shim.storage import is_supported
+from perian_shim.storage import needs_flytekit
 
 PYFLYTE_EXECUTE = "pyflyte-execute"
 RESOLVER = "perian_shim.executor.template_resolver"
@@ -47,7 +47,7 @@ class Invocation:
     def needs_no_other_store(self) -> bool:
         """Whether all that it names is where we can reach it without flytekit."""
         uris = (self.inputs, self.output_prefix, self.raw_prefix, self.template)
-        return all(is_supported(uri) or "://" not in uri for uri in uris)
+        return not any(needs_flytekit(uri) for uri in uris)
 
     @classmethod
     def from_command(cls, command: Sequence[str]) -> "Invocation | None":

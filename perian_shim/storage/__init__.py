@@ -23,25 +23,15 @@ __all__ = [
     "ObjectStore",
     "UploadPolicy",
     "can_presign",
-    "is_supported",
     "is_well_formed",
     "join_uri",
+    "needs_flytekit",
     "open_store",
 ]
 
 _LOCAL = {"", "file"}
 _GOOGLE = {"gs", "gcs"}
-ONLY_FLYTEKIT = (
-    "Use a raw data prefix on S3 or Google Cloud Storage, or an image with flytekit and its plugin"
-    " for this store."
-)
-
 _S3_URI = re.compile(r"s3://(?:[\w.-]{3,255}|arn:[^/\s]+)(?:/(?P<key>.*))?", re.ASCII | re.DOTALL)
-
-
-def is_supported(uri: str) -> bool:
-    """Whether ``open_store`` reaches it, without flytekit."""
-    return urlsplit(uri).scheme in {"s3", *_GOOGLE}
 
 
 def can_presign(uri: str) -> bool:
@@ -55,6 +45,11 @@ def is_well_formed(uri: str, *, folder: bool = False) -> bool:
     return match is not None and bool(folder or match["key"])
 
 
+def needs_flytekit(uri: str) -> bool:
+    """Whether only flytekit reaches the store; who has flytekit opens an ``FsspecStore`` then."""
+    return urlsplit(uri).scheme not in {"s3"} | _GOOGLE | _LOCAL
+
+
 def open_store(uri: str, environ: Mapping[str, str] = os.environ) -> ObjectStore:
     """Return the store that holds ``uri``.
 
@@ -64,7 +59,7 @@ def open_store(uri: str, environ: Mapping[str, str] = os.environ) -> ObjectStore
 
     Raises:
         InvalidInput: it is on this machine, where no Perian job can reach it, or in a store that
-            only flytekit reaches (see ``is_supported``).
+            only flytekit reaches (``needs_flytekit``).
         ConfigError: flytekit's config file cannot be read.
         StorageFailed: what is set for the store cannot be used.
     """
@@ -82,4 +77,8 @@ def open_store(uri: str, environ: Mapping[str, str] = os.environ) -> ObjectStore
 
         return GcsStore.from_environment(environ)
     message = f"perian-shim itself cannot reach {uri!r}: the store is neither s3:// nor gs://."
-    raise InvalidInput(message, remedy=ONLY_FLYTEKIT)
+    remedy = (
+        "Use a raw data prefix on S3 or Google Cloud Storage, or an image with flytekit and its"
+        " plugin for this store."
+    )
+    raise InvalidInput(message, remedy=remedy)

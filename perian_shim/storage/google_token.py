@@ -79,9 +79,8 @@ def token_of_metadata(environ: Mapping[str, str], web: Web) -> Token:
     host = environ.get("GCE_METADATA_HOST") or METADATA_HOST
     asked_at = datetime.datetime.now(datetime.timezone.utc)
     try:
-        answer = web.ask(
-            "GET", f"http://{host}{METADATA_PATH}", lambda: {"Metadata-Flavor": "Google"}
-        )
+        headers = {"Metadata-Flavor": "Google"}
+        answer = web.ask("GET", f"http://{host}{METADATA_PATH}", lambda: headers, direct=True)
     except (NoAnswer, BrokenOff) as error:
         raise no_token(str(error), passing=True) from error
     if answer.status != _OK:

@@ -109,6 +109,7 @@ class Web:
         *,
         limit: int | None = None,
         busy: Callable[[Answer], bool] = is_busy,
+        direct: bool = False,
     ) -> Answer:
         """Make a request until there is an answer that is not to pass.
 
@@ -119,6 +120,7 @@ class Web:
             body: to send.
             limit: how many bytes of the answer are wanted.
             busy: whether an answer may be another one later.
+            direct: past any proxy: the server is on our node.
 
         Raises:
             NoAnswer: there was none.
@@ -126,7 +128,7 @@ class Web:
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                answer = self._ask_once(method, url, headers(), body, limit)
+                answer = self._ask_once(method, url, headers(), body, limit, direct=direct)
             except (NoAnswer, BrokenOff) as error:
                 if attempt == ATTEMPTS or not getattr(error, "passing", True):
                     raise
@@ -137,10 +139,17 @@ class Web:
         raise AssertionError  # the last attempt has returned or raised
 
     def _ask_once(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, limit: int | None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        limit: int | None,
+        *,
+        direct: bool,
     ) -> Answer:
         parts = urlsplit(url)
-        proxy = select_proxy(url, get_environ_proxies(url))
+        proxy = None if direct else select_proxy(url, get_environ_proxies(url))
         tls = parts.scheme == "https" or (proxy or "").startswith("https:")
         target = url.partition(parts.netloc)[2] or "/"
         if proxy and parts.scheme == "http":

@@ -8,6 +8,7 @@ as if they were in the object store.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from urllib.parse import unquote
 
 from flyteidl.core.types_pb2 import LiteralType
 
@@ -69,9 +70,11 @@ def files_in_schema(
 
 
 def referred(root: Mapping[str, object], reference: str) -> object:
-    """Follow a local reference; None when it leads nowhere."""
+    """Follow a reference within a schema; None when it leads elsewhere or nowhere."""
+    if reference != "#" and not reference.startswith("#/"):
+        return None
     target: object = root
     for part in reference.removeprefix("#").split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
+        name = unquote(part).replace("~1", "/").replace("~0", "~")
         target = target.get(name) if isinstance(target, Mapping) else None
     return target

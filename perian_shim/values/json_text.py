@@ -41,5 +41,7 @@ def unique_keys(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     if len(result) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]  # adds it
-        raise ValueError(f"not usable JSON (the key {twice!r} appears twice in one object)")
+        raise ValueError(
+            f"not usable JSON (the key {twice[:MAX_KEY]!r} appears twice in one object)"
+        )
     return result

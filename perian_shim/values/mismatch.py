@@ -24,6 +24,13 @@ class MismatchError(ValueError):
         """Say within what the value is: ``[2]`` or ``.mean``; the inner steps come first."""
         self._steps.append(step)
 
+    def copy(self) -> MismatchError:
+        """Make the same again, for another to add steps to."""
+        made = type(self)(self.reason)
+        for step in self._steps:
+            made.inside(step)
+        return made
+
     @property
     def place(self) -> str:
         """Where the value is: ``$.rows[2].mean``; bounded in length."""

@@ -45,6 +45,8 @@ def parse_output(text: str, literal_type: LiteralType, name: str) -> SerializedL
     that fits: bool, int, float, datetime, duration, enum, JSON types, string; None for ``null`` and
     for nothing, unless it could be a string.
 
+    Memory and time are in proportion to the text.
+
     Args:
         text: the whole content.
         literal_type: the declared type.

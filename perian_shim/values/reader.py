@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import msgpack  # type: ignore[import-untyped]  # ships no types
+from flyteidl.core import types_pb2
 from flyteidl.core.literals_pb2 import Literal
-from flyteidl.core.types_pb2 import LiteralType, SimpleType
+from flyteidl.core.types_pb2 import LiteralType
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
 
@@ -18,6 +19,7 @@ from perian_shim.values.build import msgpack_literal, struct_literal
 from perian_shim.values.json_text import load_json
 from perian_shim.values.literals import JsonValue
 from perian_shim.values.mismatch import MismatchError
+from perian_shim.values.schema import Schema
 from perian_shim.values.serialized import (
     SerializedLiteral,
     serialize,
@@ -36,17 +38,17 @@ from perian_shim.values.types import PROTOBUF_NAME_KEY, describe_type, parts_of
 ENUM = "enum"
 JSON = "json"
 STRICTNESS: tuple[int | str, ...] = (
-    SimpleType.BOOLEAN,
-    SimpleType.INTEGER,
-    SimpleType.FLOAT,
-    SimpleType.DATETIME,
-    SimpleType.DURATION,
+    types_pb2.BOOLEAN,
+    types_pb2.INTEGER,
+    types_pb2.FLOAT,
+    types_pb2.DATETIME,
+    types_pb2.DURATION,
     ENUM,
     JSON,
-    SimpleType.BINARY,
-    SimpleType.ERROR,
-    SimpleType.STRING,
-    SimpleType.NONE,
+    types_pb2.BINARY,
+    types_pb2.ERROR,
+    types_pb2.STRING,
+    types_pb2.NONE,
 )
 """Kinds of types in the order in which a union tries them."""
 
@@ -65,6 +67,7 @@ class Reader:
         self.variants = [Reader(variant) for variant in self.parts.variants or ()]
         self.variants.sort(key=Reader.strictness)
         self.attempts = attempts(self.variants)
+        self.schema = Schema(self.parts.metadata)
         self.serialized_type = literal_type.SerializeToString(deterministic=True)
 
     def from_text(self, text: str, *, exact: bool = False) -> SerializedLiteral:
@@ -88,7 +91,7 @@ class Reader:
         """
         if self.variants:
             return self.choose(lambda one, exact: one.from_json(value, exact=exact), MismatchError)
-        if self.parts.simple == SimpleType.STRUCT:
+        if self.parts.simple == types_pb2.STRUCT:
             return serialize(self.struct(value))
         if self.parts.element is not None and isinstance(value, list):
             return serialized_list(self.items(value, exact=exact))
@@ -143,8 +146,8 @@ class Reader:
                 return union_of_type(read(variant, exact), variant.serialized_type)
             except ValueError as error:
                 refusals[variant] = error.with_traceback(None)  # which would refer to this frame
-        told = [variant for variant in refusals if variant.parts.simple != SimpleType.NONE]
-        if len(told) == 1 and told[0].parts.simple != SimpleType.STRING:
+        told = [variant for variant in refusals if variant.parts.simple != types_pb2.NONE]
+        if len(told) == 1 and told[0].parts.simple != types_pb2.STRING:
             raise refusals[told[0]]
         reasons = (
             f"as {describe_type(variant.literal_type)}: {short_reason(error)}"
@@ -155,7 +158,7 @@ class Reader:
     @property
     def is_json(self) -> bool:
         """Whether a file holds such a value as JSON."""
-        return self.content is not None or self.parts.simple == SimpleType.STRUCT
+        return self.content is not None or self.parts.simple == types_pb2.STRUCT
 
     def strictness(self) -> int:
         """Rank as a union's variant: the lower, the sooner it is tried."""
@@ -182,10 +185,7 @@ class Reader:
         schema = self.parts.metadata
         try:
             if schema and PROTOBUF_NAME_KEY not in schema:
-                # jsonschema is slow to import, and most tasks have no dataclass as an output.
-                from perian_shim.values.schema import conform  # noqa: PLC0415 - see above
-
-                return msgpack_literal(packed(conform(value, schema)))
+                return msgpack_literal(packed(self.schema.conform(value)))
             if isinstance(value, dict):
                 return protobuf_struct(value) if schema else msgpack_literal(packed(value))
         except MismatchError:
@@ -203,8 +203,8 @@ def short_reason(error: ValueError) -> str:
 
 def attempts(ranked: list[Reader]) -> list[tuple[Reader, bool]]:
     """In which order a union tries its variants, and whether exactly."""
-    strings = [one for one in ranked if one.parts.simple == SimpleType.STRING]
-    nones = [one for one in ranked if one.parts.simple == SimpleType.NONE]
+    strings = [one for one in ranked if one.parts.simple == types_pb2.STRING]
+    nones = [one for one in ranked if one.parts.simple == types_pb2.NONE]
     values = ranked[: len(ranked) - len(strings) - len(nones)]
     exactly = [(one, True) for one in (*values, *strings)]
     return exactly + [(one, False) for one in (*values, *strings, *nones)]

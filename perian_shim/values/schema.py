@@ -2,234 +2,280 @@
 
 flytekit's schema describes a dataclass's JSON form, but the literal is msgpack with richer types:
 a float field holds a float even where JSON has ``1``, ``dict[int, str]`` has integer keys, and
-bytes are bytes. ``conform`` makes these conversions, then validates; a value that does not fit
-raises ``SchemaMismatchError`` with the place (``$.rows[2].mean``) and the reason. Nothing is ever
-fetched for a ``$ref``, and a schema that is itself invalid checks nothing.
+bytes are bytes. ``Schema.conform`` converts and checks in one walk; a value that does not fit
+raises ``SchemaMismatchError`` with the place (``$.rows[2].mean``) and the reason.
 
-Import this module only where it is needed: jsonschema is slow to import.
+These rules are known: ``type``, ``enum``, ``const``, ``$ref`` within the schema, ``anyOf``,
+``oneOf``, ``allOf``, ``properties``, ``patternProperties``, ``additionalProperties``,
+``propertyNames``, ``required``, ``items``, ``prefixItems``, ``additionalItems``, ``uniqueItems``,
+``pattern``, the formats ``date-time``, ``date`` and ``base64``, and the limits of numbers and
+lengths. A rule that is unknown or damaged checks nothing, and nothing is ever fetched for a
+``$ref``.
+
+The walk takes time in proportion to the value: a union looks at each of its variants once for each
+value, also where unions are inside unions.
 """
 
 from __future__ import annotations
 
-import base64
-import re
-from collections.abc import Mapping
-from datetime import date, timezone
-from typing import TypeAlias, cast
-
-from jsonschema import Draft202012Validator, FormatChecker, SchemaError, validators
-from jsonschema.exceptions import best_match
-from jsonschema.protocols import Validator
-from referencing import Registry
-from referencing.exceptions import Unresolvable
+from collections.abc import Iterator, Mapping
+from typing import cast
 
 from perian_shim.values.decoding import PythonKey, PythonValue
 from perian_shim.values.embedded import referred
 from perian_shim.values.literals import JsonValue
 from perian_shim.values.mismatch import MismatchError
-from perian_shim.values.simple import FLOAT_WORDS
-from perian_shim.values.times import parse_timestamp
-
-JsonSchema: TypeAlias = Mapping[str, object]
+from perian_shim.values.schema_rules import (
+    JsonSchema,
+    converted_key,
+    converted_scalar,
+    identity,
+    matches,
+    problems,
+    shown,
+)
 
 MAX_REASON = 300
-MAX_REFERENCES = 50
-# What every Python's datetime.fromisoformat reads; newer ones read more.
-ISO_DATETIME = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?([+-][0-9]{2}:[0-9]{2})?"
-)
+OLD_DRAFTS = ("draft-03", "draft-04", "draft-06", "draft-07")
+"""In these, nothing beside a ``$ref`` counts."""
+
+Applied = tuple[int, ...]
+"""The ids of the schemas that are being applied to one and the same value."""
 
 
 class SchemaMismatchError(MismatchError):
     """A JSON value that does not fit a schema."""
 
-
-def conform(value: JsonValue, schema: JsonSchema) -> PythonValue:
-    """Convert a JSON value to what the schema's type holds, and check it.
-
-    Args:
-        value: parsed JSON.
-        schema: a JSON schema, as in the metadata of a STRUCT LiteralType.
-
-    Returns:
-        The value to be packed.
-
-    Raises:
-        SchemaMismatchError: with the JSON path and the reason.
-    """
-    # A JSON value is a Python value; only dict's invariance hides it from the type checker.
-    return Conformer(schema).conform(cast("PythonValue", value))
-
-
-class Conformer:
-    """One schema with its validator, and the conversions it asks for."""
-
-    def __init__(self, schema: JsonSchema) -> None:
-        self.root = schema
-        self.validator = validator_for(schema)
-
-    def conform(self, value: PythonValue) -> PythonValue:
-        """As the module's ``conform``."""
-        if self.validator is None:
-            return value
-        converted = self.converted(value, self.root)
-        try:
-            error = best_match(self.validator.iter_errors(converted))  # type: ignore[arg-type]  # bytes and integer keys too
-        except Unresolvable:
-            return converted
-        if error is None:
-            return converted
-        reason = error.message
+    def __init__(self, reason: str) -> None:
         if len(reason) > MAX_REASON:
-            reason = f"{reason[: MAX_REASON // 2]} … {reason[-MAX_REASON // 2 :]}"
-        mismatch = SchemaMismatchError(reason)
-        mismatch.inside(error.json_path.removeprefix("$"))
-        raise mismatch
+            half = MAX_REASON // 2 - 2
+            reason = f"{reason[:half]} … {reason[-half:]}"
+        super().__init__(reason)
 
-    def converted(self, value: PythonValue, schema: object) -> PythonValue:
-        """Make the conversions that a part of the schema asks for; what does not fit is kept."""
-        resolved = self.resolved(schema)
-        if resolved is None:
+
+class Schema:
+    """A JSON schema, as in the metadata of a STRUCT LiteralType."""
+
+    def __init__(self, root: JsonSchema) -> None:
+        self.root = root
+        self.ref_is_alone = any(draft in str(root.get("$schema")) for draft in OLD_DRAFTS)
+        self.targets: dict[str, object] = {}
+        self.unions = 0
+        self.known: dict[tuple[int, int], tuple[PythonValue, PythonValue | MismatchError]] = {}
+
+    def conform(self, value: JsonValue) -> PythonValue:
+        """Convert a JSON value to what the schema's type holds, and check it.
+
+        Args:
+            value: parsed JSON; it is left as it is.
+
+        Returns:
+            The value to be packed; the very object where nothing had to be converted.
+
+        Raises:
+            SchemaMismatchError: with the JSON path and the reason.
+        """
+        # A JSON value is a Python value; only dict's invariance hides it from the type checker.
+        return self.fitted(cast("PythonValue", value), self.root)
+
+    def fitted(self, value: PythonValue, schema: object, applied: Applied = ()) -> PythonValue:
+        """Convert and check a value by a part of the schema."""
+        if schema is False:
+            raise SchemaMismatchError(f"nothing is allowed here, got {shown(value)}")
+        if not isinstance(schema, Mapping) or id(schema) in applied:
             return value
-        variants = resolved.get("anyOf") or resolved.get("oneOf")
-        if isinstance(variants, list):
-            return self.best_variant(value, variants)
+        value = self.composed(value, schema, (*applied, id(schema)))
+        if self.ref_is_alone and isinstance(schema.get("$ref"), str):
+            return value
+        value = converted_scalar(value, schema)
+        for problem in problems(value, schema):
+            raise SchemaMismatchError(problem)
         match value:
             case dict():
-                return self.converted_object(value, resolved)
+                return self.fitted_object(value, schema)
             case list():
-                return self.converted_array(value, resolved)
-            case _:
-                return converted_scalar(value, resolved)
+                return self.fitted_array(value, schema)
+        return value
 
-    def best_variant(self, value: PythonValue, variants: list[object]) -> PythonValue:
+    def composed(self, value: PythonValue, schema: JsonSchema, applied: Applied) -> PythonValue:
+        """Apply the schemas of which a schema is composed to the whole value."""
+        reference = schema.get("$ref")
+        if isinstance(reference, str):
+            value = self.fitted(value, self.target(reference), applied)
+            if self.ref_is_alone:
+                return value
+        for part in list_of(schema, "allOf"):
+            value = self.fitted(value, part, applied)
+        for rule in ("anyOf", "oneOf"):
+            if list_of(schema, rule):
+                value = self.one_of(value, schema, rule, applied)
+        return value
+
+    def target(self, reference: str) -> object:
+        """Follow a reference within the schema; None for any other."""
+        if reference not in self.targets:
+            self.targets[reference] = referred(self.root, reference)
+        return self.targets[reference]
+
+    def one_of(
+        self, value: PythonValue, schema: JsonSchema, rule: str, applied: Applied
+    ) -> PythonValue:
         """Convert by the first variant that fits the value as it is, else by the first that fits.
 
-        So 1.0 stays a float in a union of int and float.
+        So 1.0 stays a float in a union of int and float. What became of a list or object is kept
+        for as long as it can be asked for again: until the outermost union is done.
         """
-        fitting = []
+        variants = list_of(schema, rule)
+        key = (id(value), id(variants))
+        if key in self.known:
+            outcome = self.known[key][1]
+        else:
+            self.unions += 1
+            try:
+                outcome = self.chosen(value, variants, rule, applied)
+            finally:
+                self.unions -= 1
+                if not self.unions:
+                    self.known.clear()
+            if self.unions and isinstance(value, dict | list):
+                self.known[key] = (value, outcome)  # which also keeps the id from being used again
+        if isinstance(outcome, MismatchError):
+            raise outcome.copy()
+        return outcome
+
+    def chosen(
+        self, value: PythonValue, variants: list[object], rule: str, applied: Applied
+    ) -> PythonValue | MismatchError:
+        """Apply each variant of a union once."""
+        fitting: list[PythonValue] = []
+        refusals: list[MismatchError] = []
         for variant in variants:
-            candidate = self.converted(value, variant)
-            if self.is_valid(candidate, variant):
-                # Tells 1, 1.0 and True apart at every depth, which == does not.
-                if repr(candidate) == repr(value):
-                    return candidate
-                fitting.append(candidate)
-        return fitting[0] if fitting else value
+            try:
+                candidate = self.fitted(value, variant, applied)
+            except MismatchError as error:
+                refusals.append(error.with_traceback(None))  # which would refer to this frame
+                continue
+            if candidate is value and rule == "anyOf":
+                return value
+            fitting.append(candidate)
+        if rule == "oneOf" and len(fitting) > 1:
+            return SchemaMismatchError(f"{shown(value)} fits more than one variant of a union")
+        if fitting:
+            return next((candidate for candidate in fitting if candidate is value), fitting[0])
+        told = [
+            refusal
+            for refusal, variant in zip(refusals, variants, strict=True)
+            if not (isinstance(variant, Mapping) and variant.get("type") == "null")
+        ]
+        if len(told) == 1:
+            return told[0]
+        reasons = "; ".join(map(str, refusals))
+        return SchemaMismatchError(f"{shown(value)} fits no variant of a union: {reasons}")
 
-    def is_valid(self, value: PythonValue, schema: object) -> bool:
-        """Whether a converted value fits a part of the schema."""
-        assert self.validator is not None
-        try:
-            return bool(self.validator.evolve(schema=schema).is_valid(value))  # type: ignore[arg-type]  # as above
-        except Unresolvable:
-            return True
-
-    def converted_object(
+    def fitted_object(
         self, value: dict[PythonKey, PythonValue], schema: JsonSchema
     ) -> dict[PythonKey, PythonValue]:
-        """Convert an object's keys and values."""
-        properties = schema.get("properties")
-        known = properties if isinstance(properties, Mapping) else {}
-        names = schema.get("propertyNames")
-        extra = schema.get("additionalProperties")
-        return {
-            converted_key(key, names): self.converted(item, known.get(key, extra))
-            for key, item in value.items()
-        }
-
-    def converted_array(self, value: list[PythonValue], schema: JsonSchema) -> list[PythonValue]:
-        """Convert an array's items."""
-        prefix = schema.get("prefixItems")
-        leading = prefix if isinstance(prefix, list) else []
-        rest = schema.get("items")
-        return [
-            self.converted(item, leading[index] if index < len(leading) else rest)
-            for index, item in enumerate(value)
-        ]
-
-    def resolved(self, schema: object) -> JsonSchema | None:
-        """Follow local references; None for what says nothing about the value."""
-        for _ in range(MAX_REFERENCES):
-            if not isinstance(schema, Mapping):
-                return None
-            reference = schema.get("$ref")
-            if not isinstance(reference, str):
-                return schema
-            schema = referred(self.root, reference)
-        return None
-
-
-def converted_scalar(value: PythonValue, schema: JsonSchema) -> PythonValue:
-    """Convert a number or string to the schema's type where nothing is lost by it."""
-    match schema.get("type"), value:
-        case "integer", float() if value.is_integer():
-            return int(value)
-        case "number", bool():
+        """Convert and check an object's keys and values."""
+        for name in list_of(schema, "required"):
+            if isinstance(name, str) and name not in value:
+                raise SchemaMismatchError(f"{name!r} is a required property")
+        rules = ObjectRules(schema)
+        if rules.check_nothing:
             return value
-        case "number", int() if abs(value) <= 2**53:
-            return float(value)
-        case "number", str() if value in FLOAT_WORDS:
-            return float(value)
-        case "string", str():
-            return converted_string(value, schema.get("format"))
-        case _:
-            return value
+        result: dict[PythonKey, PythonValue] = {}
+        changed = False
+        for key, item in value.items():
+            try:
+                name = self.fitted_key(key, rules.names)
+                fitted = item
+                for part in rules.for_key(key):
+                    fitted = self.fitted(fitted, part)
+            except MismatchError as error:
+                error.inside(f".{key!s}")
+                raise
+            if name in result:
+                raise SchemaMismatchError(f"the key {shown(name)} is there twice")
+            changed = changed or fitted is not item or name is not key
+            result[name] = fitted
+        return result if changed else value
+
+    def fitted_key(self, key: PythonKey, names: object) -> PythonKey:
+        """Convert and check a key."""
+        name = converted_key(key, names)
+        self.fitted(name, names)
+        return name
+
+    def fitted_array(self, value: list[PythonValue], schema: JsonSchema) -> list[PythonValue]:
+        """Convert and check an array's items; a new list only where an item was converted."""
+        leading, rest = list_of(schema, "prefixItems"), schema.get("items")
+        if isinstance(rest, list):  # as older drafts say it
+            leading, rest = rest, schema.get("additionalItems")
+        result = value
+        if leading or isinstance(rest, Mapping) or rest is False:
+            for index, item in enumerate(value):
+                try:
+                    fitted = self.fitted(item, leading[index] if index < len(leading) else rest)
+                except MismatchError as error:
+                    error.inside(f"[{index}]")
+                    raise
+                if fitted is not item:
+                    result = list(value) if result is value else result
+                    result[index] = fitted
+        if schema.get("uniqueItems") is True:
+            check_unique(result)
+        return result
 
 
-def converted_string(value: str, format_: object) -> str | bytes:
-    """Convert a string to what its format stands for; one that is not of the format is kept."""
-    try:
-        if format_ == "base64":
-            return base64.b64decode("".join(value.split()), validate=True)
-        if format_ == "date-time" and not ISO_DATETIME.fullmatch(value):
-            # Older Pythons read neither "Z" nor nanoseconds, and the reader may run on one.
-            return parse_timestamp(value).ToDatetime(tzinfo=timezone.utc).isoformat()
-    except ValueError:
-        return value
-    return value
+class ObjectRules:
+    """Which parts of a schema apply to which keys of an object."""
+
+    def __init__(self, schema: JsonSchema) -> None:
+        properties, patterns = schema.get("properties"), schema.get("patternProperties")
+        self.names = schema.get("propertyNames")
+        self.properties: JsonSchema = properties if isinstance(properties, Mapping) else {}
+        self.patterns: JsonSchema = patterns if isinstance(patterns, Mapping) else {}
+        self.extra = schema.get("additionalProperties")
+
+    @property
+    def check_nothing(self) -> bool:
+        """Whether there is no rule for any key."""
+        without = self.names is None and self.extra is None
+        return without and not self.properties and not self.patterns
+
+    def for_key(self, key: PythonKey) -> Iterator[object]:
+        """The parts for the value of a key.
+
+        Raises:
+            SchemaMismatchError: when there may be no such key.
+        """
+        found = False
+        if key in self.properties:
+            found = True
+            yield self.properties[str(key)]
+        for pattern, part in self.patterns.items():
+            if matches(pattern, str(key), otherwise=False):
+                found = True
+                yield part
+        if found:
+            return
+        if self.extra is False:
+            raise SchemaMismatchError(
+                f"additional properties are not allowed, {key!r} was unexpected"
+            )
+        yield self.extra
 
 
-def converted_key(key: PythonKey, names: object) -> PythonKey:
-    """JSON's keys are strings; give them the type that the schema wants."""
-    if not isinstance(names, Mapping) or not isinstance(key, str):
-        return key
-    try:
-        match names.get("type"):
-            case "integer":
-                return int(key)
-            case "number":
-                return float(key)
-            case "boolean":
-                return {"true": True, "false": False}.get(key.lower(), key)
-    except ValueError:
-        return key
-    return key
+def check_unique(items: list[PythonValue]) -> None:
+    """Refuse an item that is there twice."""
+    seen = set()
+    for index, item in enumerate(items):
+        one = identity(item)
+        if one in seen:
+            raise SchemaMismatchError(f"item {index} is there twice, {shown(item)}")
+        seen.add(one)
 
 
-def validator_for(schema: JsonSchema) -> Validator | None:
-    """Make the validator; None when the schema is none that can be used."""
-    cls = validators.validator_for(dict(schema), default=Draft202012Validator)
-    try:
-        cls.check_schema(dict(schema))
-    except SchemaError:
-        return None
-    formats = FormatChecker(formats=())
-    formats.checks("date-time", raises=ValueError)(is_datetime)
-    formats.checks("date", raises=ValueError)(is_date)
-    formats.checks("base64")(lambda value: isinstance(value, bytes))
-    types = cls.TYPE_CHECKER.redefine("string", lambda _, value: isinstance(value, str | bytes))
-    extended = validators.extend(cls, type_checker=types)  # type: ignore[no-untyped-call]  # untyped
-    # An empty registry: without it a remote reference would be fetched.
-    validator: Validator = extended(dict(schema), registry=Registry(), format_checker=formats)
-    return validator
-
-
-def is_datetime(value: object) -> bool:
-    """Format check of ``date-time``; raises ValueError for text that is none."""
-    return not isinstance(value, str) or bool(parse_timestamp(value))
-
-
-def is_date(value: object) -> bool:
-    """Format check of ``date``; raises ValueError for text that is none."""
-    return not isinstance(value, str) or bool(date.fromisoformat(value))
+def list_of(schema: JsonSchema, rule: str) -> list[object]:
+    """The list that a rule is; empty when there is no such rule, or no list."""
+    value = schema.get(rule)
+    return value if isinstance(value, list) else []

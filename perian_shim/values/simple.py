@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from typing import TypeVar
 
+from flyteidl.core import types_pb2
 from flyteidl.core.literals_pb2 import Literal
-from flyteidl.core.types_pb2 import SimpleType
 
 from perian_shim.values.build import (
     duration_literal,
@@ -45,11 +45,11 @@ def simple_from_text(text: str, parts: TypeParts, *, exact: bool) -> Literal:
     """
     options = parts.allowed if parts.enum_values is None else parts.enum_values
     match parts.simple:
-        case SimpleType.NONE:
+        case types_pb2.NONE:
             if text.strip() not in NULL_TEXTS:
                 raise ValueError("neither empty nor null")
             return none_literal()
-        case SimpleType.DATETIME | SimpleType.DURATION:
+        case types_pb2.DATETIME | types_pb2.DURATION:
             return timed(text, parts)
     return primitive_literal(choice_from_text(text, parts, options, exact=exact))
 
@@ -59,13 +59,13 @@ def choice_from_text(
 ) -> bool | float | str:
     """Read a primitive that may be restricted to some values."""
     match parts.simple:
-        case SimpleType.INTEGER:
+        case types_pb2.INTEGER:
             return chosen(parse_integer(text), options)
-        case SimpleType.FLOAT:
+        case types_pb2.FLOAT:
             return chosen(parse_float(text), options)
-        case SimpleType.BOOLEAN:
+        case types_pb2.BOOLEAN:
             return chosen(parse_boolean(text, exact=exact), options)
-        case SimpleType.STRING if options is None:
+        case types_pb2.STRING if options is None:
             return checked_text(text)
     if options is None:
         raise ValueError("a value of this type cannot be read from text")
@@ -74,27 +74,27 @@ def choice_from_text(
 
 def simple_from_json(value: JsonValue, parts: TypeParts, *, exact: bool) -> Literal:
     """Read a JSON value as a simple value or an enum."""
-    if parts.simple == SimpleType.NONE:
+    if parts.simple == types_pb2.NONE:
         if value is not None:
             raise ValueError(f"expected null, got {json_kind(value)}")
         return none_literal()
-    if parts.simple == SimpleType.BOOLEAN and isinstance(value, bool):
+    if parts.simple == types_pb2.BOOLEAN and isinstance(value, bool):
         return primitive_literal(chosen(value, parts.allowed))
-    if parts.simple in {SimpleType.INTEGER, SimpleType.FLOAT} and not isinstance(value, bool):
-        read = json_integer if parts.simple == SimpleType.INTEGER else json_float
+    if parts.simple in {types_pb2.INTEGER, types_pb2.FLOAT} and not isinstance(value, bool):
+        read = json_integer if parts.simple == types_pb2.INTEGER else json_float
         return primitive_literal(chosen(read(value, exact=exact), parts.allowed))
     if isinstance(value, str):
-        if parts.simple == SimpleType.STRING or parts.enum_values is not None:
+        if parts.simple == types_pb2.STRING or parts.enum_values is not None:
             options = parts.allowed if parts.enum_values is None else parts.enum_values
             return primitive_literal(chosen(checked_text(value), options))
-        if parts.simple in {SimpleType.DATETIME, SimpleType.DURATION}:
+        if parts.simple in {types_pb2.DATETIME, types_pb2.DURATION}:
             return timed(value, parts)
     raise ValueError(f"got {json_kind(value)}")
 
 
 def timed(text: str, parts: TypeParts) -> Literal:
     """Read a datetime or a duration."""
-    if parts.simple == SimpleType.DATETIME:
+    if parts.simple == types_pb2.DATETIME:
         return timestamp_literal(parse_timestamp(text))
     return duration_literal(parse_duration(text))
 

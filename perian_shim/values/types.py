@@ -27,6 +27,8 @@ SIMPLE_NAMES: Mapping[int, str] = {
     SimpleType.ERROR: "error",
     SimpleType.STRUCT: "struct",
 }
+"""By the values of ``SimpleType``. Where values are read one by one, the constants are those of the
+module ``types_pb2``: the enum's own wrapper searches for a name each time."""
 PROTOBUF_NAME_KEY = "pb_type"
 LITERAL_VALUES_KEY = "literal_values"
 

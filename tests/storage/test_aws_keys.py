@@ -149,6 +149,16 @@ def test_a_container_gets_its_keys_from_the_node(tmp_path: Path) -> None:
     assert server.seen[0].headers["authorization"] == "the pod's token"
 
 
+def test_no_proxy_gets_to_see_a_containers_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    with faulty_server(lambda _: AGENT) as server:
+        environ = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{server.url}/v1/credentials"}
+        assert keys_of(environ, tmp_path) == HANDED_OUT
+
+
 def test_a_containers_token_is_sent_to_its_node_only(tmp_path: Path) -> None:
     environ = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://example.org/v1/credentials"}
     with pytest.raises(StorageFailed, match="neither https nor on this node"):

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from perian_shim.errors import InvalidInput
-from perian_shim.storage import open_store
+from perian_shim.storage import needs_flytekit, open_store
 
 KEYS = {
     "HOME": "/no/such/home",
@@ -26,8 +26,14 @@ def test_this_machine_is_no_store(uri: str) -> None:
 
 @pytest.mark.parametrize("uri", ["abfs://container/x", "ftp://host/x"])
 def test_a_store_that_only_flytekit_reaches_is_told_apart(uri: str) -> None:
-    with pytest.raises(InvalidInput, match="neither s3:// nor gs://"):
+    assert needs_flytekit(uri)
+    with pytest.raises(InvalidInput, match="image with flytekit"):
         open_store(uri, KEYS)
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/x", "gs://bucket/x", "gcs://bucket/x", "/tmp/x"])
+def test_no_other_store_needs_flytekit(uri: str) -> None:
+    assert not needs_flytekit(uri)
 
 
 @pytest.mark.parametrize("uri", ["s3://bucket/x", "gs://bucket/x", "gcs://bucket/x"])

@@ -14,6 +14,7 @@ from flytekit.types.directory.types import FlyteDirectory
 from flytekit.types.file.file import FlyteFile
 from flytekit.types.schema.types import FlyteSchema
 from flytekit.types.structured.structured_dataset import StructuredDataset
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from support.flyte_values import declared, encoded, message
@@ -168,6 +169,24 @@ def test_none_inside_a_list_has_no_text_on_a_command_line() -> None:
 def test_a_literal_without_a_value_is_refused(literal: Literal) -> None:
     with pytest.raises(UnreadableLiteral):
         literal_to_python(literal)
+    with pytest.raises(InputNotRenderable, match="'x'"):
+        render_literal(literal, "x")
+
+
+@pytest.mark.parametrize(
+    "literal",
+    [
+        timestamp_literal(Timestamp(seconds=253_402_300_800)),
+        duration_literal(Duration(seconds=10**12)),
+        duration_literal(Duration(seconds=1, nanos=-1)),
+    ],
+    ids=["year 10000", "too long", "two signs"],
+)
+def test_a_time_that_protobuf_does_not_allow_is_refused(literal: Literal) -> None:
+    with pytest.raises(UnreadableLiteral, match="no time"):
+        literal_to_python(literal)
+    with pytest.raises(UnreadableLiteral, match="no time"):
+        literal_to_text(literal)
     with pytest.raises(InputNotRenderable, match="'x'"):
         render_literal(literal, "x")
 
