@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Literal as OneOf
 
 import pandas as pd
+from typing import Any
+
 import pytest
 from flyteidl.core.types_pb2 import LiteralType, SimpleType
 from flytekit.types.directory.types import FlyteDirectory
@@ -139,7 +141,7 @@ def test_the_levels_of_a_layout_are_counted() -> None:
 
 
 @pytest.mark.parametrize("simple", [SimpleType.BINARY, SimpleType.ERROR])
-def test_binary_values_are_refused(simple: SimpleType.ValueType) -> None:
+def test_binary_values_are_refused(simple: Any) -> None:
     with pytest.raises(UnsupportedTypeError, match="no file holds"):
         output_shape(LiteralType(simple=simple))
 
