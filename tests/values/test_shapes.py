@@ -4,11 +4,10 @@ import datetime as dt
 import enum
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from typing import Literal as OneOf
 
 import pandas as pd
-from typing import Any
-
 import pytest
 from flyteidl.core.types_pb2 import LiteralType, SimpleType
 from flytekit.types.directory.types import FlyteDirectory
