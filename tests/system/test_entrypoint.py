@@ -69,6 +69,7 @@ def test_an_image_without_it_says_which_image_has_it() -> None:
 
 def test_an_executor_of_somebodys_own_is_run_by_flytekit() -> None:
     options = ["--inputs", "s3://b/in", "--output-prefix", "s3://b/0", "--test"]
+    options += ["--raw-output-data-prefix", "s3://b/raw"]
     resolver = ["--resolver", "perian_shim.executor.template_resolver"]
     ended = run("pyflyte-execute", *options, *resolver, "--", "s3://b/task.pb", "acme.Executor")
     assert ended.returncode == 0, ended.stderr
