@@ -24,6 +24,7 @@ from support.outcomes import state_of
 from support.scenes import Scene, scene
 from support.storage_front import Answer, s3_error
 from support.traps import Trap, When
+from support.waiting import LONG_SECONDS
 
 pytestmark = pytest.mark.slow
 
