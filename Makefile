@@ -5,7 +5,7 @@
 #   make matrix  test the oldest and the newest flytekit on Python 3.10 to 3.13, as a table
 #   make bench   measure against a no-op shim and the official connector, as a table;
 #                IMAGE_SIZES=ours=60,ours-flytekit=150,naive=365 adds what `make image` told
-#   make image   build the executor image; WHEELHOUSE=folder BASE_IMAGE=image TAG=name
+#   make image   build the executor image; WHEELHOUSE=folder BASE_IMAGE=image TAG=name TARGET=flytekit
 #   make wheelhouse WHEELHOUSE=folder    collect the wheels for building it without a network
 #   make lock    resolve requirements/*.txt anew (needs uv)
 
@@ -34,7 +34,7 @@ bench: $(VENV)/.dev
 
 image:
 	$(PYTHON) tools/image.py build $(if $(TAG),--tag $(TAG)) $(if $(BASE_IMAGE),--base $(BASE_IMAGE)) \
-	    $(if $(WHEELHOUSE),--wheelhouse $(WHEELHOUSE))
+	    $(if $(WHEELHOUSE),--wheelhouse $(WHEELHOUSE)) $(if $(TARGET),--target $(TARGET))
 
 wheelhouse:
 	$(PYTHON) tools/image.py wheelhouse $(or $(WHEELHOUSE),wheelhouse) \

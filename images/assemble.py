@@ -1,15 +1,16 @@
 """Collects and installs what the executor image holds; runs in the image's build, on its base.
 
-    assemble.py wheels DESTINATION LOCK       the wheels: those given in ./wheelhouse, or downloaded
-    assemble.py packages WHEELS PREFIX LOCK   the locked packages' environment, pruned and compiled
-    assemble.py shim WHEELS PREFIX ROOT       perian-shim for that environment, below the folder ROOT
+    assemble.py wheels DESTINATION LOCK      the wheels: those given in ./wheelhouse, or downloaded
+    assemble.py packages WHEELS PREFIX LOCK  the locked packages' environment, pruned and compiled
+    assemble.py shim WHEELS PREFIX ROOT      perian-shim for that environment, below the folder ROOT
 
-LOCK is ``executor`` or ``executor-flytekit``, of requirements/. Only wheels whose hashes are in requirements/*.txt are installed, and only from a folder: nothing
-but ``wheels`` uses the network. Needs nothing beyond the standard library and pip 22.3. Ends with
-the exit code of what failed.
+LOCK is ``executor`` or ``executor-flytekit``, a file of requirements/. Only wheels whose hashes are
+there are installed, and only from a folder: nothing but ``wheels`` uses the network. Needs nothing
+beyond the standard library and pip 22.3. Ends with the exit code of what failed.
 """
 
 import compileall
+import json
 import os
 import py_compile
 import re
@@ -28,8 +29,17 @@ OMITTED = Path("images/omitted.txt")
 GIVEN = Path("wheelhouse")
 SECRETS = Path("/run/secrets")
 
-AWS_SERVICES = {"s3", "sts", "sso", "sso-oidc", "signin"}
-"""What botocore needs to read and write objects, and to get credentials for it."""
+LEAN = Path("executor")
+"""The lock without flytekit."""
+
+CREDENTIALS = {"sts", "sso", "sso-oidc", "signin"}
+"""What botocore needs to get credentials."""
+
+FLYTE_TYPES = {"core", "__init__.py"}
+"""What of flyteidl a task's pod speaks; the rest is spoken to Flyte's control plane."""
+
+GOOGLE_TYPES = {"protobuf", "_upb", "auth", "oauth2"}
+"""What of Google's namespace is no message of a service's API."""
 
 UNUSED_DIRECTORIES = {"tests", "test", "include"}
 UNUSED_SUFFIXES = {".pyi", ".pyx", ".pxd", ".c", ".h", ".hpp", ".cpp", ".exe"}
@@ -53,9 +63,15 @@ def without(requirements: str, omitted: set[str]) -> str:
     Args:
         requirements: in pip's format, continued lines and all.
         omitted: names, normalized.
+
+    Raises:
+        ValueError: a name is not among the requirements: the list is out of date.
     """
     logical = re.sub(r"\\\n", "\\\n\0", requirements).replace("\n\0", "\0").splitlines()
     kept = [line for line in logical if line.partition("==")[0].strip() not in omitted]
+    missing = omitted - {line.partition("==")[0].strip() for line in logical}
+    if missing:
+        raise ValueError(f"{OMITTED} names what is not required: {sorted(missing)}")
     return "\n".join(line.replace("\0", "\n") for line in kept) + "\n"
 
 
@@ -63,7 +79,7 @@ def wanted(lock: Path) -> Path:
     """Write the requirements of the image that a lock is for, and return where."""
     path = Path(f"wanted-{lock}.txt")
     locked = (LOCKS / f"{lock}.txt").read_text()
-    path.write_text(without(locked, names_in(OMITTED)))
+    path.write_text(without(locked, set() if lock == LEAN else names_in(OMITTED)))
     return path
 
 
@@ -110,8 +126,11 @@ def packages(wheels: Path, prefix: Path, lock: Path) -> None:
     venv.create(prefix, symlinks=True)
     install(wheels, prefix / "bin/python", wanted(lock))
     before = size(prefix)
-    for path in unused(next(prefix.glob("lib/python*/site-packages"))):
+    site = next(prefix.glob("lib/python*/site-packages"))
+    for path in [*unused(site), *(unused_without_flytekit(site) if lock == LEAN else ())]:
         remove(path)
+    for path in site.glob("botocore/data/*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()), separators=(",", ":")))
     strip_libraries(prefix)
     for script in prefix.glob("bin/[Aa]ctivate*"):
         script.unlink()
@@ -122,11 +141,23 @@ def packages(wheels: Path, prefix: Path, lock: Path) -> None:
 def unused(site: Path) -> Iterator[Path]:
     """Yield what is never read at run time."""
     services = site / "botocore/data"
-    yield from (p for p in services.iterdir() if p.is_dir() and p.name not in AWS_SERVICES)
+    kept = {*CREDENTIALS, "s3"}
+    yield from (p for p in services.iterdir() if p.is_dir() and p.name not in kept)
     yield from (p for p in site.glob("pygments/lexers/*.py") if p.name not in LEXERS)
     for path in sorted(site.rglob("*")):
         if path.name in UNUSED_DIRECTORIES if path.is_dir() else path.suffix in UNUSED_SUFFIXES:
             yield path
+
+
+def unused_without_flytekit(site: Path) -> Iterator[Path]:
+    """Yield what only flytekit, or a client of AWS, would read at run time."""
+    yield site / "botocore/data/s3"
+    yield from (p for p in site.glob("flyteidl/*") if p.name not in FLYTE_TYPES)
+    yield from (p for p in site.glob("google/*") if p.name not in GOOGLE_TYPES)
+    yield from site.glob("flyteidl/core/*_grpc.py")
+    yield from site.glob("google/protobuf/internal/*benchmark*")
+    yield site / "protoc_gen_openapiv2"
+    yield from site.glob("dateutil/zoneinfo/*.tar.gz")
 
 
 def shim(wheels: Path, prefix: Path, root: Path) -> None:

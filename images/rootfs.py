@@ -1,12 +1,15 @@
 """Picks out of the base what Python and the packages need at run time; runs in the image's build.
 
-    rootfs.py PREFIX DESTINATION
+    rootfs.py PREFIX DESTINATION [OMITTED]
 
 Copied are the interpreter and its standard library (bytecode included, without what only developers
 use), the shared libraries that it, its modules and the packages below PREFIX are linked to, the
 certificates of authorities, and the few files by which a system is recognised. For each Debian
 package of which something was copied, its entry goes to var/lib/dpkg/status.d, where scanners for
 vulnerabilities look. Ends with an exception if a library that somebody is linked to is not there.
+
+OMITTED is a file with patterns of names that the standard library is to go without as well, like
+images/omitted-library.txt. With them go most encodings that are not of Unicode.
 """
 
 import compileall
@@ -30,6 +33,14 @@ DEVELOPERS_ONLY = shutil.ignore_patterns(
     # For terminals, and for databases and directories of another age: each brings libraries along.
     "_curses*.so", "readline*.so", "_dbm*.so", "_gdbm*.so", "nis*.so", "ossaudiodev*.so",
 )  # fmt: skip
+
+ENCODINGS = {
+    "__init__.py", "aliases.py", "ascii.py", "charmap.py", "cp1252.py", "cp437.py", "idna.py",
+    "iso8859_1.py", "iso8859_15.py", "latin_1.py", "punycode.py", "raw_unicode_escape.py",
+    "unicode_escape.py", "utf_16.py", "utf_16_be.py", "utf_16_le.py", "utf_32.py", "utf_32_be.py",
+    "utf_32_le.py", "utf_7.py", "utf_8.py", "utf_8_sig.py",
+}  # fmt: skip
+"""What stays of the encodings where not all do; cp437 is that of names in zip files."""
 
 SYSTEM_FILES = ["/etc/os-release", "/etc/nsswitch.conf", "/etc/ssl/certs/ca-certificates.crt"]
 
@@ -65,11 +76,35 @@ def interpreter() -> Iterator[Path]:
     yield from (p for n in ("python3", "python") if (p := program.with_name(n)).exists())
 
 
-def standard_library(destination: Path) -> Path:
+def patterns(path: Path) -> list[str]:
+    """Return the patterns in a list with comments."""
+    lines = path.read_text().splitlines()
+    return [word for line in lines for word in line.partition("#")[0].split()]
+
+
+def left_out(folder: str, names: list[str], omitted: Sequence[str]) -> set[str]:
+    """Return which names in a folder of the standard library are not copied.
+
+    Args:
+        folder: where they are.
+        names: of files and folders.
+        omitted: patterns of names that no image needs but one with packages of others; empty for
+            that one.
+    """
+    found = {name for name in DEVELOPERS_ONLY(folder, names) if isinstance(name, str)}
+    if omitted:
+        found |= shutil.ignore_patterns(*omitted)(folder, names)
+        if Path(folder).name == "encodings":
+            found |= {name for name in names if name not in ENCODINGS}
+    return found
+
+
+def standard_library(destination: Path, omitted: Sequence[str]) -> Path:
     """Copy the standard library and return where to."""
     source = Path(sysconfig.get_path("stdlib"))
     target = destination / source.relative_to(ROOT)
-    shutil.copytree(source, target, ignore=DEVELOPERS_ONLY)  # links into /etc become files
+    # Links into /etc become files.
+    shutil.copytree(source, target, ignore=lambda at, names: left_out(at, names, omitted))
     compileall.compile_dir(
         target,
         quiet=1,
@@ -137,9 +172,9 @@ def add_users(destination: Path) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Make the file system."""
-    prefix, destination = map(Path, arguments)
+    prefix, destination, *lists = map(Path, arguments)
     programs = list(interpreter())
-    library = standard_library(destination)
+    library = standard_library(destination, [name for path in lists for name in patterns(path)])
     objects = [programs[0], *library.rglob("*.so*"), *prefix.rglob("*.so*")]
     files = [*programs, *linked(objects), *certificates()]
     files += [path for name in SYSTEM_FILES if (path := Path(name)).exists()]

@@ -16,14 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perian_shim import settings
-from perian_shim.api import (
-    ApiError,
-    Job,
-    JobAlreadyDone,
-    JobNotFound,
-    PerianClient,
-    PerianError,
-)
+from perian_shim.api.client import PerianClient
+from perian_shim.api.errors import ApiError, JobAlreadyDone, JobNotFound, PerianError
+from perian_shim.api.jobs import Job
 from perian_shim.api.server_text import tidy
 from perian_shim.errors import ConfigError
 from perian_shim.version import __version__

@@ -8,6 +8,7 @@ from pathlib import Path
 import assemble
 import image
 import pytest
+import rootfs
 from container_engine import bytes_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,14 +39,45 @@ def test_leaving_out_what_is_not_required_is_an_error() -> None:
         assemble.without(REQUIREMENTS, {"azure-core"})
 
 
-def test_what_the_image_leaves_out_is_in_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+def requirements(lock: str) -> str:
+    return (image.CHECKOUT / assemble.LOCKS / f"{lock}.txt").read_text()
+
+
+def test_what_the_image_with_flytekit_leaves_out_is_in_its_lock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(image.CHECKOUT)
     omitted = assemble.names_in(assemble.OMITTED)
     assert "adlfs" in omitted
-    kept = assemble.without(assemble.EXECUTOR.read_text(), omitted)
+    kept = assemble.without(requirements("executor-flytekit"), omitted)
     assert "adlfs==" not in kept
     assert "flytekit==" in kept
     assert "dumb-init==" in kept
+
+
+def test_the_image_has_neither_flytekit_nor_boto3() -> None:
+    lock = requirements("executor")
+    assert not [name for name in ("flytekit==", "boto3==", "s3fs==") if name in lock]
+    assert "dumb-init==" in lock
+
+
+def test_both_images_have_the_same_versions_of_what_they_share() -> None:
+    """So that one wheelhouse serves both, and what is tested with one holds for the other."""
+    lean, full = (
+        {line.split()[0] for line in requirements(lock).splitlines() if "==" in line}
+        for lock in ("executor", "executor-flytekit")
+    )
+    assert lean <= full
+
+
+def test_the_library_of_the_image_without_flytekit_lacks_what_nothing_there_imports() -> None:
+    omitted = rootfs.patterns(image.CHECKOUT / "images/omitted-library.txt")
+    names = ["asyncio", "json", "sqlite3", "_sqlite3.cpython-312-x86_64-linux-gnu.so", "test"]
+    assert rootfs.left_out("/lib", names, omitted) == {*names} - {"json"}
+    assert rootfs.left_out("/lib", names, []) == {"test"}
+    encodings = ["utf_8.py", "big5.py"]
+    assert rootfs.left_out("/lib/encodings", encodings, omitted) == {"big5.py"}
+    assert rootfs.left_out("/lib/encodings", encodings, []) == set()
 
 
 def test_a_library_without_symbols_is_smaller_and_still_works(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Builds the executor image and tells what came of it; collects wheels for building it offline.
 
-    image.py build [--tag NAME] [--base IMAGE] [--wheelhouse FOLDER] [--target debug]
+    image.py build [--tag NAME] [--base IMAGE] [--wheelhouse FOLDER]
+                   [--target flytekit | debug]
     image.py wheelhouse FOLDER [--base IMAGE]
 
 ``build`` prints size, layers and start-up time. What it sends to the builder is a copy of the few
@@ -131,8 +132,8 @@ def fill_wheelhouse(engine: Engine, folder: Path, base: str | None = None) -> in
 
 
 def start_seconds(engine: Engine, image: str) -> list[float]:
-    """Return how long some starts of flytekit's entry point took, after one to warm up."""
-    command = engine.run_command(image, "pyflyte-execute", "--help")
+    """Return how long loading all that a task's pod needs took some times, after one to warm up."""
+    command = engine.run_command(image, "python", "-c", "import perian_shim.pod.execute")
     taken = []
     for _ in range(1 + STARTS):
         began = time.perf_counter()
@@ -163,7 +164,7 @@ def main(arguments: Sequence[str]) -> int:
     building = commands.add_parser("build", help="build the image")
     building.add_argument("--tag", default=f"perian-shim-executor:{version()}")
     building.add_argument("--wheelhouse", type=Path, help="build from these wheels, offline")
-    building.add_argument("--target", help="`debug`: with a shell, upon the whole base")
+    building.add_argument("--target", help="`flytekit`: with it; `debug`: with a shell")
     building.add_argument("--no-cache", action="store_true", help="make everything anew")
     collecting = commands.add_parser("wheelhouse", help="collect the wheels for an offline build")
     collecting.add_argument("folder", type=Path)

@@ -7,7 +7,7 @@ transfer.py need only a POSIX shell, the usual small tools, and one of python3, 
 busybox wget.
 """
 
-import importlib.resources
+from pathlib import Path
 
 ASSETS = ("run.sh", "transports.sh", "transfer.py")
 """Names of the files that a job needs, all of them, in the directory of its plan."""
@@ -19,4 +19,4 @@ def read_asset(name: str) -> bytes:
     Raises:
         FileNotFoundError: This installation of perian-shim lacks the file.
     """
-    return importlib.resources.files(__name__).joinpath(name).read_bytes()
+    return Path(__file__).with_name(name).read_bytes()

@@ -11,7 +11,8 @@ one had done with that; outputs count whenever they were made.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from perian_shim.api import Job, Phase
+from perian_shim.api.jobs import Job
+from perian_shim.api.phases import Phase
 from perian_shim.lifecycle.launch_record import LaunchRecord
 
 

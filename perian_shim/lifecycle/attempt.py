@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from perian_shim.api import Job, PerianError, Phase
+from perian_shim.api.errors import PerianError
+from perian_shim.api.jobs import Job
+from perian_shim.api.phases import Phase
 from perian_shim.errors import (
     ApiUnavailable,
     InternalError,

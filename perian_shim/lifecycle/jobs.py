@@ -15,21 +15,21 @@ from datetime import datetime
 from itertools import count
 from typing import TypeVar
 
-from perian_shim.api import (
+from perian_shim.api.catalogue import InstanceType
+from perian_shim.api.client import PerianClient
+from perian_shim.api.errors import (
     ApiError,
     ApiTimeout,
-    CreateJobRequest,
-    InstanceType,
     InvalidRequest,
-    Job,
     JobAlreadyDone,
     JobNotFound,
-    PerianClient,
     PerianError,
     Redirected,
     TlsFailure,
     Unauthorized,
 )
+from perian_shim.api.job_request import CreateJobRequest
+from perian_shim.api.jobs import Job
 from perian_shim.api.paging import Pager
 from perian_shim.errors import ApiUnavailable, JobRejected, JobVanished, SubmissionUnclear
 from perian_shim.lifecycle.policies import LookPolicy

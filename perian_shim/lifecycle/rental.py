@@ -8,7 +8,9 @@ it does not say is not guessed.
 import re
 from dataclasses import dataclass, field
 
-from perian_shim.api import InstanceType, Job, Requirements
+from perian_shim.api.catalogue import InstanceType
+from perian_shim.api.job_request import Requirements
+from perian_shim.api.jobs import Job
 
 
 @dataclass(frozen=True)

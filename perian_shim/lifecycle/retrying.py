@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from perian_shim.api import ApiError, RateLimited
-from perian_shim.api.errors import PerianError
+from perian_shim.api.errors import ApiError, PerianError, RateLimited
 from perian_shim.errors import StorageFailed
 from perian_shim.lifecycle.clock import Clock
 from perian_shim.lifecycle.policies import RetryPolicy

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from perian_shim.api import Phase
+from perian_shim.api.phases import Phase
 from perian_shim.errors import ApiUnavailable, StorageFailed, Superseded
 from perian_shim.lifecycle.launch_record import Stage, latest
 from perian_shim.lifecycle.policies import RetryPolicy

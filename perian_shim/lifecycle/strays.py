@@ -17,7 +17,7 @@ no later pod has taken over. A pod that has been superseded ends nothing.
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from perian_shim.api import Job
+from perian_shim.api.jobs import Job
 from perian_shim.errors import ApiUnavailable, StorageFailed, Superseded
 from perian_shim.lifecycle.adoption import Decision, decide, hidden
 from perian_shim.lifecycle.jobs import Jobs, Scan

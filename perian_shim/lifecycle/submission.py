@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from perian_shim.api import CreateJobRequest, Job, Phase
+from perian_shim.api.job_request import CreateJobRequest
+from perian_shim.api.jobs import Job
+from perian_shim.api.phases import Phase
 from perian_shim.errors import ApiUnavailable, JobVanished, SubmissionUnclear, TaskError
 from perian_shim.lifecycle.adoption import decide, hidden
 from perian_shim.lifecycle.launch_record import LaunchRecords, Stage

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from perian_shim.api import CreateJobRequest, Job
+from perian_shim.api.job_request import CreateJobRequest
+from perian_shim.api.jobs import Job
 from perian_shim.lifecycle.policies import Limits
 from perian_shim.lifecycle.rental import Rental
 

@@ -6,7 +6,8 @@ them (``PERMANENT``); all else may be tried again.
 
 import re
 
-from perian_shim.api import Job, Phase
+from perian_shim.api.jobs import Job
+from perian_shim.api.phases import Phase
 from perian_shim.errors import (
     CreditExhausted,
     ImageUnavailable,

@@ -10,7 +10,8 @@ ridden out below, by the retry machine.
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from perian_shim.api import Job, Phase
+from perian_shim.api.jobs import Job
+from perian_shim.api.phases import Phase
 from perian_shim.errors import JobTimedOut, QueuedTooLong, StatusUnknown, TaskError
 from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.logs import LogTail

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from perian_shim import settings
-from perian_shim.api import PerianClient, RegistryCredentials
+from perian_shim.api.client import PerianClient
+from perian_shim.api.job_request import RegistryCredentials
 from perian_shim.api.redaction import Redactor
 from perian_shim.errors import MissingSecret
 from perian_shim.lifecycle.console import confidential_forms

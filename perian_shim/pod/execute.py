@@ -6,7 +6,7 @@ from flyteidl.core.literals_pb2 import LiteralMap
 from flyteidl.core.tasks_pb2 import TaskTemplate
 from google.protobuf.message import DecodeError
 
-from perian_shim.api import PerianError
+from perian_shim.api.errors import PerianError
 from perian_shim.errors import InvalidInput, InvalidTemplate, StorageFailed
 from perian_shim.pod.invocation import Invocation
 from perian_shim.pod.report import report

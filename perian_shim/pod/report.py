@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from flyteidl.core.interface_pb2 import Variable
 
-from perian_shim.api import PerianError
+from perian_shim.api.errors import PerianError
 from perian_shim.errors import Terminating
 from perian_shim.lifecycle.console import Console
 from perian_shim.lifecycle.policies import RetryPolicy

@@ -15,7 +15,8 @@ from flyteidl.core.literals_pb2 import Literal
 from flyteidl.core.tasks_pb2 import TaskTemplate
 
 from perian_shim import settings
-from perian_shim.api import PerianClient, PerianError
+from perian_shim.api.client import PerianClient
+from perian_shim.api.errors import PerianError
 from perian_shim.api.redaction import Redactor
 from perian_shim.config import DETACH
 from perian_shim.errors import DefinitionError, InternalError, TaskError, Terminating

@@ -64,6 +64,10 @@ class Connection:
         """Close it. Closing twice is fine."""
         self._http.close()
 
+    def __del__(self) -> None:
+        if hasattr(self, "_http"):  # not if there was not even a host to name
+            self.close()
+
     def is_quiet(self) -> bool:
         """Whether nothing has come since the last answer: neither an end nor a complaint."""
         if self._http.sock is None:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from perian_shim.api import CreateJobRequest, Job, Phase
+from perian_shim.api.job_request import CreateJobRequest
+from perian_shim.api.jobs import Job
+from perian_shim.api.phases import Phase
 from perian_shim.errors import InvalidCommand, ResultMissing
 from perian_shim.spec import ContainerWork
 from perian_shim.template import TemplateError, render_command

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from flyteidl.core.literals_pb2 import LiteralMap
 
 from perian_shim import settings
-from perian_shim.api import ContainerFile, CreateJobRequest, Job, Phase
+from perian_shim.api.job_request import ContainerFile, CreateJobRequest
+from perian_shim.api.jobs import Job
+from perian_shim.api.phases import Phase
 from perian_shim.errors import OutputInvalid, OutputMissing, ResultMissing
 from perian_shim.resolver_options import Distribution
 from perian_shim.spec import FunctionWork

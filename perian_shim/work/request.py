@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from perian_shim import settings
-from perian_shim.api import (
+from perian_shim.api.job_request import (
     ContainerFile,
     CreateJobRequest,
     DockerRun,

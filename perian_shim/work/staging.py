@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 from flyteidl.core.literals_pb2 import Literal
 from flyteidl.core.types_pb2 import LiteralType
 
-from perian_shim.api import ContainerFile
+from perian_shim.api.job_request import ContainerFile
 from perian_shim.errors import InvalidInput, StorageFailed
 from perian_shim.job import ASSETS, read_asset
 from perian_shim.spec import ContainerWork

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from flyteidl.core.literals_pb2 import Literal
 
 from perian_shim import settings
-from perian_shim.api import CreateJobRequest
+from perian_shim.api.job_request import CreateJobRequest
 from perian_shim.spec import JobSpec
 from perian_shim.storage import ObjectStore, join_uri
 from perian_shim.work.idempotency import NodeIdentity

@@ -11,7 +11,7 @@ from perian.models.memory import Memory
 from perian.models.memory_unit import MemoryUnit
 from support.official import official_instance_type, wire
 
-from perian_shim.api import AcceleratorType, InstanceType, Price
+from perian_shim.api.catalogue import AcceleratorType, InstanceType, Price
 
 
 def test_every_field_of_an_official_instance_type_is_read() -> None:

@@ -11,21 +11,19 @@ from support.answers import by_request, close, half_body, reply, reset, stream
 from support.api_front import FaultyServer
 from support.front import Behaviour, Received
 
-from perian_shim.api import (
+from perian_shim.api.client import PerianClient
+from perian_shim.api.errors import (
     ApiError,
     ClientConfigError,
-    CreateJobRequest,
-    DockerRun,
     InstanceTypeNotFound,
     InvalidRequest,
     JobNotFound,
     MalformedResponse,
-    PerianClient,
     Redirected,
-    Requirements,
     TransportError,
 )
 from perian_shim.api.excerpt import Excerpt
+from perian_shim.api.job_request import CreateJobRequest, DockerRun, Requirements
 
 JOB_ID = "046b6c7f-0b8a-43b9-b35d-6489e6daee91"
 JOB = {"id": JOB_ID, "status": "Running"}

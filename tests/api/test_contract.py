@@ -10,7 +10,10 @@ from perian.models.instance_typer_query_view import InstanceTyperQueryView
 from support.official import wire
 from support.sandbox_api import ORGANIZATION, TOKEN, Api, running_api
 
-from perian_shim.api import InstanceType, InstanceTypeNotFound, JobNotFound, PerianClient, Phase
+from perian_shim.api.catalogue import InstanceType
+from perian_shim.api.client import PerianClient
+from perian_shim.api.errors import InstanceTypeNotFound, JobNotFound
+from perian_shim.api.phases import Phase
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 

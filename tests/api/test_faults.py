@@ -18,26 +18,28 @@ from support.api_front import FaultyServer
 from support.connections import unused_port
 from support.front import Behaviour
 
-from perian_shim.api import (
+from perian_shim.api.client import PerianClient
+from perian_shim.api.errors import (
     ApiError,
     ApiTimeout,
-    CreateJobRequest,
-    DockerRun,
     InstanceTypeNotFound,
     InsufficientCredit,
     InvalidRequest,
     JobAlreadyDone,
     JobNotFound,
     MalformedResponse,
-    PerianClient,
     RateLimited,
     Redirected,
-    RegistryCredentials,
-    Requirements,
     ServerFault,
     TlsFailure,
     TransportError,
     Unauthorized,
+)
+from perian_shim.api.job_request import (
+    CreateJobRequest,
+    DockerRun,
+    RegistryCredentials,
+    Requirements,
 )
 from perian_shim.api.responses import retry_after
 

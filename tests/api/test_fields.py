@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.official import MORNING
 
-from perian_shim.api import AcceleratorType, InstanceType, Job, MalformedResponse, Page, Price
+from perian_shim.api.catalogue import AcceleratorType, InstanceType, Price
+from perian_shim.api.errors import MalformedResponse
 from perian_shim.api.fields import parse_time
+from perian_shim.api.jobs import Job
+from perian_shim.api.pages import Page
 
 JOB_KEYS = [
     "id",

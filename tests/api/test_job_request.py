@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from perian.models.create_job_request import CreateJobRequest as OfficialRequest
 from perian.models.operator import Operator
 
-from perian_shim.api import (
+from perian_shim.api.job_request import (
     ContainerFile,
     CreateJobRequest,
     DockerRun,

@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 from perian.models.workload_status import WorkloadStatus
 from support.official import MORNING, official_job, wire
 
-from perian_shim.api import Job, JobStatus, MalformedResponse, Page, Phase, Price
+from perian_shim.api.catalogue import Price
+from perian_shim.api.errors import MalformedResponse
 from perian_shim.api.excerpt import Excerpt
-from perian_shim.api.jobs import LISTED_JOBS, ONE_JOB
+from perian_shim.api.jobs import LISTED_JOBS, ONE_JOB, Job
+from perian_shim.api.pages import Page
+from perian_shim.api.phases import JobStatus, Phase
 from perian_shim.api.trimming import Keep, Trimmer
 
 

@@ -12,7 +12,7 @@ from support.front import Behaviour
 PROGRAM = """
 import re, sys
 from pathlib import Path
-from perian_shim.api import PerianClient
+from perian_shim.api.client import PerianClient
 from perian_shim.lifecycle.logs import LogTail
 
 def peak():

@@ -13,7 +13,10 @@ from perian.models.get_jobs_success import GetJobsSuccess
 from perian.models.pagination_metadata import PaginationMetadata
 from support.official import official_instance_type, official_job, wire
 
-from perian_shim.api import InstanceType, Job, MalformedResponse, Page
+from perian_shim.api.catalogue import InstanceType
+from perian_shim.api.errors import MalformedResponse
+from perian_shim.api.jobs import Job
+from perian_shim.api.pages import Page
 from perian_shim.api.paging import Pager
 
 

@@ -1,8 +1,7 @@
 import pytest
 from perian.models.workload_status import WorkloadStatus
 
-from perian_shim.api import JobStatus
-from perian_shim.api.phases import PHASES, Phase, phase_of
+from perian_shim.api.phases import PHASES, JobStatus, Phase, phase_of
 
 
 @pytest.mark.parametrize(

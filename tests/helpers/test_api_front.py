@@ -24,17 +24,10 @@ from support.front import Behaviour
 from support.listings import Arrivals, Crowd, ListingLag
 from support.waiting import LONG_SECONDS, wait_until
 
-from perian_shim.api import (
-    CreateJobRequest,
-    DockerRun,
-    Job,
-    JobAlreadyDone,
-    JobNotFound,
-    PerianClient,
-    Requirements,
-    ServerFault,
-    Unauthorized,
-)
+from perian_shim.api.client import PerianClient
+from perian_shim.api.errors import JobAlreadyDone, JobNotFound, ServerFault, Unauthorized
+from perian_shim.api.job_request import CreateJobRequest, DockerRun, Requirements
+from perian_shim.api.jobs import Job
 from perian_shim.sandbox.records import Status
 
 SLEEPER = CreateJobRequest(DockerRun("debian", command="sleep 600"), Requirements(cores=1))

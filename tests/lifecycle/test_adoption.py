@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perian_shim.api import Job, JobStatus
+from perian_shim.api.jobs import Job
+from perian_shim.api.phases import JobStatus
 from perian_shim.lifecycle.adoption import decide, hidden
 from perian_shim.lifecycle.launch_record import LaunchRecord, Stage
 

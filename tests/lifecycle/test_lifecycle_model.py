@@ -35,10 +35,8 @@ from support.perian_model import (
 from support.profiles import examples
 from support.still_node import KEY, NODE, ModelWork
 
-from perian_shim.api import (
-    PerianClient,
-    PerianError,
-)
+from perian_shim.api.client import PerianClient
+from perian_shim.api.errors import PerianError
 from perian_shim.errors import (
     InternalError,
     JobCancelled,

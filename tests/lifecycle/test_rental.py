@@ -4,8 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from perian_shim.api import InstanceType, Job, Requirements
-from perian_shim.api.catalogue import Price
+from perian_shim.api.catalogue import InstanceType, Price
+from perian_shim.api.job_request import Requirements
+from perian_shim.api.jobs import Job
 from perian_shim.lifecycle.rental import Rental, differences, same_model
 
 ANY = Rental()

@@ -11,23 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perian_shim.api import (
+from perian_shim.api.client import PerianClient
+from perian_shim.api.errors import (
     ApiError,
-    CreateJobRequest,
-    DockerRun,
     InvalidRequest,
-    Job,
     JobAlreadyDone,
     JobNotFound,
     MalformedResponse,
-    Page,
-    PerianClient,
     RateLimited,
-    Requirements,
     ServerFault,
     TransportError,
     Unauthorized,
 )
+from perian_shim.api.job_request import CreateJobRequest, DockerRun, Requirements
+from perian_shim.api.jobs import Job
+from perian_shim.api.pages import Page
 from perian_shim.errors import (
     ApiUnavailable,
     JobRejected,

@@ -8,7 +8,7 @@ from support.answers import by_request, reply
 from support.api_front import FaultyServer
 from support.front import Behaviour
 
-from perian_shim.api import PerianClient
+from perian_shim.api.client import PerianClient
 from perian_shim.lifecycle.jobs import Jobs, Scan
 from perian_shim.lifecycle.policies import RetryPolicy
 from perian_shim.lifecycle.retrying import Retrier

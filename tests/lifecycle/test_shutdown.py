@@ -17,7 +17,10 @@ from support.still_node import (
     request,
 )
 
-from perian_shim.api import CreateJobRequest, Job, PerianError, Phase, Requirements
+from perian_shim.api.errors import PerianError
+from perian_shim.api.job_request import CreateJobRequest, Requirements
+from perian_shim.api.jobs import Job
+from perian_shim.api.phases import Phase
 from perian_shim.errors import (
     ApiUnavailable,
     InternalError,

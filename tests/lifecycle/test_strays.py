@@ -8,7 +8,7 @@ import pytest
 from support.perian_model import GRACE, Plan
 from support.still_node import LONG, OUTAGE, StillNode, find_job, pod_of, raw, request
 
-from perian_shim.api import Job
+from perian_shim.api.jobs import Job
 from perian_shim.errors import Superseded
 from perian_shim.lifecycle.attempt import Attempt
 from perian_shim.lifecycle.policies import LookPolicy

@@ -17,7 +17,7 @@ from support.still_node import (
     submit_job,
 )
 
-from perian_shim.api import CreateJobRequest, DockerRun, Requirements
+from perian_shim.api.job_request import CreateJobRequest, DockerRun, Requirements
 from perian_shim.errors import (
     ApiUnavailable,
     JobRejected,

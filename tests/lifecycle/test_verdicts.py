@@ -2,7 +2,7 @@
 
 import pytest
 
-from perian_shim.api import Job
+from perian_shim.api.jobs import Job
 from perian_shim.errors import (
     CreditExhausted,
     ImageUnavailable,

@@ -10,7 +10,10 @@ from support.answers import close, reply
 from support.api_front import FaultyServer
 from support.front import Behaviour
 
-from perian_shim.api import CreateJobRequest, DockerRun, Job, PerianClient, Phase, Requirements
+from perian_shim.api.client import PerianClient
+from perian_shim.api.job_request import CreateJobRequest, DockerRun, Requirements
+from perian_shim.api.jobs import Job
+from perian_shim.api.phases import Phase
 from perian_shim.errors import (
     ApiUnavailable,
     JobTimedOut,

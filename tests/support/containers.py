@@ -1,4 +1,4 @@
-"""The executor image, built once for all tests, and pods that run in it.
+"""The executor images, each built once for all tests, and pods that run in them.
 
 The base is what ``PERIAN_SHIM_BASE_IMAGE`` names, or a Debian made by debootstrap, so that no
 registry is needed. Without an engine, or the right to make a base, the calling test is skipped;
@@ -125,19 +125,21 @@ class BuiltImage:
         return folder
 
 
-def build_image(folder: Path) -> BuiltImage:
-    """Build the executor image, or find that another process of the test run has.
+def build_image(folder: Path, target: str | None = None) -> BuiltImage:
+    """Build an executor image, or find that another process of the test run has.
 
     Args:
         folder: the same for all processes of one run.
+        target: None for the one without flytekit, which is the recipe's own choice.
     """
     engine = require_engine()
+    tag = f"{TAG}-{target}" if target else TAG
     with one_at_a_time(folder):
-        done = folder / "image.built"
+        done = folder / f"image-{target}.built"
         if not done.exists():
-            recipe.build(engine, TAG, require_base(engine))
+            recipe.build(engine, tag, require_base(engine), target=target)
             done.touch()
-    return BuiltImage(engine, TAG)
+    return BuiltImage(engine, tag)
 
 
 @contextmanager

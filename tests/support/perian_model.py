@@ -30,20 +30,20 @@ from itertools import islice
 from random import Random
 from typing import NoReturn, TypeVar
 
-from perian_shim.api import (
+from perian_shim.api.catalogue import InstanceType
+from perian_shim.api.errors import (
     ApiError,
     ApiTimeout,
-    CreateJobRequest,
-    InstanceType,
-    Job,
     JobAlreadyDone,
     JobNotFound,
-    Page,
     RateLimited,
     ServerFault,
     TransportError,
     Unauthorized,
 )
+from perian_shim.api.job_request import CreateJobRequest
+from perian_shim.api.jobs import Job
+from perian_shim.api.pages import Page
 from perian_shim.errors import StorageFailed
 from perian_shim.lifecycle.clock import Clock
 from perian_shim.lifecycle.launch_record import LaunchRecord, Owner

@@ -19,7 +19,10 @@ from support.perian_model import (
     result_uri,
 )
 
-from perian_shim.api import CreateJobRequest, DockerRun, Job, PerianClient, Phase, Requirements
+from perian_shim.api.client import PerianClient
+from perian_shim.api.job_request import CreateJobRequest, DockerRun, Requirements
+from perian_shim.api.jobs import Job
+from perian_shim.api.phases import Phase
 from perian_shim.errors import OutputMissing
 from perian_shim.lifecycle.attempt import Attempt
 from perian_shim.lifecycle.console import Console

@@ -53,10 +53,45 @@ def test_a_command_that_does_not_exist_is_named() -> None:
     assert "no-such-program: No such file" in ended.stderr
 
 
-def test_pyflyte_execute_is_run_with_its_own_name_and_arguments() -> None:
-    ended = run("pyflyte-execute", "--help")
-    assert ended.returncode == 0
-    assert ended.stdout.startswith("Usage: pyflyte-execute")
+def test_what_pyflyte_execute_is_asked_for_otherwise_it_does_itself(tmp_path: Path) -> None:
+    program = tmp_path / "pyflyte-execute"
+    program.write_text('#!/bin/sh\necho "$0" "$@"\n')
+    program.chmod(0o755)
+    ended = run("pyflyte-execute", "--help", PATH=f"{tmp_path}:{os.defpath}")
+    assert ended.stdout.split() == [str(program), "--help"]
+
+
+def test_an_image_without_it_says_which_image_has_it() -> None:
+    ended = run("pyflyte-execute", "--help", PATH=os.defpath)
+    assert ended.returncode == 127
+    assert "--target flytekit" in ended.stderr
+
+
+def test_an_executor_of_somebodys_own_is_run_by_flytekit() -> None:
+    options = ["--inputs", "s3://b/in", "--output-prefix", "s3://b/0", "--test"]
+    resolver = ["--resolver", "perian_shim.executor.template_resolver"]
+    ended = run("pyflyte-execute", *options, *resolver, "--", "s3://b/task.pb", "acme.Executor")
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_an_image_without_flytekit_says_which_image_has_it(tmp_path: Path) -> None:
+    (tmp_path / "flytekit.py").write_text("raise ModuleNotFoundError('no flytekit')\n")
+    resolver = ["--resolver", "perian_shim.executor.template_resolver"]
+    ended = run("pyflyte-execute", *resolver, "--", "t", "a.B", PYTHONPATH=str(tmp_path))
+    assert ended.returncode == 127
+    assert "no flytekit" in ended.stderr
+    assert "--target flytekit" in ended.stderr
+
+
+def test_a_store_that_only_flytekit_reaches_is_left_to_flytekit(tmp_path: Path) -> None:
+    (tmp_path / "flytekit.py").write_text("raise ModuleNotFoundError('no flytekit')\n")
+    options = ["--inputs", "abfs://c/in", "--output-prefix", "abfs://c/0"]
+    options += ["--raw-output-data-prefix", "abfs://c/raw"]
+    options += ["--resolver", "perian_shim.executor.template_resolver"]
+    task = ["abfs://c/task.pb", "perian_shim.executor.PerianExecutor"]
+    ended = run("pyflyte-execute", *options, "--", *task, PYTHONPATH=str(tmp_path))
+    assert ended.returncode == 127
+    assert "other resolvers, executors and object stores" in ended.stderr
 
 
 def test_a_signal_that_comes_while_flytekit_loads_is_acted_upon_later(tmp_path: Path) -> None:
@@ -65,15 +100,15 @@ def test_a_signal_that_comes_while_flytekit_loads_is_acted_upon_later(tmp_path: 
     for folder in (package.parent, package):
         (folder / "__init__.py").touch()
     (package / "entrypoint.py").write_text(SLOW_FLYTEKIT)
-    ended = run("/usr/bin/pyflyte-execute", "--x", PYTHONPATH=str(tmp_path))
+    ended = run("/usr/bin/pyflyte-execute", "perian_shim.x", PYTHONPATH=str(tmp_path))
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.split() == ["SIGTERM", "/usr/bin/pyflyte-execute", "--x"]
+    assert ended.stdout.split() == ["SIGTERM", "/usr/bin/pyflyte-execute", "perian_shim.x"]
 
 
 def test_handlers_are_there_before_anything_heavy_is_loaded() -> None:
     code = (
         "import sys, perian_shim.entrypoint\n"
-        "print([m for m in ('flytekit', 'requests', 'boto3', 'importlib.metadata', 'asyncio')"
+        "print([m for m in ('flytekit', 'http.client', 'flyteidl', 'importlib.metadata', 'asyncio')"
         " if m in sys.modules])"
     )
     command = [sys.executable, "-c", code]

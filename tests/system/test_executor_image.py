@@ -1,4 +1,7 @@
-"""The executor image does its work as it is deployed: as a container, with nothing but itself."""
+"""The executor image does its work as it is deployed: as a container, with nothing but itself.
+
+The one without flytekit does all of it; what else may run in the one with flytekit is at the end.
+"""
 
 import json
 import os
@@ -39,13 +42,25 @@ pytestmark = pytest.mark.slow
 
 READ_ONLY = ("--read-only", "--read-only-tmpfs=false")
 RANDOM_USER = ("--user", "1000730000:0")
+LARGEST_SIZE = 60e6
+"""In bytes, unpacked."""
+
 NO_CAPABILITIES = ("--cap-drop", "all", "--security-opt", "no-new-privileges")
+
+
+def folder_of_the_run(factory: pytest.TempPathFactory) -> Path:
+    base = factory.getbasetemp()
+    return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
 
 
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> BuiltImage:
-    base = tmp_path_factory.getbasetemp()
-    return build_image(base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base)
+    return build_image(folder_of_the_run(tmp_path_factory))
+
+
+@pytest.fixture(scope="session")
+def image_with_flytekit(tmp_path_factory: pytest.TempPathFactory) -> BuiltImage:
+    return build_image(folder_of_the_run(tmp_path_factory), "flytekit")
 
 
 @pytest.fixture
@@ -214,6 +229,34 @@ print([str(p) for p in sources if not (p.parent / f"__pycache__/{p.stem}.{tag}.p
     assert image.run("python", "-c", code).stdout.strip() == "[]"
 
 
+def test_it_is_small(image: BuiltImage) -> None:
+    assert image.engine.size(image.tag) < LARGEST_SIZE
+
+
+def test_all_that_a_pod_may_import_is_there(image: BuiltImage) -> None:
+    """Of perian-shim, and of botocore for each service that it gets credentials from."""
+    code = """
+import importlib, pkgutil, perian_shim, botocore.session
+doors = ("perian_shim.executor", "perian_shim.flyte1", "perian_shim.storage.fsspec")
+for module in pkgutil.walk_packages(perian_shim.__path__, "perian_shim."):
+    if not module.name.startswith(doors):
+        importlib.import_module(module.name)
+session = botocore.session.Session()
+keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y"}
+for service in ("sts", "sso", "sso-oidc", "signin"):
+    session.create_client(service, region_name="eu-central-1", **keys)
+print("all")
+"""
+    ended = image.run("python", "-c", code)
+    assert ended.stdout.strip() == "all", ended.stderr
+
+
+def test_it_says_which_image_runs_what_needs_flytekit(image: BuiltImage) -> None:
+    ended = image.run("pyflyte-execute", "--resolver", "somebody.elses", "--", "x")
+    assert ended.returncode == 127
+    assert "--target flytekit" in ended.stderr
+
+
 def test_it_trusts_the_authorities_of_its_base(image: BuiltImage) -> None:
     code = """
 import os, ssl
@@ -231,18 +274,24 @@ def test_a_command_that_is_not_there_is_named(image: BuiltImage) -> None:
     assert "sh: No such file or directory" in ended.stderr
 
 
+@pytest.fixture(scope="module")
+def wheels(image: BuiltImage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheels")
+    assert recipe.fill_wheelhouse(image.engine, folder, require_base(image.engine)) > 50
+    return folder
+
+
+@pytest.mark.parametrize("target", [None, "flytekit"])
 def test_wheels_are_all_that_a_build_without_a_network_needs(
-    image: BuiltImage, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    target: str | None, image: BuiltImage, wheels: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     engine = image.engine
     base = require_base(engine)
-    wheels = tmp_path / "wheels"
-    assert recipe.fill_wheelhouse(engine, wheels, base) > 50
     tag = "localhost/perian-shim-executor:offline"
-    shared = tmp_path_factory.getbasetemp().parent
-    with one_at_a_time(shared if os.environ.get("PYTEST_XDIST_WORKER") else tmp_path):
+    with one_at_a_time(folder_of_the_run(tmp_path_factory)):
         command = [*offline(), "python3", str(Path(recipe.__file__)), "build"]
         options = ["--tag", tag, "--base", base, "--wheelhouse", str(wheels), "--no-cache"]
+        options += ["--target", target] if target else []
         built = subprocess.run(
             [*command, *options],
             capture_output=True,
@@ -265,3 +314,17 @@ def offline() -> list[str]:
         [*command, "true"], capture_output=True, check=False, timeout=LONG_SECONDS
     )
     return command if probe.returncode == 0 else []
+
+
+def test_with_flytekit_it_runs_a_task_too(
+    image_with_flytekit: BuiltImage, harness: Harness, tmp_path: Path
+) -> None:
+    cluster = replace(harness.cluster, bin_dir=image_with_flytekit.bin_dir(tmp_path / "bin"))
+    outputs = replace(harness, cluster=cluster).outputs(doubling(), {"text": "x"})
+    assert harness.value(outputs["twice"], str) == "xx"
+
+
+def test_with_flytekit_it_runs_other_commands_of_it(image_with_flytekit: BuiltImage) -> None:
+    ended = image_with_flytekit.run("pyflyte-execute", "--help")
+    assert ended.returncode == 0, ended.stderr
+    assert "--resolver" in ended.stdout

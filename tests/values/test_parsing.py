@@ -4,6 +4,7 @@ import datetime as dt
 import enum
 import json
 from dataclasses import dataclass, field
+from typing import Any
 from typing import Literal as OneOf
 
 import pytest
@@ -332,7 +333,7 @@ def test_nanoseconds_are_kept() -> None:
     assert literal_to_text(message(duration)) == "0.000000001s"
 
 
-def struct_type(metadata: dict[str, object]) -> LiteralType:
+def struct_type(metadata: dict[str, Any]) -> LiteralType:
     literal_type = LiteralType(simple=SimpleType.STRUCT)
     literal_type.metadata.update(metadata)
     return literal_type

@@ -12,7 +12,8 @@ from support.api_front import FaultyServer
 from support.certificate import make_certificate
 from support.front import Exchange
 
-from perian_shim.api import ApiTimeout, ClientConfigError, PerianClient, TransportError
+from perian_shim.api.client import PerianClient
+from perian_shim.api.errors import ApiTimeout, ClientConfigError, TransportError
 from perian_shim.sandbox.server.application import Response
 from perian_shim.wire import Proxy, UnusableProxy, proxy_for
 

@@ -9,7 +9,8 @@ from support.answers import reply
 from support.api_front import FaultyServer
 from support.certificate import Certificate, make_certificate
 
-from perian_shim.api import PerianClient, TlsFailure
+from perian_shim.api.client import PerianClient
+from perian_shim.api.errors import TlsFailure
 from perian_shim.wire.trust import built_in, named, tls_context
 
 ONE_JOB = reply(body={"jobs": [{"id": "j1", "status": "Running"}]})
