@@ -44,6 +44,7 @@ from support.admin_projects import (
     register,
 )
 from support.admin_uploads import DataProxy
+from support.doors import BIN
 from support.flyte import Harness
 from support.flytekit_versions import needs_launch_plans_in_scripts
 from support.waiting import wait_until
@@ -187,7 +188,8 @@ def test_a_dynamic_makes_the_same_perian_task_as_registration(
     parent = fast.template(f"{kind.name}.fan_out")
     assert parent.container.args[0] == "pyflyte-fast-execute"
     inputs = {"n": literals_pb2.Literal(scalar=integer(2))}
-    pod = harness.cold().cluster.start(
+    users_image = replace(harness.cold().cluster, bin_dir=BIN)  # where a dynamic's own pod runs
+    pod = users_image.start(
         TaskTemplate.from_flyte_idl(parent),
         LiteralMap.from_flyte_idl(literals_pb2.LiteralMap(literals=inputs)),
         harness.execution(),

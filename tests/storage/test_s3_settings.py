@@ -83,7 +83,8 @@ def test_what_flytekit_finds_is_found(
         theirs.access_key_id or "",
         str(theirs.secret_access_key or ""),
     )
-    assert found.virtual_hosts is (theirs.adressing_style == "virtual")
+    if hasattr(theirs, "adressing_style"):  # flytekit 1.14 knows nothing of it
+        assert found.virtual_hosts is (theirs.adressing_style == "virtual")
 
 
 def of_flytekit(environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> S3Config:
