@@ -11,8 +11,10 @@ Where nothing but /dev/shm can be written (a read-only root file system without 
 temporary goes there. Exits with 64 if no command is given, 127 if there is no such command.
 """
 
+import faulthandler
 import gc
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -63,6 +65,7 @@ def names_us(arguments: Sequence[str]) -> bool:
 
 def run_here(invocation: "Invocation") -> int:
     """Run a task of ours; return the exit code, 0 if Flyte has been told what it came to."""
+    faulthandler.register(signal.SIGUSR1)  # prints where it is, as flytekit's does
     gc.disable()  # until the run has all that it waits with
     from perian_shim.api.errors import PerianError  # noqa: PLC0415 - signals are heard by now
     from perian_shim.pod.execute import execute  # noqa: PLC0415 - as above

@@ -12,6 +12,7 @@ from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.data_persistence import FileAccessProvider
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models.literals import Literal, LiteralMap
+from flytekit.models.task import TaskTemplate
 from support.doors import Door
 from support.in_pod import joined
 from support.variables import variables_set
@@ -94,24 +95,27 @@ class Harness:
         task: AnyTask,
         inputs: Mapping[str, object] | None = None,
         *,
+        template: TaskTemplate | None = None,
         execution: str | None = None,
         attempt: int = 0,
     ) -> RunningPod:
-        """Start one attempt of a task."""
+        """Start one attempt of a task, by another template than its own if one is given."""
         literals = self.literals(task, inputs or {})
-        template = self.cluster.serialize(task)
+        template = template or self.cluster.serialize(task)
         name = execution or self.execution()
         return self.cluster.start(template, literals, name, attempt=attempt)
 
-    def run(self, task: AnyTask, inputs: Mapping[str, object] | None = None) -> Attempt:
-        """Run one attempt of a task to its end."""
-        return self.start(task, inputs).wait()
+    def run(
+        self, task: AnyTask, inputs: Mapping[str, object] | None = None, **options: Any
+    ) -> Attempt:
+        """Run one attempt of a task to its end; options as for ``start``."""
+        return self.start(task, inputs, **options).wait()
 
     def outputs(
-        self, task: AnyTask, inputs: Mapping[str, object] | None = None
+        self, task: AnyTask, inputs: Mapping[str, object] | None = None, **options: Any
     ) -> dict[str, Literal]:
         """Run a task that is expected to succeed and return its output literals."""
-        attempt = self.run(task, inputs)
+        attempt = self.run(task, inputs, **options)
         assert attempt.outputs is not None, f"{attempt.error}\n{attempt.log}"
         return dict(attempt.outputs.literals)
 

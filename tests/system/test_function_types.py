@@ -16,8 +16,9 @@ from flytekit.models.literals import Literal
 from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
 from support.flyte import ABSENT
-from support.function_harness import FunctionHarness
+from support.function_harness import FunctionHarness, in_image
 from support.functions import files, values
+from support.old_templates import template_of_0_1
 from support.waiting import LONG_SECONDS
 
 
@@ -28,9 +29,13 @@ def returned_types() -> dict[str, Any]:
 TYPES = returned_types()
 
 
-@pytest.fixture(scope="module")
-def passed_through(functions: FunctionHarness) -> dict[str, Literal]:
-    return functions.run(values.returned, values.made_values(3)._asdict()).literals
+@pytest.fixture(scope="module", params=[None, "0.1"], ids=["registered-now", "registered-by-0.1"])
+def passed_through(
+    functions: FunctionHarness, request: pytest.FixtureRequest
+) -> dict[str, Literal]:
+    template = in_image(template_of_0_1("function")) if request.param else None
+    inputs = values.made_values(3)._asdict()
+    return functions.run(values.returned, inputs, template=template).literals
 
 
 @pytest.fixture(scope="module")

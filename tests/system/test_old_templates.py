@@ -1,25 +1,24 @@
-"""Tasks that version 0.1 registered run with the executor of today."""
+"""Tasks that version 0.1 registered run with the executor of today.
+
+Of every type: see ``test_round_trip`` and ``test_function_types``.
+"""
 
 from pathlib import Path
 
 import pytest
-from flyteidl.core import tasks_pb2
-from flytekit.models.task import TaskTemplate
 from flytekit.types.file import FlyteFile
 from support.flyte import Harness
+from support.old_templates import template_of_0_1
 
 from perian_shim import PerianConfig, PerianContainerTask
 
 pytestmark = pytest.mark.slow
 
-TEMPLATES = Path(__file__).parent.parent / "data" / "templates-0.1"
-
 
 def test_a_container_task_that_version_0_1_registered_runs(
     harness: Harness, tmp_path: Path
 ) -> None:
-    content = (TEMPLATES / "container.pb").read_bytes()
-    template = TaskTemplate.from_flyte_idl(tasks_pb2.TaskTemplate.FromString(content))
+    template = template_of_0_1("container")
     text = tmp_path / "text"
     text.write_text("one two three")
     like = PerianContainerTask(

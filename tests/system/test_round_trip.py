@@ -1,6 +1,5 @@
 """Every type goes in as Flyte has it, through files of a job, and comes out the same."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,16 @@ from flytekit import StructuredDataset
 from flytekit.models.literals import Literal
 from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
+from support.file_values import CSV_FILE, FILE_TYPES
 from support.flyte import Harness
+from support.old_templates import template_of_0_1
 from support.plain_values import COPY_ALL, PLAIN, Case
 
 from perian_shim import PerianConfig, PerianContainerTask
 
 
-@pytest.fixture(scope="module")
-def copied(harness: Harness) -> dict[str, Literal]:
+@pytest.fixture(scope="module", params=[None, "0.1"], ids=["registered-now", "registered-by-0.1"])
+def copied(harness: Harness, request: pytest.FixtureRequest) -> dict[str, Literal]:
     """All plain values, copied by one job."""
     types = {case.name: case.python_type for case in PLAIN}
     task = PerianContainerTask(
@@ -28,7 +29,8 @@ def copied(harness: Harness) -> dict[str, Literal]:
         inputs=types,
         outputs=types,
     )
-    return harness.outputs(task, {case.name: case.value for case in PLAIN})
+    template = template_of_0_1("values") if request.param else None
+    return harness.outputs(task, {case.name: case.value for case in PLAIN}, template=template)
 
 
 @pytest.mark.parametrize("case", PLAIN, ids=lambda case: case.name)
@@ -36,13 +38,6 @@ def test_a_value_comes_out_as_it_went_in(
     case: Case, copied: dict[str, Literal], harness: Harness
 ) -> None:
     assert harness.value(copied[case.name], case.python_type) == case.value
-
-
-@dataclass(frozen=True)
-class Files:
-    """Local files to send, and the literals of what came back."""
-
-    outputs: dict[str, Literal]
 
 
 @pytest.fixture(scope="module")
@@ -56,25 +51,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-CSV_FILE: Any = FlyteFile.__class_getitem__("csv")
-
-FILE_TYPES: dict[str, Any] = {
-    "file": FlyteFile,
-    "typed_file": CSV_FILE,
-    "directory": FlyteDirectory,
-    "dataset": StructuredDataset,
-    "files": list[FlyteFile],
-    "files_by_name": dict[str, FlyteFile],
-    "directories": list[FlyteDirectory],
-    "maybe_file": FlyteFile | None,
-    "no_file": FlyteFile | None,
-}
-
 FRAME = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
 
 
-@pytest.fixture(scope="module")
-def returned(harness: Harness, tree: Path) -> dict[str, Literal]:
+@pytest.fixture(scope="module", params=[None, "0.1"], ids=["registered-now", "registered-by-0.1"])
+def returned(harness: Harness, tree: Path, request: pytest.FixtureRequest) -> dict[str, Literal]:
     """Files, directories and a dataset, copied by one job."""
     task = PerianContainerTask(
         name="test.copy_files",
@@ -97,7 +78,8 @@ def returned(harness: Harness, tree: Path) -> dict[str, Literal]:
         "maybe_file": FlyteFile(deep),
         "no_file": None,
     }
-    return harness.outputs(task, values)
+    template = template_of_0_1("files") if request.param else None
+    return harness.outputs(task, values, template=template)
 
 
 def contents(folder: str) -> dict[str, bytes]:
