@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks.connector import TICK_SECONDS, running_connector
+from benchmarks.definition import import_seconds
 from benchmarks.environments import DEFAULT_CACHE, official_environment, pod_folders
 from benchmarks.pods import PodContender
-from benchmarks.records import CONTENDERS, OFFICIAL, Crowd, Results, Run
+from benchmarks.records import CONTENDERS, OFFICIAL, OURS_FLYTEKIT, Crowd, Results, Run
 from benchmarks.summary import Summary
 from benchmarks.world import running_world
 
@@ -146,6 +147,10 @@ def measure(options: argparse.Namespace, results: Results) -> None:
         contenders: list[Contender] = [
             PodContender(name, world, folder) for name, folder in folders.items()
         ]
+        if OURS_FLYTEKIT in folders:
+            say("imports of a task's definition")
+            python = folders[OURS_FLYTEKIT] / "python"
+            results.imports = import_seconds(python, 2 * options.repetitions + 1)
         if OFFICIAL in options.contenders:
             official = official_environment(options.cache)
             connector = stack.enter_context(

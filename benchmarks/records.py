@@ -78,6 +78,7 @@ class Results:
     Attributes:
         runs: the single jobs.
         crowds: many at once.
+        imports: CPU seconds of the imports of a task's definition, by contender's name.
         image_sizes: MB (1e6 bytes) of each image that was measured elsewhere, by contender's name;
             ``naive`` is flytekit and perian-shim installed upon the same base.
         conditions: what they were measured on and with.
@@ -85,5 +86,6 @@ class Results:
 
     runs: list[Run] = field(default_factory=list)
     crowds: list[Crowd] = field(default_factory=list)
+    imports: Mapping[str, list[float]] = field(default_factory=dict)
     image_sizes: Mapping[str, float] = field(default_factory=dict)
     conditions: list[str] = field(default_factory=list)

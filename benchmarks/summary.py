@@ -132,6 +132,8 @@ class Summary:
             row("private while waiting, MiB", memory("private"), digits=1),
             row("anonymous while waiting, MiB", memory("anonymous"), digits=1),
         ]
+        if self.results.imports:
+            rows.append(self.row_of_imports())
         if self.results.image_sizes:
             rows.append(self.row_of_images())
         ratios = (f"{heading(name)} / {FLOOR}" for name in self.ours)
@@ -143,6 +145,16 @@ class Summary:
         """Return one row of calls."""
         shown = (calls(self.runs(name, length), pick) for name in self.contenders)
         return [title, *shown, *("" for _ in self.ours), ""]
+
+    def row_of_imports(self) -> list[str]:
+        """Return the row of what a task's definition imports."""
+        values = self.results.imports
+        shown = [spread(values.get(name, []), 3) for name in self.contenders]
+        compared = ratio(values.get(OURS_FLYTEKIT, []), values.get(FLOOR, []))
+        ratios = {OURS_FLYTEKIT: NONE if compared is None else f"{compared:.2f}"}
+        verdict = goals.of_floor(1.05)(compared, [])
+        title = "imports of a task's definition, CPU s"
+        return [title, *shown, *(ratios.get(name, "") for name in self.ours), verdict]
 
     def row_of_images(self) -> list[str]:
         """Return the row of image sizes."""

@@ -168,6 +168,13 @@ def test_table_judges_the_image_against_a_naive_one() -> None:
     assert row(Summary(results).text(), "image")[-1].endswith("≤ 25% of naive (400): no, 50%")
 
 
+def test_table_judges_what_a_definition_imports_against_flytekit_alone() -> None:
+    imports = {FLOOR: [0.40, 0.42], OURS_FLYTEKIT: [0.42, 0.44]}
+    runs = [a_run(FLOOR, 1.0), a_run(OURS_FLYTEKIT, 1.1)]
+    cells = row(Summary(Results(runs, imports=imports)).text(), "imports")
+    assert cells[-2:] == ["1.05", "≤ 1.05 of floor: yes"]
+
+
 def test_table_of_crowds_is_ordered_by_size_and_shows_memory_per_executor() -> None:
     crowds = [Crowd(OURS, number, 9.0, 8.0, 7.0, MEMORY, 1.0) for number in (10, 1)]
     lines = Summary(Results(crowds=crowds)).text().splitlines()
