@@ -49,6 +49,7 @@ class ConnectProxy:
 def pump(source: socket.socket, target: socket.socket) -> None:
     """Pass on what comes until it ends."""
     with contextlib.suppress(OSError):
+        source.settimeout(LONG_SECONDS)
         while data := source.recv(65536):
             target.sendall(data)
         target.shutdown(socket.SHUT_WR)

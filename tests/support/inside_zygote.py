@@ -79,7 +79,7 @@ class Forks:
 
     def __init__(self, listener: socket.socket, door: str) -> None:
         self.listener = listener
-        self.execute = execute if door is FLYTEKIT else execute_entrypoint
+        self.execute = execute if door == FLYTEKIT else execute_entrypoint
         self.events = selectors.DefaultSelector()
         self.events.register(listener, selectors.EVENT_READ, self.fork)
         self.events.register(sys.stdin, selectors.EVENT_READ, self.end)
@@ -201,10 +201,10 @@ def preload(door: str) -> None:
     for package in PACKAGES:
         path = importlib.import_module(f"perian_shim.{package}").__path__
         for module in pkgutil.iter_modules(path, f"perian_shim.{package}."):
-            if door is FLYTEKIT or module.name not in FLYTEKITS:
+            if door == FLYTEKIT or module.name not in FLYTEKITS:
                 importlib.import_module(module.name)
     loaded = [name for name in HEAVY if name in sys.modules]
-    if door is ENTRYPOINT and loaded:
+    if door == ENTRYPOINT and loaded:
         raise ImportError(f"the entry point has loaded {loaded}")
     gc.collect()
     gc.freeze()  # or the forks' collections would copy all pages that they share

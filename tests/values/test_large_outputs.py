@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 from support.flyte_values import PythonType, declared
+from support.waiting import LONG_SECONDS
 
 from perian_shim.values.json_text import unique_keys
 from perian_shim.values.parsing import OutputMismatch, parse_output
@@ -154,5 +155,11 @@ def test_reading_outputs_imports_no_jsonschema() -> None:
         "import sys, perian_shim.values.parsing, perian_shim.values.shapes;"
         "print({'jsonschema', 'referencing', 'flytekit'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LONG_SECONDS,
+    )
     assert done.stdout.strip() == "set()"

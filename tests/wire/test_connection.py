@@ -11,6 +11,7 @@ def test_what_comes_unasked_makes_a_connection_unfit() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         connection = Connection(url, None, None, 5.0)
+        listener.settimeout(LONG_SECONDS)
         there, _ = listener.accept()
         with there:
             assert connection.is_quiet()
