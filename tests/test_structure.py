@@ -95,7 +95,7 @@ ARROWS: dict[str, set[str]] = {
     "api": {"version", "wire"},
     "values": set(),
     "template": {"values"},
-    "storage": {"errors", "settings"},
+    "storage": {"errors", "settings", "wire"},
     "job": set(),
     # the core
     "work": {
@@ -126,8 +126,9 @@ OUTSIDE: dict[str, set[str]] = {
     "flytekit": {"entrypoint", "executor", "flyte1", "sandbox"},
     "flyteidl": {"executor", "flyte1", "pod", "sandbox", "template", "values", "work"},
     # Heavy: a pod that waits does without, where it can.
-    "requests": {"storage"},
-    "urllib3": {"storage"},
+    "requests": set(),
+    "urllib3": set(),
+    "certifi": {"wire"},
     "boto3": {"sandbox"},
     "botocore": set(),
     "fsspec": {"storage"},

@@ -5,24 +5,21 @@ answer, the store says that it has too much to do, or the answer breaks off. Lon
 the caller to ride out. Python's signal handlers run at any time meanwhile.
 
 Certificates are checked against ``AWS_CA_BUNDLE``, ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE`` or
-``SSL_CERT_FILE``, the first that is set, otherwise against certifi's. Proxies are those of
-``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY``.
+``SSL_CERT_FILE``, the first that is set, otherwise against the machine's. Proxies are those of
+``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` (``perian_shim.wire``).
 """
 
+import http.client
 import random
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
-import certifi
-import urllib3
-from requests.utils import get_auth_from_url, get_environ_proxies, select_proxy
-from urllib3.exceptions import HTTPError
-from urllib3.util.ssl_ import create_urllib3_context
+from perian_shim.wire import Connection, UnusableProxy, proxy_for, tls_context
+from perian_shim.wire.faults import CONNECTION_FAULTS, describe
 
 ATTEMPTS = 5
 """How often one request is made."""
@@ -82,7 +79,7 @@ class Web:
     """Connections to servers; may be used by several threads.
 
     Args:
-        environ: names certificates.
+        environ: names certificates and proxies.
         sleep: waits between attempts, in seconds.
         chance: returns a number from 0 to 1 to stretch pauses by.
     """
@@ -94,11 +91,10 @@ class Web:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._environ = environ
-        self._context: ssl.SSLContext | None = None
         self._sleep = sleep
         self._chance = chance
         self._lock = threading.Lock()
-        self._managers: dict[tuple[str | None, bool], urllib3.PoolManager] = {}
+        self._idle: dict[tuple[str, bool], list[Connection]] = {}
 
     def ask(
         self,
@@ -149,68 +145,69 @@ class Web:
         direct: bool,
     ) -> Answer:
         parts = urlsplit(url)
-        proxy = None if direct else select_proxy(url, get_environ_proxies(url))
-        tls = parts.scheme == "https" or (proxy or "").startswith("https:")
-        target = url.partition(parts.netloc)[2] or "/"
-        if proxy and parts.scheme == "http":
-            target = url
-        try:
-            response = (
-                self._manager(proxy, tls=tls)
-                .connection_from_url(f"{parts.scheme}://{parts.netloc}/")
-                .urlopen(
-                    method,
-                    target,
-                    body=body or None,
-                    headers={"Accept-Encoding": "identity", **headers},
-                    retries=False,
-                    redirect=False,
-                    assert_same_host=False,  # it is the proxy's, which is asked for a whole URL
-                    timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-                    preload_content=False,
-                    decode_content=False,
-                )
-            )
-        except (HTTPError, OSError) as error:
-            raise no_answer(parts.netloc, error) from error
-        except ValueError:  # it would tell the header: a key may be in it
+        place = (f"{parts.scheme}://{parts.netloc}", direct)
+        if not all(value.isascii() and value.isprintable() for value in headers.values()):
             message = f"no request can be made to {parts.netloc}: a header is malformed"
-            raise NoAnswer(message, passing=False) from None
+            raise NoAnswer(message, passing=False) from None  # the value may be a key
         try:
-            return whole_answer(response, method, limit)
+            connection = self._connection(place)
+        except UnusableProxy as error:
+            raise NoAnswer(f"no way to {parts.netloc}: {error}", passing=False) from None
+        except CONNECTION_FAULTS as error:
+            raise no_answer(parts.netloc, error) from error
+        whole = False
+        try:
+            with connection.request(
+                method,
+                url.partition(parts.netloc)[2] or "/",
+                headers={"Accept-Encoding": "identity", **headers},
+                body=body or None,
+                timeout=READ_SECONDS,
+            ) as response:
+                answer = whole_answer(response, method, limit)
+                whole = response.isclosed()
+        except CONNECTION_FAULTS as error:
+            raise no_answer(parts.netloc, error) from error
+        else:
+            return answer
         finally:
-            response.close()  # a connection whose answer was read to its end is in the pool by now
-            response.release_conn()
+            if not (whole and connection.may_be_kept and self._keep(place, connection)):
+                connection.close()
 
-    def _manager(self, proxy: str | None, *, tls: bool) -> urllib3.PoolManager:
+    def _connection(self, place: tuple[str, bool]) -> Connection:
+        """Return a connection that nobody else uses."""
+        while kept := self._take(place):
+            if kept.is_quiet():
+                return kept
+            kept.close()
+        url, direct = place
+        proxy = None if direct else proxy_for(url, self._environ)
+        context = self._context() if url.startswith("https:") else None
+        return Connection(url, proxy, context, CONNECT_SECONDS)
+
+    def _context(self) -> ssl.SSLContext:
+        try:
+            return tls_context(self._environ, CA_BUNDLES)
+        except OSError as error:
+            named = next(f"{n}={v}" for n in CA_BUNDLES if (v := self._environ.get(n)))
+            message = f"the certificates to trust, {named}, cannot be read: {describe(error)}"
+            raise NoAnswer(message, passing=False) from error
+
+    def _take(self, place: tuple[str, bool]) -> Connection | None:
         with self._lock:
-            if tls and self._context is None:
-                self._context = trusting(self._environ)
-            place = (proxy, tls)
-            if place not in self._managers:
-                self._managers[place] = pool_manager(proxy, self._context if tls else None)
-            return self._managers[place]
+            idle = self._idle.get(place)
+            return idle.pop() if idle else None
+
+    def _keep(self, place: tuple[str, bool], connection: Connection) -> bool:
+        with self._lock:
+            idle = self._idle.setdefault(place, [])
+            if len(idle) >= CONNECTIONS:
+                return False
+            idle.append(connection)
+            return True
 
 
-def pool_manager(proxy: str | None, context: ssl.SSLContext | None) -> urllib3.PoolManager:
-    """Return connections, through a proxy if there is one."""
-    if proxy is None:
-        return urllib3.PoolManager(maxsize=CONNECTIONS, ssl_context=context)
-    url = proxy if "://" in proxy else f"http://{proxy}"
-    user, password = get_auth_from_url(url)
-    said = urllib3.make_headers(proxy_basic_auth=f"{user}:{password}") if user else {}
-    return urllib3.ProxyManager(
-        url,
-        maxsize=CONNECTIONS,
-        ssl_context=context,
-        proxy_ssl_context=context,
-        proxy_headers=said,
-    )
-
-
-def whole_answer(
-    response: "urllib3.response.BaseHTTPResponse", method: str, limit: int | None
-) -> Answer:
+def whole_answer(response: http.client.HTTPResponse, method: str, limit: int | None) -> Answer:
     """Read an answer.
 
     Raises:
@@ -220,7 +217,7 @@ def whole_answer(
     wanted = limit if response.status < 300 else None  # noqa: PLR2004 - an error is read whole
     try:
         body = b"" if wanted == 0 else response.read(wanted)
-    except (HTTPError, OSError) as error:
+    except CONNECTION_FAULTS as error:
         message = f"the answer broke off: {type(error).__name__}"
         raise BrokenOff(message) from error
     length = headers.get("content-length", "")
@@ -234,38 +231,7 @@ def whole_answer(
 
 def no_answer(host: str, error: Exception) -> NoAnswer:
     """Return our error for a request that got none."""
-    cause: BaseException | None = error
-    for _ in range(8):  # the reason is within: urllib3's error, perhaps a proxy's, the socket's
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            message = f"the certificate of {host} is not trusted: {cause.verify_message}"
-            return NoAnswer(message, passing=False)
-        if cause is None:
-            break
-        inner = next((item for item in cause.args if isinstance(item, BaseException)), None)
-        cause = inner or cause.__cause__ or cause.__context__
-    said = str(error.args[-1]) if error.args else ""
-    said = said.rpartition(">: ")[2] or said  # urllib3 puts an object in front
-    return NoAnswer(f"no answer from {host}: {said or type(error).__name__}", passing=True)
-
-
-def trusting(environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Return what servers' certificates are checked with; made once, for it holds all authorities.
-
-    Raises:
-        NoAnswer: the certificates that are to be trusted cannot be read.
-    """
-    names = (name for name in CA_BUNDLES if environ.get(name))
-    variable = next(names, None)
-    bundle = environ[variable] if variable else certifi.where()
-    context = create_urllib3_context()
-    try:
-        if Path(bundle).is_dir():
-            context.load_verify_locations(capath=bundle)
-        else:
-            context.load_verify_locations(cafile=bundle)
-    except OSError as error:
-        message = (
-            f"the certificates to trust, {variable}={bundle}, cannot be read: {error.strerror}"
-        )
-        raise NoAnswer(message, passing=False) from error
-    return context
+    if isinstance(error, ssl.SSLCertVerificationError):
+        message = f"the certificate of {host} is not trusted: {error.verify_message}"
+        return NoAnswer(message, passing=False)
+    return NoAnswer(f"no answer from {host}: {describe(error)}", passing=True)

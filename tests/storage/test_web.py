@@ -8,7 +8,7 @@ from types import FrameType
 
 import pytest
 from support.certificate import Certificate, make_certificate
-from support.connect_proxy import ConnectProxy, connect_proxy
+from support.connect_proxy import connect_proxy
 from support.s3 import s3_store
 from support.storage_front import UNWELL, Answer, FaultyStorage, Seen, faulty_server, s3_error
 
@@ -17,14 +17,6 @@ from perian_shim.storage import ObjectStore
 from perian_shim.storage.s3 import S3Store
 
 WHOLE = Answer(body=b"1234567890")
-PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
-
-
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in PROXIES:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -63,32 +55,39 @@ def test_certificates_that_cannot_be_read_are_named() -> None:
     assert not raised.value.passing
 
 
-def test_a_store_behind_a_proxy_is_reached_through_it(
-    certificate: Certificate, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_behind_a_proxy_is_reached_through_it(certificate: Certificate) -> None:
     with (
         faulty_server(lambda _: WHOLE, tls=certificate.context) as server,
         connect_proxy(server.port) as (proxy, at),
     ):
-        monkeypatch.setenv("HTTPS_PROXY", f"http://user:p%40ss@{at}")
-        store = s3_store("https://elsewhere.example.org", AWS_CA_BUNDLE=str(certificate.file))
+        store = s3_store(
+            "https://elsewhere.example.org",
+            AWS_CA_BUNDLE=str(certificate.file),
+            HTTPS_PROXY=f"http://user:p%40ss@{at}",
+        )
         assert store.read("s3://bucket/key", 100) == WHOLE.body
     assert (proxy.asked, proxy.said) == (["elsewhere.example.org:443"], ["user:p@ss"])
 
 
-def test_an_endpoint_without_tls_is_asked_of_its_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_without_tls_is_asked_of_its_proxy() -> None:
     with faulty_server(lambda _: WHOLE) as proxy:
-        monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        store = s3_store("http://elsewhere.example.org:9000")
+        store = s3_store("http://elsewhere.example.org:9000", HTTP_PROXY=proxy.url)
         assert store.read("s3://bucket/a b", 100) == WHOLE.body
     assert proxy.seen[0].target == "http://elsewhere.example.org:9000/bucket/a%20b"
 
 
-def test_no_proxy_is_used_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
+def test_no_proxy_is_used_where_none_is_wanted() -> None:
+    variables = {"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "localhost,127.0.0.1"}
     with faulty_server(lambda _: WHOLE) as server:
-        assert s3_store(server.url).read("s3://bucket/key", 100) == WHOLE.body
+        assert s3_store(server.url, **variables).read("s3://bucket/key", 100) == WHOLE.body
+
+
+def test_what_is_no_proxy_is_named_and_final() -> None:
+    store = s3_store("http://elsewhere.example.org", HTTP_PROXY="socks5://user:secret@host:1")
+    with pytest.raises(StorageFailed, match="HTTP_PROXY is no URL of an HTTP proxy") as raised:
+        store.read("s3://bucket/key", 100)
+    assert not raised.value.passing
+    assert "secret" not in str(raised.value)
 
 
 class Interrupted(BaseException):
@@ -124,15 +123,16 @@ def test_a_signal_ends_a_request_that_hangs_at_once(body: bytes) -> None:
 class Aws:
     """AWS as far as a test needs it, behind a proxy."""
 
-    def __init__(self, server: FaultyStorage, proxy: ConnectProxy, certificate: Certificate):
+    def __init__(self, server: FaultyStorage, proxy: str, certificate: Certificate):
         self.server = server
-        self.proxy = proxy
-        self.certificate = certificate
+        self.variables = {
+            "AWS_CA_BUNDLE": str(certificate.file),
+            "FLYTE_AWS_ENDPOINT": "",
+            "HTTPS_PROXY": proxy,
+        }
 
     def store(self, **variables: str) -> ObjectStore:
-        return s3_store(
-            AWS_CA_BUNDLE=str(self.certificate.file), FLYTE_AWS_ENDPOINT="", **variables
-        )
+        return s3_store(**self.variables, **variables)
 
 
 def bucket_elsewhere(seen: Seen) -> Answer:
@@ -144,13 +144,12 @@ def bucket_elsewhere(seen: Seen) -> Answer:
 
 
 @pytest.fixture
-def aws(certificate: Certificate, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+def aws(certificate: Certificate) -> Iterator[Aws]:
     with (
         faulty_server(bucket_elsewhere, tls=certificate.context) as server,
-        connect_proxy(server.port) as (proxy, at),
+        connect_proxy(server.port) as (_, at),
     ):
-        monkeypatch.setenv("HTTPS_PROXY", f"http://{at}")
-        yield Aws(server, proxy, certificate)
+        yield Aws(server, f"http://{at}", certificate)
 
 
 def test_a_bucket_of_aws_is_asked_for_its_region_once(aws: Aws) -> None:
