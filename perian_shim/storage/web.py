@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from perian_shim.wire import Connection, UnusableProxy, proxy_for, tls_context
-from perian_shim.wire.faults import CONNECTION_FAULTS, describe
+from perian_shim.wire.faults import CONNECTION_FAULTS, describe, was_closed
 
 ATTEMPTS = 5
 """How often one request is made."""
@@ -149,48 +149,75 @@ class Web:
         if not all(value.isascii() and value.isprintable() for value in headers.values()):
             message = f"no request can be made to {parts.netloc}: a header is malformed"
             raise NoAnswer(message, passing=False) from None  # the value may be a key
+        target = url.partition(parts.netloc)[2] or "/"
+        sent = {"Accept-Encoding": "identity", **headers}
         try:
+            kept = self._kept(place)
+            if kept is not None:
+                try:
+                    return self._exchange(place, kept, method, target, sent, body, limit)
+                except CONNECTION_FAULTS as error:
+                    if not was_closed(error):
+                        raise
+            # The server may close a connection just when it is used again: that is no attempt.
             connection = self._connection(place)
+            return self._exchange(place, connection, method, target, sent, body, limit)
         except UnusableProxy as error:
             raise NoAnswer(f"no way to {parts.netloc}: {error}", passing=False) from None
         except CONNECTION_FAULTS as error:
             raise no_answer(parts.netloc, error) from error
+
+    def _exchange(
+        self,
+        place: tuple[str, bool],
+        connection: Connection,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        limit: int | None,
+    ) -> Answer:
         whole = False
         try:
             with connection.request(
-                method,
-                url.partition(parts.netloc)[2] or "/",
-                headers={"Accept-Encoding": "identity", **headers},
-                body=body or None,
-                timeout=READ_SECONDS,
+                method, target, headers=headers, body=body or None, timeout=READ_SECONDS
             ) as response:
                 answer = whole_answer(response, method, limit)
                 whole = response.isclosed()
-        except CONNECTION_FAULTS as error:
-            raise no_answer(parts.netloc, error) from error
-        else:
             return answer
         finally:
             if not (whole and connection.may_be_kept and self._keep(place, connection)):
                 connection.close()
 
-    def _connection(self, place: tuple[str, bool]) -> Connection:
-        """Return a connection that nobody else uses."""
+    def _kept(self, place: tuple[str, bool]) -> Connection | None:
+        """Return a connection of before that nobody else uses."""
         while kept := self._take(place):
             if kept.is_quiet():
                 return kept
             kept.close()
+        return None
+
+    def _connection(self, place: tuple[str, bool]) -> Connection:
+        """Return a new connection."""
         url, direct = place
-        proxy = None if direct else proxy_for(url, self._environ)
-        context = self._context() if url.startswith("https:") else None
-        return Connection(url, proxy, context, CONNECT_SECONDS)
+        try:
+            proxy = None if direct else proxy_for(url, self._environ)
+            context = self._context() if url.startswith("https:") else None
+            return Connection(url, proxy, context, CONNECT_SECONDS)
+        except (UnusableProxy, ssl.SSLCertVerificationError):  # ValueErrors too
+            raise
+        except ValueError as error:  # a port that is no number, a host that is no name
+            message = f"no request can be made to {url}: {error}"
+            raise NoAnswer(message, passing=False) from None
 
     def _context(self) -> ssl.SSLContext:
         try:
             return tls_context(self._environ, CA_BUNDLES)
         except OSError as error:
-            named = next(f"{n}={v}" for n in CA_BUNDLES if (v := self._environ.get(n)))
-            message = f"the certificates to trust, {named}, cannot be read: {describe(error)}"
+            set_ = (f"{n}={v}" for n in CA_BUNDLES if (v := self._environ.get(n)))
+            named = next(set_, "the machine's own")
+            reason = error.strerror or "there is nothing"
+            message = f"the certificates to trust, {named}, cannot be read: {reason}"
             raise NoAnswer(message, passing=False) from error
 
     def _take(self, place: tuple[str, bool]) -> Connection | None:

@@ -53,6 +53,7 @@ class Connection:
             if proxy is not None:
                 self._prefix = f"{parts.scheme}://{parts.netloc.encode('idna').decode()}"
                 self._proxy_headers = proxy.headers
+        self._cut_short = False
         self._http.auto_open = 0  # a new connection is a decision of whoever uses this
         try:
             self._http.connect()
@@ -100,13 +101,17 @@ class Connection:
         """
         self._http.sock.settimeout(timeout)
         sent = {"Accept-Encoding": ENCODINGS, **headers, **self._proxy_headers}
-        self._http.request(method, self._prefix + target, body=body, headers=sent)
+        try:
+            self._http.request(method, self._prefix + target, body=body, headers=sent)
+        except (BrokenPipeError, ConnectionResetError):
+            # The server may have refused before it had all of the body: its answer tells why.
+            self._cut_short = True
         return self._http.getresponse()
 
     @property
     def may_be_kept(self) -> bool:
         """Whether the connection can be used again, now that the answer has been read."""
-        return self._http.sock is not None
+        return self._http.sock is not None and not self._cut_short
 
 
 def pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:

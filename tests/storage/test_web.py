@@ -1,8 +1,12 @@
 """How stores are reached: certificates, proxies, signals while one waits, AWS's many regions."""
 
+import contextlib
 import os
 import signal
-from collections.abc import Iterator
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -11,7 +15,9 @@ from support.certificate import Certificate, make_certificate
 from support.connect_proxy import connect_proxy
 from support.s3 import s3_store
 from support.storage_front import UNWELL, Answer, FaultyStorage, Seen, faulty_server, s3_error
+from support.waiting import LONG_SECONDS
 
+from perian_shim.api.errors import PerianError
 from perian_shim.errors import StorageFailed
 from perian_shim.storage import ObjectStore
 from perian_shim.storage.s3 import S3Store
@@ -201,3 +207,54 @@ def test_a_public_name_of_aws_is_not_asked_for_the_region(tmp_path: Path) -> Non
         }
     )
     assert "%2Feu-west-1%2Fs3%2F" in store.presign_get("s3://bucket/key", 60)
+
+
+@contextmanager
+def served(serve: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Serve connections one after the other by hand; gives the URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(LONG_SECONDS)
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):  # the listener has been closed
+                while True:
+                    connection, _ = listener.accept()
+                    connection.settimeout(LONG_SECONDS)
+                    with connection, contextlib.suppress(OSError):
+                        serve(connection)
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_refusal_that_comes_before_all_is_sent_is_final() -> None:
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        connection.shutdown(socket.SHUT_RDWR)
+
+    with served(refuse) as url, pytest.raises(StorageFailed, match="HTTP 403") as raised:
+        s3_store(url).write("s3://bucket/key", b"x" * (16 << 20))
+    assert not raised.value.passing
+
+
+def test_a_connection_that_is_closed_just_when_it_is_used_again_is_no_failure() -> None:
+    pauses: list[float] = []
+
+    def serve_one(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        connection.recv(65536)
+
+    with served(serve_one) as url:
+        store = s3_store(url, pauses.append)
+        assert [store.read("s3://bucket/key", 9) for _ in range(3)] == [b"ok"] * 3
+    assert pauses == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:port", "a..b.example.org", f"{'a' * 70}.example.org"])
+def test_an_address_that_cannot_be_is_named_and_final(host: str) -> None:
+    with pytest.raises(PerianError) as raised:
+        s3_store(f"http://{host}").read("s3://bucket/key", 100)
+    assert host in str(raised.value)
+    assert not getattr(raised.value, "passing", False)
