@@ -27,6 +27,9 @@ from perian_shim.api.trimming import Trimmer
 from perian_shim.wire import Connection, UnusableProxy, pieces, proxy_for, tls_context
 from perian_shim.wire.faults import CONNECTION_FAULTS, describe, no_tls, timed_out, was_closed
 
+SMALL_BYTES = 32 << 10
+"""An answer that is no longer is parsed as it came: looking into it costs more than it saves."""
+
 MAX_KEPT_BYTES = 32 * 1024 * 1024
 """An answer is left if it is longer, not counting what is taken out."""
 
@@ -167,7 +170,7 @@ class Transport:
 
     def _receive(self, call: Call, response: http.client.HTTPResponse) -> Answer:
         body = bytearray()
-        trimmer = Trimmer(call.keep)
+        trimmer = Trimmer(call.keep, small=SMALL_BYTES)
         fault = late = ""
         seconds = call.patience * self._timeouts[1]
         deadline = time.monotonic() + seconds

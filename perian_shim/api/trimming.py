@@ -90,10 +90,13 @@ class Trimmer:
     Args:
         keep: what is kept; None: everything.
         plenty: how much of long strings may be kept in all before ``KeepText.scarce`` applies.
+        small: a text that is no longer than this is not looked into, and returned as it is.
     """
 
-    def __init__(self, keep: Keep | None, plenty: int = PLENTY) -> None:
+    def __init__(self, keep: Keep | None, plenty: int = PLENTY, small: int = 0) -> None:
         self._keep = keep
+        self._small = small
+        self._unseen = bytearray()
         self._plenty = plenty
         self._ready: list[bytes] = []
         self._held = b""
@@ -110,12 +113,19 @@ class Trimmer:
         """Take the next piece of the text and return what is ready."""
         if self._keep is None:
             return chunk
+        if self._small:
+            self._unseen += chunk
+            if len(self._unseen) <= self._small:
+                return b""
+            chunk = self._seen()
         for start in range(0, len(chunk), _PIECE):
             self._scan(chunk[start : start + _PIECE])
         return self._take()
 
     def close(self) -> bytes:
         """Return what is left of a text that has ended."""
+        if self._unseen:
+            return self._seen()
         if self._long is not None:
             self._emit(*self._long.break_off())
         self._emit(self._held)
@@ -130,6 +140,8 @@ class Trimmer:
         Returns:
             What is left of the text; None if it has to be read on.
         """
+        if self._unseen:
+            self._scan(self._seen())
         around = self._containers[-1]
         wanted = self._long.keep.after if self._long is not None else None
         if self._long is None or wanted is None or self._limited is not None:
@@ -141,6 +153,11 @@ class Trimmer:
             self._emit(container.closer)
         self._long, self._held = None, b""
         return self._take()
+
+    def _seen(self) -> bytes:
+        """Return what has not been looked into; from now on all is."""
+        unseen, self._unseen, self._small = bytes(self._unseen), bytearray(), 0
+        return unseen
 
     def _take(self) -> bytes:
         ready, self._ready = b"".join(self._ready), []

@@ -6,7 +6,7 @@ pieces, unpacked, that are known to be whole.
 """
 
 import http.client
-import selectors
+import select
 import ssl
 import urllib.parse
 import zlib
@@ -73,9 +73,9 @@ class Connection:
         """Whether nothing has come since the last answer: neither an end nor a complaint."""
         if self._http.sock is None:
             return False
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._http.sock, selectors.EVENT_READ)
-            return not selector.select(0)
+        poller = select.poll()  # selectors' default takes a descriptor of its own each time
+        poller.register(self._http.sock, select.POLLIN)
+        return not poller.poll(0)
 
     def request(
         self,
