@@ -182,13 +182,16 @@ def test_the_uploaded_code_can_be_fetched_from_its_url(
 
 
 def test_a_dynamic_makes_the_same_perian_task_as_registration(
-    registrations: dict[str, Registration], kind: Kind, harness: Harness
+    registrations: dict[str, Registration], kind: Kind, harness: Harness, tmp_path: Path
 ) -> None:
     fast = registrations["fast"]
     parent = fast.template(f"{kind.name}.fan_out")
     assert parent.container.args[0] == "pyflyte-fast-execute"
     inputs = {"n": literals_pb2.Literal(scalar=integer(2))}
-    users_image = replace(harness.cold().cluster, bin_dir=BIN)  # where a dynamic's own pod runs
+    # Where a dynamic's own pod runs. Code that is shipped always has the same times, so that
+    # bytecode that another project has left in the same folder would pass for this one's.
+    own = harness.with_variables(PYTHONPYCACHEPREFIX=str(tmp_path))
+    users_image = replace(own.cluster, bin_dir=BIN)
     pod = users_image.start(
         TaskTemplate.from_flyte_idl(parent),
         LiteralMap.from_flyte_idl(literals_pb2.LiteralMap(literals=inputs)),

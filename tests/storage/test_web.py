@@ -229,7 +229,7 @@ def served(serve: Callable[[socket.socket], None]) -> Iterator[str]:
 
 def test_a_refusal_that_comes_before_all_is_sent_is_final() -> None:
     def refuse(connection: socket.socket) -> None:
-        connection.recv(1000)
+        connection.recv(1000)  # bounded: all that are served have a timeout
         connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
         connection.shutdown(socket.SHUT_RDWR)
 
@@ -242,9 +242,9 @@ def test_a_connection_that_is_closed_just_when_it_is_used_again_is_no_failure() 
     pauses: list[float] = []
 
     def serve_one(connection: socket.socket) -> None:
-        connection.recv(65536)
+        connection.recv(65536)  # bounded: all that are served have a timeout
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        connection.recv(65536)
+        connection.recv(65536)  # bounded: as above
 
     with served(serve_one) as url:
         store = s3_store(url, pauses.append)
