@@ -1,13 +1,18 @@
 """Our image's door: runs a task as ``pyflyte-execute`` would, without loading flytekit."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from flyteidl.core.literals_pb2 import LiteralMap
 from flyteidl.core.tasks_pb2 import TaskTemplate
 from google.protobuf.message import DecodeError
 
 from perian_shim.api.errors import PerianError
-from perian_shim.errors import InvalidInput, InvalidTemplate, StorageFailed
+from perian_shim.errors import InvalidTemplate, StorageFailed
+from perian_shim.lifecycle.console import Console
+from perian_shim.lifecycle.policies import RetryPolicy
+from perian_shim.lifecycle.retrying import PatientStore, Retrier
+from perian_shim.pod.inputs import MAX_MESSAGE_BYTES
 from perian_shim.pod.invocation import Invocation
 from perian_shim.pod.report import report
 from perian_shim.pod.run import Finished, run_task
@@ -16,8 +21,9 @@ from perian_shim.pod.secrets import mounted_secrets
 from perian_shim.storage import open_store
 from perian_shim.work.task_run import Place
 
-MAX_DOCUMENT_BYTES = 2 * 1024**3
-"""More than protobuf can hold in one message."""
+DAMAGED = "Flyte writes it for each execution: run it again, and look at the store if it stays so."
+
+Document = TypeVar("Document", TaskTemplate, LiteralMap)
 
 
 def execute(invocation: Invocation, environ: Mapping[str, str]) -> None:
@@ -45,8 +51,8 @@ def execute(invocation: Invocation, environ: Mapping[str, str]) -> None:
     )
     template = TaskTemplate()
     try:
-        template = read_template(context.open_store, invocation.template)
-        inputs = read_inputs(context.open_store, invocation.inputs)
+        template = read(context.open_store, invocation.template, TaskTemplate)
+        inputs = read(context.open_store, invocation.inputs, LiteralMap)
     except PerianError as error:
         finished = Finished(error=error)
     else:
@@ -54,36 +60,28 @@ def execute(invocation: Invocation, environ: Mapping[str, str]) -> None:
     report(context, finished, template.interface.outputs.variables)
 
 
-def read_template(open_store: OpenStore, uri: str) -> TaskTemplate:
-    """Read ``task.pb``.
+def read(open_store: OpenStore, uri: str, kind: type[Document]) -> Document:
+    """Read what Flyte has written for the pod; an outage of the store is ridden out.
+
+    Args:
+        open_store: opens the store that has it.
+        uri: where it is.
+        kind: what it is.
 
     Raises:
         InvalidTemplate: it is damaged.
         StorageFailed: it is not there, or cannot be read.
     """
-    try:
-        return TaskTemplate.FromString(read(open_store, uri))
-    except DecodeError as error:
-        raise InvalidTemplate(f"What is at {uri} is not a task template.") from error
-
-
-def read_inputs(open_store: OpenStore, uri: str) -> LiteralMap:
-    """Read ``inputs.pb``.
-
-    Raises:
-        InvalidInput: it is damaged.
-        StorageFailed: it is not there, or cannot be read.
-    """
-    try:
-        return LiteralMap.FromString(read(open_store, uri))
-    except DecodeError as error:
-        raise InvalidInput(f"What is at {uri} are not a task's inputs.") from error
-
-
-def read(open_store: OpenStore, uri: str) -> bytes:
-    """Return an object that Flyte has written."""
-    content = open_store(uri).read(uri, MAX_DOCUMENT_BYTES)
+    console = Console()
+    retrier = Retrier(
+        RetryPolicy.from_environment(), warn=lambda text: console(f"[perian-shim] {text}")
+    )
+    content = PatientStore(open_store(uri), retrier).read(uri, MAX_MESSAGE_BYTES)
     if content is None:
         message = f"There is no object {uri}, which Flyte writes before it starts a task's pod."
         raise StorageFailed(message)
-    return content
+    try:
+        return kind.FromString(content)
+    except DecodeError as error:
+        message = f"What is at {uri} is not a {kind.DESCRIPTOR.full_name}."
+        raise InvalidTemplate(message, remedy=DAMAGED) from error

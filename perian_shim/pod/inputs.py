@@ -14,7 +14,7 @@ from perian_shim import settings
 from perian_shim.errors import InvalidInput
 from perian_shim.pod.run_context import OpenStore
 
-MAX_LITERAL_BYTES = 2 * 1024**3
+MAX_MESSAGE_BYTES = 2 * 1024**3
 """More than protobuf can hold in one message."""
 
 
@@ -33,7 +33,7 @@ def fetched(open_store: OpenStore, name: str, literal: Literal) -> Literal:
     if not literal.HasField("offloaded_metadata"):
         return literal
     uri = literal.offloaded_metadata.uri
-    content = open_store(uri).read(uri, MAX_LITERAL_BYTES)
+    content = open_store(uri).read(uri, MAX_MESSAGE_BYTES)
     if content is None:
         raise InvalidInput(f"Input {name!r}: Flyte keeps its value at {uri}, which is gone.")
     try:

@@ -10,8 +10,8 @@ from typing import TypeVar
 from fsspec import AbstractFileSystem
 
 from perian_shim.errors import StorageFailed
-from perian_shim.storage.base import ObjectInfo, UploadPolicy, broken_off
-from perian_shim.storage.unsigned import unsigned
+from perian_shim.storage.base import ObjectInfo, broken_off
+from perian_shim.storage.unsigned import SignsNothing
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ READ_ATTEMPTS = 3
 """How often a read is tried whose content is not whole; the file systems wait by themselves."""
 
 
-class FsspecStore:
+class FsspecStore(SignsNothing):
     """An ``ObjectStore`` without presigned access.
 
     Args:
@@ -28,18 +28,6 @@ class FsspecStore:
 
     def __init__(self, filesystem: Callable[[str], AbstractFileSystem]) -> None:
         self._filesystem = filesystem
-
-    def presign_get(self, uri: str, expires_in: int) -> str:  # noqa: ARG002 - as an ObjectStore
-        """Refuse."""
-        raise unsigned(uri)
-
-    def upload_policy(self, prefix: str, expires_in: int) -> UploadPolicy:  # noqa: ARG002
-        """Refuse."""
-        raise unsigned(prefix)
-
-    def access_expires_in(self) -> float | None:
-        """Return None: nothing is signed."""
-        return None
 
     def iter_objects(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield the objects below a folder."""

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from perian_shim.storage.base import ObjectInfo, UploadPolicy, broken_off, split_uri
+from perian_shim.storage.base import ObjectInfo, broken_off, split_uri
 from perian_shim.storage.failures import failed, told, unanswered
 from perian_shim.storage.google_token import Token, token_chain
 from perian_shim.storage.renewal import Renewed
-from perian_shim.storage.unsigned import unsigned
+from perian_shim.storage.unsigned import SignsNothing
 from perian_shim.storage.web import Answer, BrokenOff, NoAnswer, Web, is_busy
 
 URL = "https://storage.googleapis.com"
@@ -21,7 +21,7 @@ _NOT_FOUND = 404
 _REQUEST_TIMEOUT = 408
 
 
-class GcsStore:
+class GcsStore(SignsNothing):
     """An ``ObjectStore`` without presigned access.
 
     Args:
@@ -48,18 +48,6 @@ class GcsStore:
 
     def __repr__(self) -> str:
         return f"GcsStore({self._base!r})"
-
-    def presign_get(self, uri: str, expires_in: int) -> str:  # noqa: ARG002 - as an ObjectStore
-        """Refuse."""
-        raise unsigned(uri)
-
-    def upload_policy(self, prefix: str, expires_in: int) -> UploadPolicy:  # noqa: ARG002
-        """Refuse."""
-        raise unsigned(prefix)
-
-    def access_expires_in(self) -> float | None:
-        """Return None: nothing is signed."""
-        return None
 
     def iter_objects(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield the objects below a folder; folder markers are left out."""

@@ -1,6 +1,7 @@
 """Our image's door: what Flyte wrote is read, and whatever happens is told to Flyte."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from flyteidl.core import errors_pb2
@@ -9,6 +10,8 @@ from flyteidl.core.tasks_pb2 import TaskTemplate
 from support.memory_store import MemoryStore
 
 from perian_shim.errors import StorageFailed
+from perian_shim.lifecycle.clock import Clock
+from perian_shim.lifecycle.retrying import Retrier
 from perian_shim.pod import execute as door
 from perian_shim.pod.invocation import Invocation
 
@@ -70,8 +73,8 @@ def test_a_damaged_template_is_not(pod: Pod) -> None:
 
 def test_damaged_inputs_are_named(pod: Pod) -> None:
     error = pod.given(TaskTemplate().SerializeToString(), NOT_PROTOBUF).error()
-    assert error.code == "PERIAN:InvalidInput"
-    assert INVOCATION.inputs in error.message
+    assert error.code == "PERIAN:InvalidTemplate"
+    assert f"{INVOCATION.inputs} is not a flyteidl.core.LiteralMap" in error.message
 
 
 def test_another_plugin_s_template_is_refused(pod: Pod) -> None:
@@ -87,3 +90,11 @@ def test_what_cannot_be_told_to_flyte_is_a_failure_of_the_process(
     pod.store.failures, pod.store.passing = 2, False  # a read and a write
     with pytest.raises(StorageFailed):
         door.execute(INVOCATION, {})
+
+
+def test_an_outage_of_the_store_is_ridden_out(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = partial(Retrier, clock=Clock(sleep=lambda _: None))
+    monkeypatch.setattr(door, "Retrier", at_once)
+    pod.given(TaskTemplate().SerializeToString(), NO_INPUTS)
+    pod.store.failures = 3
+    assert "custom.version is missing" in pod.error().message

@@ -7,6 +7,8 @@ from typing import Any
 
 from support.declared import Colour, Point, Record
 
+from perian_shim import PerianConfig, PerianContainerTask
+
 UTC = datetime.timezone.utc
 
 COPY_ALL = """
@@ -76,3 +78,15 @@ def plain_cases() -> list[Case]:
 
 
 PLAIN = plain_cases()
+
+
+def copying(name: str, types: dict[str, Any]) -> PerianContainerTask:
+    """Return a task that leaves all its inputs as outputs of the same names."""
+    return PerianContainerTask(
+        name=name,
+        task_config=PerianConfig(cores=1),
+        image="debian:12",
+        command=["/bin/sh", "-ec", COPY_ALL],
+        inputs=types,
+        outputs=types,
+    )

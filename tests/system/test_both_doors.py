@@ -24,11 +24,10 @@ from support.doors import Door
 from support.flyte import Harness, harness_on
 from support.function_harness import FunctionHarness
 from support.functions import failing, values
-from support.plain_values import COPY_ALL, PLAIN
+from support.plain_values import PLAIN, copying
 from support.shell_task import shell
 from support.waiting import LONG_SECONDS, wait_until
 
-from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.sandbox import Sandbox
 from perian_shim.sandbox.flyte.cluster import AnyTask, RunningPod
 
@@ -149,14 +148,7 @@ def doors(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def test_values_of_every_type(doors: Doors) -> None:
     types = {case.name: case.python_type for case in PLAIN}
-    task = PerianContainerTask(
-        name="test.both_plain",
-        task_config=PerianConfig(cores=1),
-        image="debian:12",
-        command=["/bin/sh", "-ec", COPY_ALL],
-        inputs=types,
-        outputs=types,
-    )
+    task = copying("test.both_plain", types)
     left = doors.both(task, {case.name: case.value for case in PLAIN})
     assert left.outputs is not None
     assert len(literals_pb2.LiteralMap.FromString(left.outputs).literals) == len(PLAIN)

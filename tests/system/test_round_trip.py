@@ -12,7 +12,7 @@ from flytekit.types.file import FlyteFile
 from support.file_values import CSV_FILE, FILE_TYPES
 from support.flyte import Harness
 from support.old_templates import template_of_0_1
-from support.plain_values import COPY_ALL, PLAIN, Case
+from support.plain_values import COPY_ALL, PLAIN, Case, copying
 
 from perian_shim import PerianConfig, PerianContainerTask
 
@@ -21,14 +21,7 @@ from perian_shim import PerianConfig, PerianContainerTask
 def copied(harness: Harness, request: pytest.FixtureRequest) -> dict[str, Literal]:
     """All plain values, copied by one job."""
     types = {case.name: case.python_type for case in PLAIN}
-    task = PerianContainerTask(
-        name="test.copy_plain",
-        task_config=PerianConfig(cores=1),
-        image="debian:12",
-        command=["/bin/sh", "-ec", COPY_ALL],
-        inputs=types,
-        outputs=types,
-    )
+    task = copying("test.copy_plain", types)
     template = template_of_0_1("values") if request.param else None
     return harness.outputs(task, {case.name: case.value for case in PLAIN}, template=template)
 
@@ -57,14 +50,7 @@ FRAME = pd.DataFrame({"a": [1, 2], "b": ["x", None]})
 @pytest.fixture(scope="module", params=[None, "0.1"], ids=["registered-now", "registered-by-0.1"])
 def returned(harness: Harness, tree: Path, request: pytest.FixtureRequest) -> dict[str, Literal]:
     """Files, directories and a dataset, copied by one job."""
-    task = PerianContainerTask(
-        name="test.copy_files",
-        task_config=PerianConfig(cores=1),
-        image="debian:12",
-        command=["/bin/sh", "-ec", COPY_ALL],
-        inputs=FILE_TYPES,
-        outputs=FILE_TYPES,
-    )
+    task = copying("test.copy_files", FILE_TYPES)
     top = str(tree / "top level.txt")
     deep = str(tree / "deep" / "same.txt")
     values = {
