@@ -12,7 +12,6 @@ as an outage is. While nothing can exist yet, a refusal is final at once.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import count
 from typing import TypeVar
 
 from perian_shim.api.catalogue import InstanceType
@@ -79,14 +78,16 @@ class Jobs:
         request: CreateJobRequest,
         *,
         patient: bool = False,
-        again: Callable[[], None] = lambda: None,
+        sending: Callable[[], None] = lambda: None,
+        unheard: Callable[[], None] = lambda: None,
     ) -> str:
         """Submit a job and return its id. Sent again only while it certainly had no effect.
 
         Args:
             request: the job.
             patient: whether refused credentials are waited out, because a job may already exist.
-            again: called before it is sent again; raises if it must not be.
+            sending: called before each time it is sent; raises if it must not be.
+            unheard: called when it certainly had no effect.
 
         Raises:
             JobRejected: Perian refused; another attempt would be refused as well.
@@ -97,13 +98,11 @@ class Jobs:
         def passes(error: PerianError) -> bool:
             if error.outcome_unknown:
                 return False
+            unheard()
             return error.retryable or (patient and isinstance(error, Unauthorized))
 
-        tries = count()
-
         def create(client: PerianClient) -> str:
-            if next(tries):
-                again()
+            sending()
             return client.create_job(request)
 
         try:
@@ -138,7 +137,7 @@ class Jobs:
                 ),
             )
         except JobNotFound as error:
-            silence = minutes(self.retrier.policy.outage)
+            silence = minutes(self.retrier.patience)
             message = f"Perian does not know job {job_id}; no good answer about it for {silence}."
             raise JobVanished(message, job_id=job_id) from error
         except ApiError as error:
@@ -252,7 +251,7 @@ class Jobs:
         """Return the run's error for a call that failed for too long."""
         remedy = CREDENTIALS_REMEDY if isinstance(error, Unauthorized) else error.remedy
         about = f" about job {job_id}" if job_id else ""
-        silence = minutes(self.retrier.policy.outage)
+        silence = minutes(self.retrier.patience)
         message = f"No good answer{about} for {silence}, last: {error.message}"
         return ApiUnavailable(message, job_id=job_id, remedy=remedy)
 

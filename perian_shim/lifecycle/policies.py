@@ -3,13 +3,16 @@
 Nothing here waits or asks; the arithmetic on a policy is all that a class has.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perian_shim import settings
 from perian_shim.errors import ConfigError
 
 OUTAGE_SECONDS = 1800.0
 """How long an outage of the platform or of the object store is ridden out by default."""
+
+UNREACHED_SECONDS = 10.0
+"""How long somebody who waits at a terminal is left in doubt whether an address is right."""
 
 LONGEST_LIMITED = 120.0
 """Bound of a pause that is longer because the platform limits the rate of requests."""
@@ -25,12 +28,15 @@ class RetryPolicy:
         longest: bound of the pauses.
         longest_wait: bound of what a server may ask for with ``Retry-After``, and of how long
             those that it refuses are spread out after that.
+        unreached: the same as ``outage``, until a request has arrived or an answer has come: what
+            has never been reached is more likely to be a wrong address than an outage.
     """
 
     outage: float = OUTAGE_SECONDS
     first: float = 0.5
     longest: float = 20.0
     longest_wait: float = 120.0
+    unreached: float = float("inf")
 
     @classmethod
     def from_environment(cls) -> "RetryPolicy":
@@ -40,6 +46,15 @@ class RetryPolicy:
             ConfigError: that is not a number of seconds.
         """
         return cls(outage=settings.seconds(settings.OUTAGE_SECONDS, OUTAGE_SECONDS))
+
+    @classmethod
+    def attended(cls) -> "RetryPolicy":
+        """Return the same for a run that somebody waits for, who can correct a wrong address.
+
+        Raises:
+            ConfigError: the environment does not say a number of seconds.
+        """
+        return replace(cls.from_environment(), unreached=UNREACHED_SECONDS)
 
     @classmethod
     def hurried(cls, seconds: float) -> "RetryPolicy":

@@ -130,7 +130,7 @@ def prepared(
         literals = map_item(literals, options.bound, environ)
     clock = Clock(sleep=TERMINATION.sleep)
     with contextlib.ExitStack() as stack:
-        place, longest = context.place, None
+        place, longest, policy = context.place, None, RetryPolicy.from_environment()
         store = context.open_store(context.raw_prefix)
         if place is None:
             raw_prefix = context.raw_prefix
@@ -142,12 +142,13 @@ def prepared(
                 return work_key(node, task.spec, literals)
 
             place = stack.enter_context(local_place(raw_prefix, task.name, environ, key_of))
-            longest = local_limit(task, environ, console)
-        patient = PatientStore(store, Retrier(RetryPolicy.from_environment(), clock))
+            longest, policy = local_limit(task, environ, console), RetryPolicy.attended()
+        patient = PatientStore(store, Retrier(policy, clock))
         key = work_key(place.node, task.spec, literals)
         run = TaskRun(task, literals, place, patient, key, credentials.private, longest)
         connect = connector(task.spec.config.secret_group, secrets)
-        yield composed(run, credentials, options, console, clock, store, connect)
+        retrier = Retrier(policy, clock)
+        yield composed(run, credentials, options, console, retrier, store, connect)
 
 
 def composed(
@@ -155,7 +156,7 @@ def composed(
     credentials: Credentials,
     options: LaunchOptions,
     console: Console,
-    clock: Clock,
+    retrier: Retrier,
     store: ObjectStore,
     connect: Callable[..., PerianClient],
 ) -> Attempt[Outputs]:
@@ -174,7 +175,7 @@ def composed(
     return Attempt(
         work=work,
         records=records_of(run.place, run.key, run.store, store),
-        jobs=Jobs(connect, Retrier(RetryPolicy.from_environment(), clock)),
+        jobs=Jobs(connect, retrier),
         hurried=Jobs(lambda: connect(HURRIED_TIMEOUT, HURRIED_TIMEOUT), Retrier(RetryPolicy())),
         policy=PollPolicy.from_environment(),
         terms=Terms(
