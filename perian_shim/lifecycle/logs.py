@@ -169,11 +169,12 @@ class LogTail:
 
     def _is_stale(self, log: str) -> bool:
         """Whether an answer only shows what was printed already."""
-        if whole_length(log) >= self._printed:
+        # Half a character may be shown as several, and so seem longer than it is.
+        text = log.rstrip(_HALVES) if is_half(log[-1:]) else log
+        if whole_length(log) - len(log) + len(text) >= self._printed:
             return False
         if isinstance(log, Excerpt):
             return self._begins_like(log)
-        text = log.rstrip(_HALVES)
         if not self._known:  # what was seen elsewhere is not known: two windows give it away
             stale = text.startswith(self._short) or self._short.startswith(text)
             self._short = text if stale else ""

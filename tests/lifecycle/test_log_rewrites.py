@@ -54,7 +54,7 @@ outputs = st.lists(pieces, max_size=40).map("".join)
 cuts = st.lists(st.integers(0, 160) | st.none(), max_size=12)
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @pytest.mark.parametrize(
     ("encode", "decode"),
     [
@@ -66,6 +66,8 @@ cuts = st.lists(st.integers(0, 160) | st.none(), max_size=12)
 )
 @given(output=outputs, looks=cuts, hand_over=st.integers(0, 12))
 @example(output="\n█\n", looks=[2, 3, 2, None], hand_over=0)
+@example(output="█\n", looks=[4, 2], hand_over=0)
+@example(output="█\n", looks=[0, 4, 1, 3], hand_over=2)
 def test_wherever_the_bytes_are_cut_every_line_is_printed_once(
     encode: Callable[[str], bytes],
     decode: Callable[[bytes], str],
