@@ -192,14 +192,25 @@ class Jobs:
         except ApiError as error:
             raise self._unavailable(error, job_id) from error
 
-    def ask_to_end(self, job_id: str) -> Job | None:
-        """Ask a job to end, once, and return it as it is then; None if it cannot be seen."""
+    def ask_to_end(self, job_id: str, *, brief: bool = False) -> Job | None:
+        """Ask a job to end, once, and return it as it is then; None if it cannot be seen.
+
+        Args:
+            job_id: Perian's id.
+            brief: whether no more than its status matters: a long log would take too long.
+        """
         try:
             self._call(lambda client: client.cancel_job(job_id), never)
         except ApiTimeout:
             return None  # another call would hang as well
         except ApiError:
             pass
+        if brief:
+            glance = self.peek_at_head(job_id)
+            if glance is None:
+                return None
+            if glance.job is not None:
+                return glance.job
         return self.peek(job_id)
 
     def machine(self, instance_type_id: str) -> InstanceType | None:

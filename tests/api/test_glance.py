@@ -5,13 +5,16 @@ import itertools
 import json
 
 import pytest
-from support.answers import reply
+from support.answers import by_request, reply
 from support.api_front import FaultyServer
 from support.front import Behaviour, Exchange
 
 from perian_shim.api.client import PerianClient
 from perian_shim.api.errors import JobNotFound, MalformedResponse, ServerFault
 from perian_shim.api.jobs import Glance, Job
+from perian_shim.lifecycle.jobs import Jobs
+from perian_shim.lifecycle.policies import RetryPolicy
+from perian_shim.lifecycle.retrying import Retrier
 
 MEGABYTE = 1 << 20
 LOG = b"epoch 0000012345 loss 0.12345 ok\\n" * (MEGABYTE // 34)
@@ -108,3 +111,13 @@ def test_errors_are_as_with_any_look() -> None:
         glance_at(reply(200, b"<html>"))
     with pytest.raises(JobNotFound):
         glance_at(reply(200, {"jobs": []}))
+
+
+def test_a_pod_that_must_go_does_not_read_a_long_log_to_see_its_job_end() -> None:
+    pouring = Pouring(200, status_first=True)
+    answers = by_request(lambda request: pouring if request.method == "GET" else reply(200, {}))
+    with FaultyServer(answers) as server, PerianClient(server.url, "o", "token-123") as client:
+        job = Jobs(lambda: client, Retrier(RetryPolicy())).ask_to_end("j", brief=True)
+        assert job == Job("j", "Running")
+        assert [request.method for request in server.requests] == ["PATCH", "GET"]
+    assert pouring.sent < 20 * MEGABYTE
