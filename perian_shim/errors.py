@@ -134,7 +134,7 @@ class MissingSecret(TaskError):
 
     code = "PERIAN:MissingSecret"
     outcome = USER_FATAL
-    remedy = "Create the secret in the project's namespace, or set the variable named above."
+    remedy = "Create the secret in the project's namespace."
 
 
 class InvalidInput(TaskError):

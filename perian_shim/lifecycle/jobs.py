@@ -28,7 +28,7 @@ from perian_shim.api.errors import (
     Unauthorized,
 )
 from perian_shim.api.job_request import CreateJobRequest
-from perian_shim.api.jobs import Job
+from perian_shim.api.jobs import Glance, Job
 from perian_shim.api.paging import Pager
 from perian_shim.errors import ApiUnavailable, JobRejected, JobVanished, SubmissionUnclear
 from perian_shim.lifecycle.policies import LookPolicy
@@ -129,9 +129,16 @@ class Jobs:
             JobVanished: Perian has not known it for as long as an outage is ridden out.
             ApiUnavailable: no good answer for that long.
         """
+        return self._existing(
+            job_id, lambda client: client.get_job(job_id), believe_absence=believe_absence
+        )
+
+    def _existing(
+        self, job_id: str, call: Callable[[PerianClient], T], *, believe_absence: bool = False
+    ) -> T:
         try:
             return self._call(
-                lambda client: client.get_job(job_id),
+                call,
                 lambda error: (
                     is_answer(error) and not (believe_absence and isinstance(error, JobNotFound))
                 ),
@@ -143,10 +150,26 @@ class Jobs:
         except ApiError as error:
             raise self._unavailable(error, job_id) from error
 
+    def glance(self, job_id: str) -> Glance:
+        """Look at a job that exists without reading its log.
+
+        Raises:
+            JobVanished: Perian has not known it for as long as an outage is ridden out.
+            ApiUnavailable: no good answer for that long.
+        """
+        return self._existing(job_id, lambda client: client.glance(job_id))
+
     def peek(self, job_id: str) -> Job | None:
         """Read a job if it can be read at once; None if not."""
         try:
             return self._call(lambda client: client.get_job(job_id), never)
+        except ApiError:
+            return None
+
+    def peek_at_head(self, job_id: str) -> Glance | None:
+        """Look at a job without reading its log, if it can be seen at once; None if not."""
+        try:
+            return self._call(lambda client: client.glance(job_id), never)
         except ApiError:
             return None
 
@@ -168,14 +191,25 @@ class Jobs:
         except ApiError as error:
             raise self._unavailable(error, job_id) from error
 
-    def ask_to_end(self, job_id: str) -> Job | None:
-        """Ask a job to end, once, and return it as it is then; None if it cannot be seen."""
+    def ask_to_end(self, job_id: str, *, brief: bool = False) -> Job | None:
+        """Ask a job to end, once, and return it as it is then; None if it cannot be seen.
+
+        Args:
+            job_id: Perian's id.
+            brief: whether no more than its status matters: a long log would take too long.
+        """
         try:
             self._call(lambda client: client.cancel_job(job_id), never)
         except ApiTimeout:
             return None  # another call would hang as well
         except ApiError:
             pass
+        if brief:
+            glance = self.peek_at_head(job_id)
+            if glance is None:
+                return None
+            if glance.job is not None:
+                return glance.job
         return self.peek(job_id)
 
     def machine(self, instance_type_id: str) -> InstanceType | None:

@@ -50,10 +50,12 @@ class SecretReader:
         """
         value = self.read(group, key)
         if value is None:
-            places = f"Flyte secret {key!r} of group {group!r}"
+            message = f"Not found: Flyte secret {key!r} of group {group!r}"
+            remedy = MissingSecret.remedy
             if key in _VARIABLES:
-                places += f" and environment variable {_VARIABLES[key]}"
-            raise MissingSecret(f"Not found: {places}.")
+                message += f" and environment variable {_VARIABLES[key]}"
+                remedy = f"{remedy[:-1]}, or set that variable."
+            raise MissingSecret(message, remedy=remedy)
         return value
 
     def registry(self, group: str) -> RegistryCredentials | None:

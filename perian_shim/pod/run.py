@@ -18,6 +18,7 @@ from perian_shim import settings
 from perian_shim.api.client import PerianClient
 from perian_shim.api.errors import PerianError
 from perian_shim.api.redaction import Redactor
+from perian_shim.api.server_text import inert
 from perian_shim.config import DETACH
 from perian_shim.errors import DefinitionError, InternalError, TaskError, Terminating
 from perian_shim.lifecycle.attempt import Attempt
@@ -256,10 +257,11 @@ def release_previous(context: RunContext, template: TaskTemplate, console: Conso
 
 def redacted(error: PerianError, redact: Redactor) -> PerianError:
     """Take secrets out of an error's text; a function's own error document is left alone."""
-    error.message = redact(error.message)
+    # Once more as it is shown: what colours stood within is whole only then.
+    error.message = redact(inert(redact(error.message)))
     error.args = (error.message,)
     if isinstance(error, TaskError):
-        error.log_tail = redact(error.log_tail)
+        error.log_tail = redact(inert(redact(error.log_tail)))
     return error
 
 

@@ -42,7 +42,7 @@ from perian_shim.api.errors import (
     Unauthorized,
 )
 from perian_shim.api.job_request import CreateJobRequest
-from perian_shim.api.jobs import Job
+from perian_shim.api.jobs import Glance, Job
 from perian_shim.api.pages import Page
 from perian_shim.errors import StorageFailed
 from perian_shim.lifecycle.clock import Clock
@@ -591,6 +591,9 @@ class ModelClient:
             f"/job/{job_id}",
             lambda age: self.world.view(self.world.job(job_id), age),
         )
+
+    def glance(self, job_id: str) -> Glance:
+        return Glance(self.get_job(job_id), None, whole=True)
 
     def list_jobs(self, page: int = 1, limit: int = 25) -> Page[Job]:
         world, length = self.world, min(limit, PAGE)
