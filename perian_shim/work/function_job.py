@@ -9,8 +9,6 @@ traceback are those of the user's own exception.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from flyteidl.core.literals_pb2 import LiteralMap
-
 from perian_shim import settings
 from perian_shim.api.job_request import ContainerFile, CreateJobRequest
 from perian_shim.api.jobs import Job
@@ -19,7 +17,7 @@ from perian_shim.errors import OutputInvalid, OutputMissing, ResultMissing
 from perian_shim.resolver_options import Distribution
 from perian_shim.spec import FunctionWork
 from perian_shim.storage import join_uri
-from perian_shim.values.serialized import split_literal_map
+from perian_shim.values.serialized import literal_map, serialize, split_literal_map
 from perian_shim.work.error_document import function_failed
 from perian_shim.work.job_credentials import StorageAccess
 from perian_shim.work.job_failure import job_failure
@@ -72,8 +70,8 @@ class FunctionJob:
     def stage(self, output: str) -> Staging:
         """Write the inputs and put together what the job is given."""
         folder = documents_of(output)
-        inputs = LiteralMap(literals=self.run.inputs).SerializeToString(deterministic=True)
-        self.run.store.write(join_uri(folder, INPUTS_NAME), inputs)
+        inputs = {name: serialize(literal) for name, literal in self.run.inputs.items()}
+        self.run.store.write(join_uri(folder, INPUTS_NAME), literal_map(inputs))
         return Staging(
             command=tuple(self.command(folder)),
             files=tuple(
