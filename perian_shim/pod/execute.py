@@ -17,7 +17,7 @@ from perian_shim.pod.invocation import Invocation
 from perian_shim.pod.report import report
 from perian_shim.pod.run import Finished, run_task
 from perian_shim.pod.run_context import OpenStore, RunContext, opened_once
-from perian_shim.pod.secrets import mounted_secrets
+from perian_shim.pod.secrets import FlyteSecrets
 from perian_shim.storage import open_store
 from perian_shim.work.task_run import Place
 
@@ -46,7 +46,7 @@ def execute(invocation: Invocation, environ: Mapping[str, str]) -> None:
             environ,
         ),
         environ=environ,
-        read_secret=mounted_secrets(environ),
+        secrets=FlyteSecrets.of_container(environ),
         open_store=opened_once(lambda uri: open_store(uri, environ)),
     )
     template = TaskTemplate()

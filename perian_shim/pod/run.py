@@ -122,7 +122,7 @@ def prepared(
     environ = context.environ
     refuse_inside_a_job(environ)
     task = TaskRecord.from_template(template)
-    secrets = SecretReader(context.read_secret, environ)
+    secrets = SecretReader(context.secrets, environ)
     credentials = Credentials.read(task.spec, secrets)
     console.redact = credentials.redactor()
     literals = {name: fetched(context.open_store, name, each) for name, each in inputs.items()}
@@ -244,7 +244,7 @@ def release_previous(context: RunContext, template: TaskTemplate, console: Conso
         store = context.open_store(place.raw_prefix)
         seconds = settings.seconds(settings.GRACE_SECONDS, 30.0, context.environ)
         records = replace(records_of(place, "", store, store), warn=warn)
-        connect = connector(group, SecretReader(context.read_secret, context.environ))
+        connect = connector(group, SecretReader(context.secrets, context.environ))
         jobs = Jobs(connect, Retrier(RetryPolicy.hurried(seconds), warn=warn))
         left = Shutdown(Strays(jobs, records), seconds).cancel()
         if left.phases or left.unseen:
