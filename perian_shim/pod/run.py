@@ -43,6 +43,7 @@ from perian_shim.storage import ObjectStore, join_uri
 from perian_shim.work.container_job import ContainerJob
 from perian_shim.work.function_job import FunctionJob
 from perian_shim.work.idempotency import NodeIdentity, work_key
+from perian_shim.work.offloading import max_output_bytes
 from perian_shim.work.outputs import Outputs
 from perian_shim.work.request import requirements_of
 from perian_shim.work.task_record import TaskRecord, custom_of
@@ -121,6 +122,7 @@ def prepared(
     """Put together what an attempt needs; the console learns what it must not print."""
     environ = context.environ
     refuse_inside_a_job(environ)
+    max_output_bytes(environ)  # a wrong setting is told before a job is paid for
     task = TaskRecord.from_template(template)
     secrets = SecretReader(context.secrets, environ)
     credentials = Credentials.read(task.spec, secrets)

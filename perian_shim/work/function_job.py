@@ -122,6 +122,7 @@ class FunctionJob:
             ResultMissing: the job ended well, but left neither outputs nor an error.
             OutputMissing: the outputs are not those that the task declares.
             OutputInvalid: the job's document of outputs is damaged.
+            OutputTooLarge: Flyte would not take the outputs.
         """
         folder = documents_of(output)
         self.hand_on_deck(folder)
@@ -140,6 +141,7 @@ class FunctionJob:
             message = f"Job {job.id} left outputs that cannot be read: {error}."
             raise OutputInvalid(message, job_id=job.id) from error
         self.check(outputs, job.id)
+        self.run.check_sizes(outputs, job.id)
         return outputs
 
     def check(self, produced: Mapping[str, object], job_id: str) -> None:

@@ -21,6 +21,7 @@ from perian_shim.errors import (
     JobUnsuitable,
     OutputInvalid,
     OutputMissing,
+    OutputTooLarge,
     TransferFailed,
 )
 from perian_shim.storage import ObjectStore, join_uri
@@ -247,12 +248,15 @@ class Harvest:
         if content is None:
             message = f"Output {entry.name!r}: job {self.job_id} left it, but {entry.uri} is gone."
             raise OutputMissing(message, job_id=self.job_id)
+        if len(content) > MAX_VALUE_BYTES:
+            message = (
+                f"Output {entry.name!r} (file {self.output_dir}/{entry.name} of job {self.job_id})"
+                f" is larger than {MAX_VALUE_BYTES} bytes."
+            )
+            raise OutputTooLarge(message, job_id=self.job_id)
         try:
-            if len(content) > MAX_VALUE_BYTES:
-                message = f"it is larger than {MAX_VALUE_BYTES} bytes; declare a FlyteFile"
-                raise ValueError(message)
             return parse_output(content.decode(), shape.literal_type, entry.name)
-        except ValueError as error:  # not UTF-8, too large, or of another type
+        except ValueError as error:  # not UTF-8, or of another type
             message = f"{error} (file {self.output_dir}/{entry.name} of job {self.job_id})."
             raise OutputInvalid(message, job_id=self.job_id) from error
 
