@@ -226,7 +226,15 @@ def json_pieces(literal: Literal, locate: Locate | None) -> Iterator[str]:
             before = ", "
         yield "}"
     else:
-        yield JSON.encode(to_json_value(literal_to_python(literal, locate)))
+        yield integer_text(literal) or JSON.encode(
+            to_json_value(literal_to_python(literal, locate))
+        )
+
+
+def integer_text(literal: Literal) -> str | None:
+    """The text of an integer, None for other literals: a short way for long lists."""
+    primitive = literal.scalar.primitive
+    return str(primitive.integer) if primitive.HasField("integer") else None
 
 
 def python_to_text(value: PythonValue) -> str:

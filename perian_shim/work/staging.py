@@ -37,7 +37,7 @@ from perian_shim.values.literals import (
     literal_to_json,
     literal_to_text,
 )
-from perian_shim.values.shapes import file_folders, output_shape
+from perian_shim.values.shapes import file_folders, holds_files, output_shape
 from perian_shim.work.task_record import TaskRecord
 
 WRAPPER_DIR = "/perian-shim"
@@ -157,9 +157,12 @@ class Stager:
         document: dict[str, bytes] = {}
         for name, literal in sorted(inputs.items()):
             path = f"{self.work.input_data_dir}/{name}"
-            folders = list(file_folders(literal, types[name])) if name in types else []
+            has_files = name not in types or holds_files(types[name])
+            folders = (
+                list(file_folders(literal, types[name])) if has_files and name in types else []
+            )
             try:
-                leaves = list(blob_leaves(literal))
+                leaves = list(blob_leaves(literal)) if has_files else []
                 # literal_to_json meets the leaves in the order in which blob_leaves found them.
                 places = iter([posixpath.join(path, *leaf.path) for leaf in leaves])
                 document[name] = literal_to_json(literal, lambda _, places=places: next(places))  # type: ignore[misc]  # mypy cannot infer a lambda's default
