@@ -46,6 +46,7 @@ from perian_shim.work.idempotency import NodeIdentity, work_key
 from perian_shim.work.offloading import max_output_bytes
 from perian_shim.work.outputs import Outputs
 from perian_shim.work.request import requirements_of
+from perian_shim.work.stored_inputs import StoredInputs
 from perian_shim.work.task_record import TaskRecord, custom_of
 from perian_shim.work.task_run import Place, TaskRun
 
@@ -127,9 +128,7 @@ def prepared(
     secrets = SecretReader(context.secrets, environ)
     credentials = Credentials.read(task.spec, secrets)
     console.redact = credentials.redactor()
-    literals = {name: fetched(context.open_store, name, each) for name, each in inputs.items()}
-    if options.bound is not None:
-        literals = map_item(literals, options.bound, environ)
+    literals = taken(context, inputs, options)
     clock = Clock(sleep=TERMINATION.sleep)
     with contextlib.ExitStack() as stack:
         place, longest = context.place, None
@@ -138,7 +137,8 @@ def prepared(
             raw_prefix = context.raw_prefix
             if context.upload is not None:
                 folder = join_uri(raw_prefix, "_perian/inputs")
-                literals = with_remote_files(context.upload, literals, folder)
+                remote = with_remote_files(context.upload, literals, folder)
+                literals = StoredInputs.of(remote)
 
             def key_of(node: NodeIdentity) -> str:
                 return work_key(node, task.spec, literals)
@@ -150,6 +150,18 @@ def prepared(
         run = TaskRun(task, literals, place, patient, key, credentials.private, longest)
         connect = connector(task.spec.config.secret_group, secrets)
         yield composed(run, credentials, options, console, clock, store, connect)
+
+
+def taken(
+    context: RunContext, inputs: Mapping[str, Literal], options: LaunchOptions
+) -> StoredInputs:
+    """Return the inputs that the task is to have: whole, and this item's."""
+    whole = StoredInputs.read(
+        inputs, lambda name, literal: fetched(context.open_store, name, literal)
+    )
+    if options.bound is None:
+        return whole
+    return StoredInputs.of(map_item(whole, options.bound, context.environ))
 
 
 def composed(

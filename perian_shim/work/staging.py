@@ -155,7 +155,8 @@ class Stager:
         if not inputs:
             return
         document: dict[str, bytes] = {}
-        for name, literal in sorted(inputs.items()):
+        for name in sorted(inputs):
+            literal = inputs[name]
             path = f"{self.work.input_data_dir}/{name}"
             has_files = name not in types or holds_files(types[name])
             folders = (

@@ -222,3 +222,28 @@ def test_every_float_is_taken_back(python_type: PythonType, made: Any, value: fl
     literal = encoded(made(value), python_type)
     parsed = parse_output(literal_to_text(literal) or "", declared(python_type), "out")
     assert parsed == serialize(literal)
+
+
+@dataclasses.dataclass
+class Counts:
+    big: int
+    by_number: dict[int, int]
+    anything: dict
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63), 0])
+def test_integers_stay_exact_and_integers(number: int) -> None:
+    for value, python_type in (
+        (Counts(number, {number: number}, {"n": number, "l": [number]}), Counts),
+        ({"n": number, "l": [number]}, dict),
+        ({number: [number]}, dict[int, list[int]]),
+    ):
+        literal = encoded(value, python_type)
+        parsed = parse_output(literal_to_text(literal) or "", declared(python_type), "out")
+        assert decoded(parsed, python_type) == value
+
+
+@pytest.mark.parametrize("value", ["", "\n", "a\n", "a\r\n", "\n a \n\n", "\ufeffa", " "])
+@pytest.mark.parametrize("python_type", [str, str | None])
+def test_a_string_keeps_its_ends(value: str, python_type: PythonType) -> None:
+    assert returned(value, python_type) == value
