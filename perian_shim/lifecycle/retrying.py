@@ -189,6 +189,10 @@ class PatientStore:
         """Return the first ``limit`` bytes of an object, or None if there is none."""
         return self._call(lambda: self.store.read(uri, limit))
 
+    def read_end(self, uri: str, length: int) -> bytes | None:
+        """Return the last ``length`` bytes of an object, or None if there is none."""
+        return self._call(lambda: self.store.read_end(uri, length))
+
     def write(self, uri: str, content: bytes) -> None:
         """Create or replace an object."""
         self._call(lambda: self.store.write(uri, content))

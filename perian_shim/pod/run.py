@@ -44,8 +44,10 @@ from perian_shim.storage import ObjectStore, join_uri
 from perian_shim.work.container_job import ContainerJob
 from perian_shim.work.function_job import FunctionJob
 from perian_shim.work.idempotency import NodeIdentity, work_key
+from perian_shim.work.offloading import max_output_bytes
 from perian_shim.work.outputs import Outputs
 from perian_shim.work.request import requirements_of
+from perian_shim.work.stored_inputs import StoredInputs
 from perian_shim.work.task_record import TaskRecord, custom_of
 from perian_shim.work.task_run import Place, TaskRun
 
@@ -122,13 +124,12 @@ def prepared(
     """Put together what an attempt needs; the console learns what it must not print."""
     environ = context.environ
     refuse_inside_a_job(environ)
+    max_output_bytes(environ)  # a wrong setting is told before a job is paid for
     task = TaskRecord.from_template(template)
-    secrets = SecretReader(context.read_secret, environ)
+    secrets = SecretReader(context.secrets, environ)
     credentials = Credentials.read(task.spec, secrets)
     console.redact = credentials.redactor()
-    literals = {name: fetched(context.open_store, name, each) for name, each in inputs.items()}
-    if options.bound is not None:
-        literals = map_item(literals, options.bound, environ)
+    literals = taken(context, inputs, options)
     clock = Clock(sleep=TERMINATION.sleep)
     with contextlib.ExitStack() as stack:
         place, longest, policy = context.place, None, RetryPolicy.from_environment()
@@ -137,7 +138,8 @@ def prepared(
             raw_prefix = context.raw_prefix
             if context.upload is not None:
                 folder = join_uri(raw_prefix, "_perian/inputs")
-                literals = with_remote_files(context.upload, literals, folder)
+                remote = with_remote_files(context.upload, literals, folder)
+                literals = StoredInputs.of(remote)
 
             def key_of(node: NodeIdentity) -> str:
                 return work_key(node, task.spec, literals)
@@ -150,6 +152,18 @@ def prepared(
         connect = connector(task.spec.config.secret_group, secrets)
         retrier = Retrier(policy, clock)
         yield composed(run, credentials, options, console, retrier, store, connect)
+
+
+def taken(
+    context: RunContext, inputs: Mapping[str, Literal], options: LaunchOptions
+) -> StoredInputs:
+    """Return the inputs that the task is to have: whole, and this item's."""
+    whole = StoredInputs.read(
+        inputs, lambda name, literal: fetched(context.open_store, name, literal)
+    )
+    if options.bound is None:
+        return whole
+    return StoredInputs.of(map_item(whole, options.bound, context.environ))
 
 
 def composed(
@@ -246,7 +260,7 @@ def release_previous(context: RunContext, template: TaskTemplate, console: Conso
         store = context.open_store(place.raw_prefix)
         seconds = settings.seconds(settings.GRACE_SECONDS, 30.0, context.environ)
         records = replace(records_of(place, "", store, store), warn=warn)
-        connect = connector(group, SecretReader(context.read_secret, context.environ))
+        connect = connector(group, SecretReader(context.secrets, context.environ))
         jobs = Jobs(connect, Retrier(RetryPolicy.hurried(seconds), warn=warn))
         left = Shutdown(Strays(jobs, records), seconds).cancel()
         if left.phases or left.unseen:

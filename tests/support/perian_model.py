@@ -707,5 +707,8 @@ class ModelStore:
     def upload_policy(self, prefix: str, expires_in: int) -> UploadPolicy:
         self.unused(prefix, expires_in)
 
+    def read_end(self, uri: str, length: int) -> NoReturn:
+        self.unused(uri, length)
+
     def unused(self, *arguments: object) -> NoReturn:
         raise NotImplementedError(arguments)
