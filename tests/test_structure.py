@@ -186,6 +186,7 @@ def test_the_public_names() -> None:
         "PerianError",
         "PerianExecutor",
         "PerianTask",
+        "PerianWarning",
         "__version__",
     }
     assert all(getattr(perian_shim, name) is not None for name in perian_shim.__all__)

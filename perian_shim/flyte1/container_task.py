@@ -177,6 +177,7 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
             docs=docs,
         )
         check.input_types(self.interface.inputs)
+        check.injections(argv, self.interface.inputs)
         check.output_types(self.interface.outputs)
 
     def get_custom(self, settings: SerializationSettings) -> dict[str, object]:
