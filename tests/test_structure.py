@@ -86,7 +86,7 @@ ARROWS: dict[str, set[str]] = {
     "settings": {"errors"},
     "image_reference": set(),
     # the record of what to run
-    "config": {"api", "errors"},
+    "config": {"api", "errors", "image_reference"},
     "spec": {"config", "errors"},
     "secret_keys": {"spec"},
     "resolver_options": {"errors"},
