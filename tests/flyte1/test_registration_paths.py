@@ -28,7 +28,7 @@ from flyteidl.core import (
 )
 from flytekit.models.literals import LiteralMap
 from flytekit.models.task import TaskTemplate
-from support.admin import AdminServer, UploadStore
+from support.admin import EXECUTOR_IMAGE, AdminServer, UploadStore
 from support.admin_answers import Refused
 from support.admin_calls import TOKEN, Caller, identifier, task_request, upload_request
 from support.admin_compile import all_nodes
@@ -206,6 +206,7 @@ def test_a_dynamic_makes_the_same_perian_task_as_registration(
     assert len(job.nodes) == 2
     assert (child.type, child.id.version) == ("perian_shim", fast.version)
     assert child.container.args == registered.container.args
+    assert child.container.image == registered.container.image == EXECUTOR_IMAGE
     assert child.custom == registered.custom
     assert child.security_context == registered.security_context
 
