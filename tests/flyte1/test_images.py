@@ -159,7 +159,8 @@ def test_a_dynamics_pod_is_told_the_executor_image_that_a_variable_names(
 
 
 def dynamics_environment(given: SerializationSettings) -> dict[str, str]:
-    spec = get_serializable(OrderedDict(), given, dynamic(fan_out))
+    made: Any = dynamic(fan_out)
+    spec = get_serializable(OrderedDict(), given, made)
     assert isinstance(spec, TaskSpec)
     return dict(spec.template.container.env)
 
