@@ -151,6 +151,9 @@ class PerianConfig:
         return cls(**{name: whole(v) for name, v in values.items() if name in known})  # type: ignore[arg-type]  # checked by __post_init__
 
 
+# Else the constructor shows what ``object`` says of its own.
+PerianConfig.__init__.__doc__ = PerianConfig.__doc__
+
 REQUIREMENTS = (
     "cores",
     "memory",

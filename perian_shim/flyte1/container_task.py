@@ -28,6 +28,7 @@ from perian_shim.executor import LiteralDispatch, PerianExecutor, template_resol
 from perian_shim.flyte1 import resolver_container
 from perian_shim.flyte1.arguments import Checker
 from perian_shim.flyte1.caching import CacheSettings
+from perian_shim.flyte1.documented import documented
 from perian_shim.flyte1.nodes import OnNodes
 from perian_shim.spec import DEFAULT_INPUT_DIR, DEFAULT_OUTPUT_DIR, ContainerWork, JobSpec
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from flytekit import Cache  # from flytekit 1.15 on
 
 
+@documented
 class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own shim disagree
     OnNodes, LiteralDispatch, PythonCustomizedContainerTask[PerianConfig]
 ):
@@ -67,8 +69,9 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         cache_serialize: run identical tasks one after the other.
         cache_ignore_input_vars: inputs that do not matter for the cache.
         retries: how often a failed job is repeated.
-        timeout: how long the job may run; whole seconds or a timedelta, above zero. Perian
-            enforces it.
+        timeout: how long an attempt may take, in whole seconds or as a timedelta, above zero. Flyte
+            counts from the attempt's start, the wait for a machine included; Perian counts the
+            job's own time, so that a job that nobody follows any more ends as well.
         interruptible: whether the resolver container may run on preemptible nodes.
         deprecated: a warning for those who use the task.
         pod_template_name: Kubernetes pod template for the resolver container.

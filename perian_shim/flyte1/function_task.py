@@ -33,6 +33,7 @@ from perian_shim.errors import DefinitionError
 from perian_shim.executor import PerianExecutor
 from perian_shim.flyte1 import resolver_container
 from perian_shim.flyte1.arguments import Checker
+from perian_shim.flyte1.documented import documented
 from perian_shim.flyte1.importable import wrong_when_made, wrong_when_registered
 from perian_shim.flyte1.nodes import OnNodes
 from perian_shim.flyte1.resources import completed
@@ -50,6 +51,7 @@ UNFILLED_DESTINATION = "{{ .dest_dir }}"
 """What flytectl fills in when it registers a package, where an argument is exactly this."""
 
 
+@documented
 class PerianTask(OnNodes, AsyncPythonFunctionTask[PerianConfig]):  # type: ignore[metaclass,misc]  # flytekit's own
     """A function task that runs on Perian. Made by flytekit's ``@task``, with its arguments.
 
