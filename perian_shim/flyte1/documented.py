@@ -11,7 +11,7 @@ C = TypeVar("C", bound=type)
 
 
 class OfTheConstructor:
-    """A class's ``__signature__``: that of its constructor. Instances have none: they are called."""
+    """A class's ``__signature__``: that of its constructor. Instances have none, being called."""
 
     def __get__(self, instance: object, owner: type[Any]) -> inspect.Signature:
         if instance is not None:
