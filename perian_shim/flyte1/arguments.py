@@ -39,7 +39,9 @@ PICKLE_FORMAT = "PythonPickle"
 EXPANDED = ("PATH", "HOME", "PWD", "USER", "LD_LIBRARY_PATH", "PYTHONPATH")
 """Variables that a shell would expand and that an image has."""
 
-_REFERENCE = re.compile(r"\$(?:(?P<brace>\{)?(?P<name>[A-Za-z_]\w*)(?(brace)[^}]*\}))", re.ASCII)
+_REFERENCE = re.compile(
+    r"\$(?P<brace>\{)?(?P<name>[A-Za-z_]\w*)(?(brace)[^}]*\})|(?:\A|(?<=:))~(?=/|\Z)", re.ASCII
+)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 

@@ -17,7 +17,7 @@ from perian_shim.template.mentions import Mention, mentions
 from perian_shim.template.scan import Text, scan
 from perian_shim.values.types import parts_of
 
-SHELL_SYNTAX = re.compile(r"[|&;<>`$]")
+SHELL_SYNTAX = re.compile(r"[|&;<>`$*]|\A~")
 PLAIN = re.compile(r"[\w.,:/@%+=-]*", re.ASCII)
 """Text that no interpreter of code reads as anything but a word."""
 

@@ -208,6 +208,7 @@ def test_the_warning_points_to_the_users_line_and_can_be_silenced_by_its_categor
         (["echo {{.inputs.x}} > /var/outputs/y"], """'program "$1" > /var/outputs/x', "sh", "{{"""),
         (["a|b"], 'command=["sh", "-c", "a|b"]'),
         (["run&"], 'command=["sh", "-c", "run&"]'),
+        (["~/run"], 'command=["sh", "-c", "~/run"]'),
         (["$HOME/run"], 'command=["sh", "-c", "$HOME/run"]'),
         (["/bin/echo hello"], 'command=["/bin/echo", "hello"]'),
         (["/bin/cat data/x"], 'command=["/bin/cat", "data/x"]'),
@@ -249,6 +250,7 @@ def test_one_program_is_taken(command: list[str]) -> None:
         ({"PATH": "/opt/conda/bin:${PATH}"}, "PATH holds ${PATH}"),
         ({"PATH": "$CONDA/bin:/bin"}, "PATH holds $CONDA"),
         ({"LD_LIBRARY_PATH": "/x:${LD_LIBRARY_PATH:-}"}, "holds ${LD_LIBRARY_PATH:-}"),
+        ({"PYTHONPATH": "/x:~/lib"}, "PYTHONPATH holds ~"),
         ({"CACHE": "$HOME/.cache"}, "CACHE holds $HOME"),
         ({"A": "1", "B": "$A"}, "B holds $A"),
         ({"NAME": "{{.inputs.x}}"}, "NAME holds a template, which is filled in command="),
@@ -260,7 +262,7 @@ def test_a_variable_that_nobody_expands_is_warned_of(variables: dict[str, str], 
 
 
 @pytest.mark.parametrize(
-    "variables", [{"PATH": "/usr/bin:/bin"}, {"PASSWORD": "a$b$1"}, {"PRICE": "$5"}]
+    "variables", [{"PATH": "/usr/bin:/bin"}, {"PASSWORD": "a$b$1"}, {"PRICE": "$5", "ABOUT": "~"}]
 )
 def test_a_full_value_is_not_warned_of(variables: dict[str, str]) -> None:
     PerianContainerTask("t", PerianConfig(cores=1), "a", ["true"], environment=variables)
