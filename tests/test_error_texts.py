@@ -15,6 +15,7 @@ from perian_shim.api.jobs import Job
 from perian_shim.errors import FunctionFailed, JobFailed, MissingSecret, TaskError
 from perian_shim.lifecycle.verdicts import verdict
 from perian_shim.pod.credentials import SecretReader
+from perian_shim.pod.secrets import FlyteSecrets
 from perian_shim.work.error_document import error_document, message_of
 from perian_shim.work.job_failure import job_failure
 
@@ -110,15 +111,17 @@ def test_what_to_do_next_does_not_hide_behind_the_last_of_many_lines() -> None:
 @pytest.mark.parametrize(
     ("key", "remedy"),
     [
-        ("perian_token", "Create the secret in the project's namespace, or set that variable."),
+        (
+            "perian_token",
+            "Create the secret in the project's namespace, or set the variable PERIAN_TOKEN.",
+        ),
         ("my_secret", "Create the secret in the project's namespace."),
     ],
 )
-def test_a_variable_is_advised_only_where_one_is_named(key: str, remedy: str) -> None:
+def test_a_variable_is_advised_only_where_one_will_do(key: str, remedy: str) -> None:
     with pytest.raises(MissingSecret) as caught:
-        SecretReader(lambda _group, _key: None, {}).require("g", key)
+        SecretReader(FlyteSecrets({}), {}).require("g", key)
     assert caught.value.remedy == remedy
-    assert ("environment variable" in caught.value.message) == ("variable" in remedy)
 
 
 # --- what Flyte reads ----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ never believed when it says that we are not allowed, or that there is no such jo
 as an outage is. While nothing can exist yet, a refusal is final at once.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +20,8 @@ from perian_shim.api.client import PerianClient
 from perian_shim.api.errors import (
     ApiError,
     ApiTimeout,
+    InstanceTypeNotFound,
+    InsufficientCredit,
     InvalidRequest,
     JobAlreadyDone,
     JobNotFound,
@@ -33,9 +36,13 @@ from perian_shim.api.paging import Pager
 from perian_shim.errors import ApiUnavailable, JobRejected, JobVanished, SubmissionUnclear
 from perian_shim.lifecycle.policies import LookPolicy
 from perian_shim.lifecycle.retrying import Retrier, minutes
+from perian_shim.lifecycle.shortage import Offers, asked_for, why
 from perian_shim.settings import JOB_KEY
 
 T = TypeVar("T")
+
+EXPLAIN_SECONDS = 20.0
+"""How long it may take to find out why Perian refused."""
 
 CREDENTIALS_REMEDY = (
     "Check the Flyte secrets perian_organization and perian_token (or PERIAN_ORGANIZATION and"
@@ -112,11 +119,27 @@ class Jobs:
                 raise self._unavailable(error) from error
             raise JobRejected(error.message, remedy=CREDENTIALS_REMEDY) from error
         except (InvalidRequest, Redirected, TlsFailure) as error:
-            raise JobRejected(error.message, remedy=error.remedy) from error
+            raise self.refused(request, error) from error
         except ApiError as error:
             if error.outcome_unknown:
                 raise SubmissionUnclear(f"{error.message} A job may have been created.") from error
             raise self._unavailable(error) from error
+
+    def refused(self, request: CreateJobRequest, error: ApiError) -> JobRejected:
+        """Return the error for a request that is refused; for want of a machine, say why."""
+        found: list[str] = []
+        if isinstance(error, InvalidRequest) and not isinstance(error, InsufficientCredit):
+            clock = self.retrier.clock
+            deadline = clock.monotonic() + EXPLAIN_SECONDS
+            offers = Offers(
+                lambda act: self._call(act, never), lambda: clock.monotonic() < deadline
+            )
+            with contextlib.suppress(ApiError):
+                found = why(request, offers)
+        if not found and not isinstance(error, InstanceTypeNotFound):
+            return JobRejected(error.message, remedy=error.remedy)
+        message = " ".join([error.message, f"The task asks for {asked_for(request)}.", *found])
+        return JobRejected(message, remedy=InstanceTypeNotFound.remedy)
 
     def read(self, job_id: str, *, believe_absence: bool = False) -> Job:
         """Read a job that exists.
