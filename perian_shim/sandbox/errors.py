@@ -4,8 +4,11 @@ These are raised where the sandbox is started or stopped. What goes wrong with a
 raised: it becomes the job's status and its ``errors`` text, as on the platform.
 """
 
+ADVICE = "pip install 'perian-shim[sandbox]'"
+"""What gets the packages that a sandbox needs."""
 
-class SandboxError(Exception):
+
+class SandboxError(RuntimeError):
     """The sandbox cannot do what was asked; the text says what to change."""
 
 

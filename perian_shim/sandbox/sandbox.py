@@ -15,7 +15,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 from perian_shim.sandbox.errors import SandboxError
-from perian_shim.sandbox.s3.process import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, ObjectStorage
+from perian_shim.sandbox.s3.process import REGION, ObjectStorage
+from perian_shim.sandbox.s3.signatures import TOLERANCE_SECONDS
 from perian_shim.sandbox.server.application import Application, Credentials
 from perian_shim.sandbox.server.http import ApiServer
 from perian_shim.sandbox.server.images import ImageCatalogue
@@ -49,6 +50,7 @@ class Sandbox:
         initializing_seconds: how long it then stays Initializing.
         grace_seconds: from SIGTERM to SIGKILL on cancellation and timeout.
         rewrite_prefixes: directories that rewrite isolation moves into the job's folder.
+        clock_tolerance: seconds by which the time of a request to the storage may be wrong.
 
     Raises:
         ValueError: an argument is invalid.
@@ -72,6 +74,7 @@ class Sandbox:
         initializing_seconds: float = 0.0,
         grace_seconds: float = 2.0,
         rewrite_prefixes: Iterable[str] = DEFAULT_PREFIXES,
+        clock_tolerance: float = TOLERANCE_SECONDS,
     ) -> None:
         self.state_dir = Path(state_dir).absolute()
         self.host = host
@@ -86,7 +89,11 @@ class Sandbox:
         self.policy_settings = (queued_seconds, initializing_seconds, grace_seconds)
         self.rewrite_prefixes = tuple(rewrite_prefixes)
         self.storage = ObjectStorage(
-            self.state_dir / "storage.log", host=host, port=s3_port, bucket=bucket
+            self.state_dir / "storage.log",
+            host=host,
+            port=s3_port,
+            bucket=bucket,
+            tolerance=clock_tolerance,
         )
         self.choice: IsolationChoice | None = None
         self.store: JobStore | None = None
@@ -205,11 +212,11 @@ class Sandbox:
             "PERIAN_ORGANIZATION": self.organization,
             "PERIAN_TOKEN": self.token,
             "FLYTE_AWS_ENDPOINT": self.s3_endpoint,
-            "FLYTE_AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "FLYTE_AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "FLYTE_AWS_ACCESS_KEY_ID": self.storage.access_key_id,
+            "FLYTE_AWS_SECRET_ACCESS_KEY": self.storage.secret_access_key,
             "AWS_ENDPOINT_URL_S3": self.s3_endpoint,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "AWS_ACCESS_KEY_ID": self.storage.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.storage.secret_access_key,
             "AWS_DEFAULT_REGION": REGION,
         }
 
