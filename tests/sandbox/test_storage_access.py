@@ -3,6 +3,7 @@
 import base64
 import datetime
 import json
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -226,11 +227,9 @@ class frozen:  # noqa: N801 - used as a function
         if hasattr(botocore.auth, "get_current_datetime"):
             self.patch.setattr(botocore.auth, "get_current_datetime", now)
         else:
-
-            class Clock(datetime.datetime):
-                utcnow = staticmethod(now)
-
-            self.patch.setattr(botocore.auth.datetime, "datetime", Clock)
+            clock = type("Clock", (datetime.datetime,), {"utcnow": staticmethod(now)})
+            module = types.SimpleNamespace(datetime=clock)
+            self.patch.setattr(botocore.auth, "datetime", module)
 
     def __exit__(self, *_: object) -> None:
         self.patch.undo()

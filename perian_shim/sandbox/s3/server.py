@@ -9,10 +9,12 @@ standard input does.
 import json
 import logging
 import os
+import socket
 import sys
 import threading
 from typing import TYPE_CHECKING
 
+from perian_shim.sandbox.errors import address_problem
 from perian_shim.sandbox.s3.guard import Guard
 from perian_shim.sandbox.s3.signatures import Keyring
 
@@ -33,8 +35,8 @@ def main(arguments: list[str]) -> int:
         server = make_storage(settings["host"], settings["port"], settings["bucket"], keys)
     except ImportError as error:
         return tell({"missing": error.name or str(error)})
-    except (OSError, SystemExit) as error:
-        return tell({"error": f"the address cannot be used ({error})"})
+    except OSError as error:
+        return tell({"error": address_problem(error)})
     except ValueError as error:
         return tell({"error": str(error)})
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -49,7 +51,7 @@ def make_storage(host: str, port: int, bucket: str, keys: Keyring) -> "BaseWSGIS
 
     Raises:
         ImportError: a package of the sandbox extra is missing.
-        OSError: the address cannot be used; werkzeug ends the process where it is in use.
+        OSError: the address cannot be used.
         ValueError: the bucket's name is not accepted.
     """
     # The service's own application: moto's dispatcher would guess the service from each body.
@@ -66,9 +68,17 @@ def make_storage(host: str, port: int, bucket: str, keys: Keyring) -> "BaseWSGIS
         if made.status_code != 200:  # noqa: PLR2004 - HTTP's OK
             said = made.get_data(as_text=True)[:300]
             raise ValueError(f"bucket {bucket!r}: status {made.status_code}: {said}")
-    return make_server(
-        host, port, Guard(application, keys), threaded=True, request_handler=MotoRequestHandler
-    )
+    # Given an address, werkzeug would end the process where it is in use.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family, backlog=128) as listening:
+        return make_server(
+            host,
+            port,
+            Guard(application, keys),
+            threaded=True,
+            request_handler=MotoRequestHandler,
+            fd=listening.fileno(),
+        )
 
 
 def tell(outcome: dict[str, object]) -> int:
