@@ -123,7 +123,7 @@ def prepared(
     refuse_inside_a_job(environ)
     task = TaskRecord.from_template(template)
     secrets = SecretReader(context.read_secret, environ)
-    credentials = Credentials.read(task.spec, secrets)
+    credentials = Credentials.read(task.spec, secrets, local=context.place is None)
     console.redact = credentials.redactor()
     literals = {name: fetched(context.open_store, name, each) for name, each in inputs.items()}
     if options.bound is not None:
@@ -141,7 +141,10 @@ def prepared(
             def key_of(node: NodeIdentity) -> str:
                 return work_key(node, task.spec, literals)
 
-            place = stack.enter_context(local_place(raw_prefix, task.name, environ, key_of))
+            # Other code is other work; in a cluster it is another version of the task.
+            code = options.distribution.location if options.distribution else ""
+            what = f"{task.name} {code}".strip()
+            place = stack.enter_context(local_place(raw_prefix, what, environ, key_of))
             longest = local_limit(task, environ, console)
         patient = PatientStore(store, Retrier(RetryPolicy.from_environment(), clock))
         key = work_key(place.node, task.spec, literals)

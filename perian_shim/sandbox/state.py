@@ -4,6 +4,7 @@ It holds what jobs were given, secrets among it, and what they printed. A direct
 enter or that is somebody else's is refused, not mended: what is in it may not be ours.
 """
 
+import contextlib
 import fcntl
 import os
 import stat
@@ -29,10 +30,8 @@ def make_private(path: Path) -> None:
         OSError: it cannot be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
-    except FileExistsError:
-        pass
     found = path.stat()
     if not stat.S_ISDIR(found.st_mode):
         raise SandboxError(f"{path} is not a directory: name another with --state-dir")

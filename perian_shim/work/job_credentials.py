@@ -38,7 +38,12 @@ class StorageAccess:
         return [*self.secrets.values(), *(content.decode() for content in self.files.values())]
 
 
-def storage_access(read: ReadSecret, group: str, environ: Mapping[str, str]) -> StorageAccess:
+def storage_access(
+    read: ReadSecret,
+    group: str,
+    environ: Mapping[str, str],
+    own: Mapping[str, str] | None = None,
+) -> StorageAccess:
     """Return the access that the secrets give.
 
     Args:
@@ -46,18 +51,21 @@ def storage_access(read: ReadSecret, group: str, environ: Mapping[str, str]) -> 
         group: the group's name, for messages.
         environ: the resolver container's environment: its S3 endpoint and region are the job's
             too, unless the secrets say otherwise.
+        own: for a run on the user's own machine, what takes the secrets' place if there are none,
+            by the same names.
 
     Raises:
         MissingSecret: neither AWS nor Google credentials are there, or only half of AWS's.
     """
-    found = {key: value for key in ACCESS_KEYS if (value := read(key))}
+    found = {key: value for key in ACCESS_KEYS if (value := read(key))} or dict(own or {})
     has_aws = {"aws_access_key_id", "aws_secret_access_key"} <= set(found)
     if not has_aws and GOOGLE_KEY not in found:
         message = (
             f"The job has no access to the object store: Flyte secret group {group!r} has neither"
-            " aws_access_key_id and aws_secret_access_key nor google_application_credentials."
+            " aws_access_key_id and aws_secret_access_key nor google_application_credentials"
         )
-        raise MissingSecret(message)
+        here = ", and keys of S3 are not set in this environment either (AWS_ACCESS_KEY_ID, …)"
+        raise MissingSecret(f"{message}{'' if own is None else here}.")
     access = google_access(found[GOOGLE_KEY]) if GOOGLE_KEY in found else StorageAccess()
     if not has_aws:
         return access
