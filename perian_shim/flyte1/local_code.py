@@ -50,11 +50,14 @@ def shipped_code(ctx: FlyteContext, settings: SerializationSettings, module: str
 
 
 def project_root(module: str) -> str | None:
-    """Return the first folder above a module that is no package, None for a module in no file."""
+    """Return the first folder above a module that is no package.
+
+    None for a module that is in no file, or installed: an image with the user's packages has it.
+    """
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is None:
         return None
     folder = Path(file).resolve().parent
     while (folder / "__init__.py").exists():
         folder = folder.parent
-    return str(folder)
+    return None if folder.name in {"site-packages", "dist-packages"} else str(folder)

@@ -16,6 +16,8 @@ from perian_shim.secret_keys import ACCESS_KEYS, GOOGLE_KEY
 
 GOOGLE_FILE = "/perian-shim/google-application-credentials.json"
 
+CONFIDENTIAL = {"aws_access_key_id", "aws_secret_access_key", "aws_session_token", GOOGLE_KEY}
+
 ReadSecret = Callable[[str], str | None]
 
 
@@ -51,13 +53,15 @@ def storage_access(
         group: the group's name, for messages.
         environ: the resolver container's environment: its S3 endpoint and region are the job's
             too, unless the secrets say otherwise.
-        own: for a run on the user's own machine, what takes the secrets' place if there are none,
-            by the same names.
+        own: for a run on the user's own machine, the keys that are set there, by the same names;
+            the job gets them if the group has none.
 
     Raises:
         MissingSecret: neither AWS nor Google credentials are there, or only half of AWS's.
     """
-    found = {key: value for key in ACCESS_KEYS if (value := read(key))} or dict(own or {})
+    found = {key: value for key in ACCESS_KEYS if (value := read(key))}
+    if not CONFIDENTIAL & set(found):
+        found = {**(own or {}), **found}
     has_aws = {"aws_access_key_id", "aws_secret_access_key"} <= set(found)
     if not has_aws and GOOGLE_KEY not in found:
         message = (
