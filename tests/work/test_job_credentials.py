@@ -136,4 +136,4 @@ def test_half_a_key_of_the_group_is_not_completed_by_the_users_own(half: str) ->
 
 def test_without_any_keys_a_local_run_names_the_variables_too() -> None:
     with pytest.raises(MissingSecret, match="AWS_ACCESS_KEY_ID"):
-        storage_access({}.get, "perian", {}, {})
+        storage_access(dict[str, str]().get, "perian", {}, {})
