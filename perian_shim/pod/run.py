@@ -54,6 +54,8 @@ HURRIED_TIMEOUT = 4.0
 LAST_SECONDS = 5.0
 """What of the time between SIGTERM and SIGKILL is kept for reporting to Flyte."""
 
+OWN_KEYS = "the job gets the keys of S3 that are set here, since the task's secrets hold none"
+
 LOCAL_TIMEOUT_SECONDS = 12 * 3600.0
 
 
@@ -125,6 +127,8 @@ def prepared(
     secrets = SecretReader(context.read_secret, environ)
     credentials = Credentials.read(task.spec, secrets, local=context.place is None)
     console.redact = credentials.redactor()
+    if credentials.access.own:
+        console(f"[perian-shim] {OWN_KEYS}")
     literals = {name: fetched(context.open_store, name, each) for name, each in inputs.items()}
     if options.bound is not None:
         literals = map_item(literals, options.bound, environ)

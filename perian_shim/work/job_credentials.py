@@ -29,11 +29,13 @@ class StorageAccess:
         variables: variables that may be seen.
         secrets: variables that may not.
         files: path to content.
+        own: whether it is that of the user's own machine.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    own: bool = False
 
     def confidential(self) -> list[str]:
         """Return the values that must not be shown."""
@@ -60,7 +62,8 @@ def storage_access(
         MissingSecret: neither AWS nor Google credentials are there, or only half of AWS's.
     """
     found = {key: value for key in ACCESS_KEYS if (value := read(key))}
-    if not CONFIDENTIAL & set(found):
+    is_own = bool(own) and not CONFIDENTIAL & set(found)
+    if is_own:
         found = {**(own or {}), **found}
     has_aws = {"aws_access_key_id", "aws_secret_access_key"} <= set(found)
     if not has_aws and GOOGLE_KEY not in found:
@@ -74,7 +77,8 @@ def storage_access(
     if not has_aws:
         return access
     aws = aws_access(found, environ)
-    return StorageAccess(aws.variables, {**access.secrets, **aws.secrets}, access.files)
+    secrets = {**access.secrets, **aws.secrets}
+    return StorageAccess(aws.variables, secrets, access.files, is_own)
 
 
 def google_access(credentials: str) -> StorageAccess:

@@ -118,6 +118,7 @@ def test_keys_of_the_users_own_machine_are_the_jobs_where_the_group_has_none() -
     given = storage_access({"aws_region": "eu-west-1"}.get, "perian", {}, OWN)
     assert given.secrets == {"AWS_ACCESS_KEY_ID": "own-id", "AWS_SECRET_ACCESS_KEY": "own-key"}
     assert given.variables["AWS_REGION"] == "eu-west-1"
+    assert given.own
 
 
 @pytest.mark.parametrize("secrets", [KEYS, GOOGLE])
@@ -126,6 +127,7 @@ def test_keys_of_the_group_come_before_those_of_the_users_own_machine(
 ) -> None:
     given = storage_access(secrets.get, "perian", {}, OWN)
     assert not {"own-id", "own-key"} & set(given.secrets.values())
+    assert not given.own
 
 
 @pytest.mark.parametrize("half", ["aws_access_key_id", "aws_secret_access_key"])
