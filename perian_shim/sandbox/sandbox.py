@@ -2,8 +2,8 @@
 
 Security: the sandbox executes what it is sent, as the user who started it (root, with overlay
 isolation, which is no security boundary). It listens on the loopback interface unless told
-otherwise. Its API asks for a token, which is random unless given, its storage for signatures by keys
-that are random; the state directory is its user's alone. Do not expose it.
+otherwise. Its API asks for a token, which is random unless given, and its storage for signatures
+by keys that are random; the state directory is its user's alone. Do not expose it.
 """
 
 import os
