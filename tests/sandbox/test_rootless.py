@@ -74,6 +74,9 @@ def nobody() -> Iterator[Nobody]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copytree(Path(perian_shim.sandbox.__file__).parent, folder / "sandbox")
+        # That user cannot write bytecode beside it, and every process would compile it anew.
+        compiling = [python, "-m", "compileall", "-q", str(folder / "sandbox")]
+        subprocess.run(compiling, check=True, timeout=LONG_SECONDS)
         shutil.copy(SCRIPT, folder)
         state = folder / "state"
         state.mkdir(mode=0o700)
@@ -136,6 +139,33 @@ def test_a_directory_is_an_images_root(nobody: Nobody) -> None:
     found = nobody.job("/bin/absent", str(image))
     assert found["errors"].startswith("container exited with code 127")
     assert sorted(path.name for path in image.rglob("*")) == ["lib", "var"]
+
+
+CLOSED = """
+import sys, types
+from pathlib import Path
+package, state = map(Path, sys.argv[1:])
+for name, folder in (("perian_shim", package.parent), ("perian_shim.sandbox", package)):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [str(folder)]
+from perian_shim.sandbox.folder import JobFolder
+outside = state / "outside"
+outside.mkdir(mode=0o500)
+closed = state / "job" / "run" / "part-1" / "work" / "work"
+closed.mkdir(parents=True)
+(closed.parent / "link").symlink_to(outside)
+closed.chmod(0)
+JobFolder(state / "job").clear_workspace()
+print((state / "job" / "run").exists(), oct(outside.stat().st_mode & 0o777))
+"""
+
+
+def test_what_an_overlay_leaves_closed_is_removed_and_nothing_that_it_links_to(
+    nobody: Nobody,
+) -> None:
+    folders = (nobody.folder / "sandbox", nobody.folder / "state")
+    ended = nobody.run("-c", CLOSED, *map(str, folders))
+    assert ended.stdout == "False 0o500\n", ended.stderr
 
 
 def test_mount_points_are_read_as_the_kernel_writes_them() -> None:
