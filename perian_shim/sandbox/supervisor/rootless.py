@@ -10,11 +10,15 @@ The kernel gives no overlay of a tree in which something is mounted. Such a fold
 into, until there are parts in which nothing is. Moving a file from one part to another is copying.
 """
 
+import contextlib
 import os
 import stat
 from pathlib import Path
 
 from perian_shim.sandbox.supervisor import linux, mounts
+
+LARGE = ("/usr/share", "/usr/lib")
+"""Hundreds of folders that jobs do not write into: only they themselves become the job's own."""
 
 
 class Layers:
@@ -58,15 +62,20 @@ def own_folders(source: Path, copy: Path, levels: int) -> None:
         levels: how deep to go.
     """
     copy.chmod(stat.S_IMODE(source.stat().st_mode) | stat.S_IRWXU)
-    if levels == 0:
+    if levels == 0 or str(source) in LARGE:
         return
     for entry in os.scandir(source):
-        if not entry.is_dir(follow_symlinks=False) or entry.stat(follow_symlinks=False).st_uid == 0:
-            continue
-        if os.access(entry.path, os.R_OK | os.X_OK):
-            inner = copy / entry.name
-            inner.mkdir()
-            own_folders(Path(entry.path), inner, levels - 1)
+        with contextlib.suppress(FileNotFoundError):  # somebody may be tidying up at this moment
+            if is_strangers(entry) and os.access(entry.path, os.R_OK | os.X_OK):
+                inner = copy / entry.name
+                inner.mkdir()
+                own_folders(Path(entry.path), inner, levels - 1)
+
+
+def is_strangers(entry: "os.DirEntry[str]") -> bool:
+    """Whether an entry is a folder of somebody else's."""
+    links = False
+    return entry.is_dir(follow_symlinks=links) and entry.stat(follow_symlinks=links).st_uid != 0
 
 
 def rootless_layers() -> Layers:
@@ -92,13 +101,25 @@ def build(source: str, target: Path, points: list[str], layers: Layers) -> None:
         if entry.is_symlink():
             place.symlink_to(Path(path).readlink())
         elif entry.is_dir():
-            place.mkdir()
-            if not os.access(path, os.R_OK | os.X_OK):
-                continue  # the job's own, and empty: /root is its home
+            readable = os.access(path, os.R_OK | os.X_OK)
+            if readable or source == "/":  # /root is the job's home, its own and empty
+                place.mkdir()
+            if not readable:
+                continue
             if any(mounts.is_within(point, path) and point != path for point in points):
                 build(path, place, points, layers)
             else:
-                layers.show(path, place)
+                show_part(path, place, points, layers)
         elif entry.is_file():
             place.touch()
-            linux.mount(path, str(place), None, linux.MS_BIND)
+            with contextlib.suppress(FileNotFoundError):
+                linux.mount(path, str(place), None, linux.MS_BIND)
+
+
+def show_part(path: str, place: Path, points: list[str], layers: Layers) -> None:
+    """Show one part; of what is mounted, something may not be fit to be below an overlay."""
+    try:
+        layers.show(path, place)
+    except OSError as error:
+        if path not in points and not isinstance(error, FileNotFoundError):
+            raise
