@@ -17,7 +17,8 @@ from flytekit.core.workflow import PythonFunctionWorkflow
 from flytekit.types.file import FlyteFile
 
 from perian_shim.sandbox.errors import SandboxError
-from perian_shim.sandbox.flyte.cluster import Cluster, Store
+from perian_shim.sandbox.flyte.cluster import Cluster
+from perian_shim.sandbox.flyte.store import Store
 from perian_shim.sandbox.flyte.workflow import Step, run_workflow
 from perian_shim.sandbox.sandbox import Sandbox
 from perian_shim.values.literals import literal_to_text
