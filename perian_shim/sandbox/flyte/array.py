@@ -68,7 +68,6 @@ def collected(names: Sequence[str], items: Sequence[Literals | None]) -> Literal
 
 
 def array_error(errors: Mapping[int, NodeError]) -> NodeError:
-    """Return the error of a map task too many of whose items have failed."""
-    first = errors[min(errors)]
+    """Return the error of a map task too many of whose items have failed; Flyte gives no code."""
     message = "\n".join(f"[{index}]: {errors[index].message}" for index in sorted(errors))
-    return NodeError(first.code, message, first.kind, recoverable=False)
+    return NodeError("", message, "UNKNOWN", recoverable=False)

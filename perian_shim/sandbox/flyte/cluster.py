@@ -34,6 +34,7 @@ from flytekit.models.literals import LiteralMap
 from flytekit.models.task import TaskSpec, TaskTemplate
 from flytekit.tools.translator import get_serializable
 
+from perian_shim.sandbox.flyte.fast_code import FAST_EXECUTE, unpacked
 from perian_shim.sandbox.flyte.places import Place, Pod
 from perian_shim.sandbox.flyte.store import Store
 
@@ -121,7 +122,8 @@ class Cluster:
         bin_dir: folder that holds ``pyflyte-execute`` in place of the image's.
         echo: called with every line that a container prints.
         entrypoint: what stands before the arguments of perian-shim's own containers, as an image's
-            ENTRYPOINT does; nothing for ``bin_dir``'s ``pyflyte-execute``.
+            ENTRYPOINT does, and the others' code is unpacked here; nothing for what ``bin_dir``
+            has of flytekit's commands.
     """
 
     bucket: str
@@ -206,15 +208,20 @@ class Cluster:
         store.write(pod.inputs_uri, inputs.SerializeToString())
         folder = Path(tempfile.mkdtemp(prefix="perian-pod-"))
         arguments = [pod.fill(argument) for argument in template.container.args]
-        command, executable = [*template.container.command, *arguments], None
+        variables = self.variables(template, pod, folder)
         if self.entrypoint and template.type == PERIAN_TYPE:
-            command = [*self.entrypoint, *command]
+            command, executable = [*self.entrypoint, *arguments], None
         else:
+            if self.entrypoint and arguments[0] == FAST_EXECUTE:
+                arguments = unpacked(arguments, folder, store)
+                paths = [variables.get("PYTHONPATH", ""), str(folder)]
+                variables["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+            command = [*template.container.command, *arguments]
             executable = shutil.which(arguments[0], path=str(self.bin_dir))
         process = subprocess.Popen(
             command,
             executable=executable,
-            env=self.variables(template, pod, folder),
+            env=variables,
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -42,8 +42,9 @@ class Console:
             print(shown, file=self._out or sys.stdout, flush=True)
 
     def line(self, node: str, text: str) -> None:
-        """Print a line of a pod."""
-        self.print(f"    {node} | {text}")
+        """Print a line of a pod, unless it is empty."""
+        if text.strip():
+            self.print(f"    {node} | {text}")
 
     def note(self, text: str) -> None:
         """Print something that concerns the whole run."""
@@ -71,7 +72,8 @@ class Console:
 
 def indented(error: NodeError) -> str:
     """Return an error as Flyte shows it, below the line that it belongs to."""
-    text = f"[{error.kind}] {error.code}: {error.message}"
+    code = f"{error.code}: " if error.code else ""
+    text = f"[{error.kind}] {code}{error.message}"
     return "".join(f"\n      {line}" for line in text.rstrip().splitlines())
 
 

@@ -246,7 +246,9 @@ class Engine:
                 names = set(produced[""]) - set(flow.inputs)
                 inputs.update({name: produced[""][name] for name in names})
             if node.HasField("branch_node"):
-                taken = chosen(node.branch_node.if_else, inputs)
+                taken = workflow_pb2.Node()
+                taken.CopyFrom(chosen(node.branch_node.if_else, inputs))
+                taken.id = f"{node.id}-{taken.id}"  # flytekit counts them anew in each conditional
                 return self.node(taken, flow, produced, scope)
             if node.HasField("task_node"):
                 return self.task(node, label, inputs, flow, scope)

@@ -9,13 +9,13 @@ from perian_shim.sandbox.flyte.bindings import START_NODES
 
 def dependencies(node: workflow_pb2.Node) -> set[str]:
     """Return the ids of the nodes of the same workflow that must have ended before this one."""
-    inner = list(nested(node))
     wanted: set[str] = set()
-    for each in (node, *inner):
+    for each in (node, *nested(node)):
         wanted.update(each.upstream_node_ids)
         for binding in each.inputs:
             wanted.update(referred(binding.binding))
-    return wanted - {each.id for each in inner} - {node.id, *START_NODES}
+    # A branch's nodes refer to this workflow's, not to each other: their ids are counted anew.
+    return wanted - {node.id, *START_NODES}
 
 
 def referred(data: literals_pb2.BindingData) -> Iterator[str]:

@@ -110,7 +110,14 @@ def run_file(options: RunOptions) -> int:
             runner=options.runner,
             host_images=options.images or ([] if options.runner else [ANY_IMAGE]),
         )
-        return Run(options, source, entity, values, sandbox, Path(folder)).run()
+        try:
+            return Run(options, source, entity, values, sandbox, Path(folder)).run()
+        except InputError as error:
+            print(f"perian-shim run: {error}", file=sys.stderr)
+            return USAGE
+        except SandboxError as error:
+            print(f"perian-shim run: {error}", file=sys.stderr)
+            return FAILED
 
 
 @dataclass
@@ -155,9 +162,6 @@ class Run:
                         f"{kind_of(self.entity)} {self.options.name} failed: {first_line(error)}"
                     )
                     return FAILED
-                except SandboxError as error:
-                    print(f"perian-shim run: {error}", file=sys.stderr)
-                    return USAGE if isinstance(error, InputError) else FAILED
 
     def walk(self, engine: Engine, console: Console, store: Store) -> int:
         """Register it, run it and print what it returns."""
