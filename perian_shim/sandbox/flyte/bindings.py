@@ -70,7 +70,7 @@ def promised(
         elif kind == "collection":
             literal = found(literal.collection.literals, path.pop(0), name)
         elif kind == "map":
-            literal = found(literal.map.literals, path.pop(0), name)
+            literal = found(dict(literal.map.literals), path.pop(0), name)
         else:
             return within_data(literal.scalar, path, name)
     return literal

@@ -145,7 +145,7 @@ class Run:
         """Run it and return a process exit code."""
         with self.sandbox:
             given = RunSecrets(self.sandbox.environment())
-            console = Console(lambda: given.given)
+            console = Console(lambda: tuple(given.given))
             console.print(
                 f"sandbox: Perian at {self.sandbox.api_url}, S3 at {self.sandbox.s3_endpoint}\n"
                 f"         {self.sandbox.isolation.statement}"
