@@ -3,7 +3,9 @@
 Reading them needs no object store; files go there when they become literals.
 """
 
+import warnings
 from collections.abc import Sequence
+from enum import Enum
 from types import SimpleNamespace
 from typing import Any, get_args
 
@@ -20,6 +22,8 @@ from perian_shim.sandbox.errors import SandboxError
 from perian_shim.sandbox.flyte.bindings import Literals
 from perian_shim.sandbox.flyte.registry import Runnable
 from perian_shim.sandbox.flyte.source import kind_of
+
+PROGRAM = "perian-shim run FILE"
 
 
 class InputError(SandboxError):
@@ -78,15 +82,27 @@ def parsed(entity: Runnable, name: str, arguments: Sequence[str]) -> dict[str, A
     except (ValueError, NotImplementedError) as error:
         raise InputError(f"{name}: its inputs cannot be given here: {error}") from error
     command.help = help_of(entity, name)
+    for option, (_, default) in zip(command.params, inputs.values(), strict=True):
+        if isinstance(option, click.Option) and default is not None:
+            # It is a Python value already; flytekit's types cannot read all of them again.
+            text = option.default if isinstance(option.default, str) else default
+            option.show_default = str(text.value if isinstance(text, Enum) else text)
+            option.default = None
     # Values stay Python's; files among them are to be uploaded later all the same.
     level.is_remote = True
     try:
-        values = command.make_context(name, list(arguments), obj=level).params
+        with warnings.catch_warnings():
+            # flytekit declares a switch's name twice.
+            warnings.simplefilter("ignore", UserWarning)
+            values = command.make_context(f"{PROGRAM} {name}", list(arguments), obj=level).params
     except click.exceptions.Exit:
         raise HelpShown from None
     except click.ClickException as error:
         text = " ".join(error.format_message().split())
-        raise InputError(f"{text} (`{name} --help` lists the inputs)") from error
+        raise InputError(f"{text} (--help after {name} lists the inputs)") from error
+    except Exception as error:  # flytekit's types let some of their own mistakes through
+        text = " ".join(str(error).split())
+        raise InputError(f"an input of {name} cannot be read: {text}") from error
     return {
         each: value
         for each, (python_type, default) in inputs.items()

@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from flyteidl.core import tasks_pb2
 from flytekit import (
     ContainerTask,
-    PodTemplate,
     WorkflowFailurePolicy,
     approve,
     kwtypes,
@@ -28,7 +28,7 @@ from support.workflow_runs import Recorder, plain
 from perian_shim.sandbox.flyte.cluster import Attempt, Cluster, NodeError
 from perian_shim.sandbox.flyte.engine import Engine
 from perian_shim.sandbox.flyte.failures import Aborted, NodeFailed, NodeFault, NotSupported
-from perian_shim.sandbox.flyte.registry import Registry
+from perian_shim.sandbox.flyte.registry import Registry, check_task
 from perian_shim.sandbox.flyte.run import serialization_settings
 
 FAULT = NodeError("USER:Bad", "it went wrong", "USER", recoverable=False)
@@ -268,16 +268,6 @@ def of_gates(n: int) -> int:
     return approve(first(n=n), "yes", timeout=timedelta(seconds=LONG_SECONDS))
 
 
-@task(pod_template=PodTemplate())
-def in_a_pod(n: int) -> int:
-    return n
-
-
-@workflow
-def of_pods(n: int) -> int:
-    return in_a_pod(n=n)
-
-
 @reference_task(project="p", domain="d", name="elsewhere", version="v")
 def elsewhere(n: int) -> int: ...
 
@@ -293,7 +283,6 @@ def of_references(n: int) -> int:
         (of_raw_containers, "of the type raw-container"),
         (of_references, "registered elsewhere"),
         (of_gates, "waits for a person"),
-        (of_pods, "has a pod template"),
     ],
 )
 def test_what_cannot_run_here_is_refused_before_anything_starts(entity: Any, reason: str) -> None:
@@ -301,3 +290,8 @@ def test_what_cannot_run_here_is_refused_before_anything_starts(entity: Any, rea
     with pytest.raises(NotSupported, match=reason):
         run(cluster, entity, n=1)
     assert cluster.started == []
+
+
+def test_a_task_that_is_more_than_a_container_is_refused() -> None:
+    with pytest.raises(NotSupported, match="has a pod template"):
+        check_task("n0", tasks_pb2.TaskTemplate(type="python-task"))
