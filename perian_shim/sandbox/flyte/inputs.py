@@ -103,12 +103,15 @@ def parsed(entity: Runnable, name: str, arguments: Sequence[str]) -> dict[str, A
     except Exception as error:  # flytekit's types let some of their own mistakes through
         text = " ".join(str(error).split())
         raise InputError(f"an input of {name} cannot be read: {text}") from error
-    return {
-        each: value
+    given = {
+        each: complete(values.get(each), python_type, default)
         for each, (python_type, default) in inputs.items()
-        if (value := complete(values.get(each), python_type, default)) is not None
-        or type(None) in get_args(python_type)
     }
+    for each, value in given.items():
+        # Whether click finds a missing option itself depends on its version.
+        if value is None and type(None) not in get_args(inputs[each][0]):
+            raise InputError(f"Missing option '--{each}' (--help after {name} lists the inputs)")
+    return given
 
 
 def complete(value: Any, python_type: Any, default: Any) -> Any:
