@@ -15,7 +15,7 @@ from perian_shim.sandbox.flyte.cluster import NodeError
 from perian_shim.sandbox.flyte.engine import Engine
 from perian_shim.sandbox.flyte.registry import Registry
 from perian_shim.sandbox.flyte.reporting import Step
-from perian_shim.sandbox.flyte.run import serialization_settings
+from perian_shim.sandbox.flyte.surroundings import serialization_settings
 
 
 @dataclass

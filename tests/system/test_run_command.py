@@ -22,10 +22,10 @@ from perian_shim.sandbox.flyte.engine import Engine
 from perian_shim.sandbox.flyte.failures import NodeFailed
 from perian_shim.sandbox.flyte.inputs import literals, parsed
 from perian_shim.sandbox.flyte.registry import Registry
-from perian_shim.sandbox.flyte.run import cluster_on, serialization_settings
 from perian_shim.sandbox.flyte.secrets import RunSecrets
 from perian_shim.sandbox.flyte.source import Source
 from perian_shim.sandbox.flyte.store import Store
+from perian_shim.sandbox.flyte.surroundings import cluster_on, serialization_settings
 from perian_shim.settings import EXECUTION_ID
 
 pytestmark = pytest.mark.slow

@@ -10,18 +10,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from flyteidl.core import literals_pb2, types_pb2, workflow_pb2
 
-from perian_shim.sandbox.flyte.array import (
-    array_error,
-    collected,
-    failures_allowed,
-    item_count,
-    item_template,
-)
 from perian_shim.sandbox.flyte.attempts import (
     Runner,
     TaskRun,
@@ -34,6 +26,7 @@ from perian_shim.sandbox.flyte.branches import chosen
 from perian_shim.sandbox.flyte.cluster import GRACE_SECONDS, Attempt, Cluster
 from perian_shim.sandbox.flyte.failures import Aborted, NodeFailed, NodeFault
 from perian_shim.sandbox.flyte.graph import ready
+from perian_shim.sandbox.flyte.items import Items
 from perian_shim.sandbox.flyte.places import Place, short_hash
 from perian_shim.sandbox.flyte.registry import (
     Registry,
@@ -330,45 +323,6 @@ class Engine:
         self, node: workflow_pb2.Node, label: str, inputs: Literals, flow: Flow, scope: Scope
     ) -> Literals:
         """Run the items of a map task."""
-        array = node.array_node
-        template = flow.registry.task(array.node.task_node.reference_id)
-        # flyteidl has the two fields since 1.14 and 1.16.
-        count = item_count(inputs, getattr(array, "bound_inputs", ()))
-        allowed = failures_allowed(array, count)
-        place, inner = flow.place(node.id), scope.inner()
-        one = item_template(template)
-        retries, timeout = retries_of(array.node, template), timeout_of(array.node)
-        failed: dict[int, NodeFailed] = {}
-        started = time.monotonic()
-
-        def run(index: int) -> Literals | None:
-            task = TaskRun(
-                f"{label}[{index}]",
-                one,
-                inputs,
-                lambda number: place.item(index, number),
-                retries,
-                timeout,
-            )
-            try:
-                return literals_of(self.runner.run(task, inner))
-            except NodeFailed as error:
-                failed[index] = error
-                if len(failed) > allowed and not getattr(array, "run_all_sub_nodes", False):
-                    inner.abort()
-                return None
-            except Aborted:
-                return None
-
-        width = min(array.parallelism or self.parallel, self.parallel)
-        with ThreadPoolExecutor(width) as pool:
-            items = list(pool.map(run, range(count)))
-        scope.check()
-        seconds, name = time.monotonic() - started, template.id.name
-        if len(failed) > allowed:
-            error = array_error({index: each.error for index, each in failed.items()})
-            self.reporter.ended(Step(label, name, 0, seconds, None, error))
-            raise NodeFailed(label, error)
-        outputs = collected(list(template.interface.outputs.variables), items)
-        self.reporter.ended(Step(label, name, 0, seconds, outputs, None))
-        return outputs
+        template = flow.registry.task(node.array_node.node.task_node.reference_id)
+        items = Items(self.runner, node.array_node, label, template, flow.place(node.id))
+        return items.run(inputs, scope, self.parallel)

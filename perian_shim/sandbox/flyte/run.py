@@ -5,61 +5,44 @@ jobs, and the pods of plain Python tasks, have it as registration would have shi
 0 succeeded, 1 failed, 2 wrong arguments, 128 and the signal's number if one has ended the run.
 """
 
-import contextlib
 import logging
-import os
-import queue
 import secrets
 import signal
 import sys
 import tempfile
-import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from flytekit.configuration import (
-    FastSerializationSettings,
-    Image,
-    ImageConfig,
-    SerializationSettings,
-)
-from flytekit.core.context_manager import FlyteEntities
-from flytekit.image_spec import ImageSpec
-
 from perian_shim.sandbox.errors import SandboxError
 from perian_shim.sandbox.flyte.bindings import Literals
-from perian_shim.sandbox.flyte.cluster import Cluster
 from perian_shim.sandbox.flyte.console import Console, indented
 from perian_shim.sandbox.flyte.engine import Engine
 from perian_shim.sandbox.flyte.failures import Aborted, NodeFailed, NodeFault
 from perian_shim.sandbox.flyte.inputs import HelpShown, InputError, literals, parsed
+from perian_shim.sandbox.flyte.interrupts import ended_by_signals
 from perian_shim.sandbox.flyte.registry import Registry, Runnable
 from perian_shim.sandbox.flyte.results import shown
 from perian_shim.sandbox.flyte.secrets import RunSecrets
 from perian_shim.sandbox.flyte.source import Source, SourceError, kind_of
 from perian_shim.sandbox.flyte.store import Store
+from perian_shim.sandbox.flyte.surroundings import (
+    QUIET,
+    VERBOSE,
+    cluster_on,
+    serialization_settings,
+    storage_variables,
+)
 from perian_shim.sandbox.sandbox import Sandbox
-
-POLL_SECONDS = "0.2"
-"""Jobs here take about a second; the default pause would be most of what one sees."""
-
-BIN = Path(sys.executable).parent
-
-ENTRYPOINT = (sys.executable, "-m", "perian_shim.entrypoint")
-"""What the executor image's ENTRYPOINT runs."""
 
 ANY_IMAGE = "*"
 
 FAILED = 1
 USAGE = 2
 SIGNALLED = 128
-
-QUIET, VERBOSE = "50", "20"
-"""flytekit's log levels; below the first it reports s3fs's unclosed sessions when a pod exits."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +135,10 @@ class Run:
             )
             cluster = cluster_on(self.sandbox, given, verbose=self.options.verbose)
             engine = Engine(cluster, console)
-            with storage_variables(self.sandbox), ended_by_signals(engine, console) as received:
+            with (
+                storage_variables(self.sandbox),
+                ended_by_signals(engine, console.note) as received,
+            ):
                 try:
                     return self.walk(engine, console, Store(cluster.environment))
                 except Aborted:
@@ -197,101 +183,3 @@ def first_line(error: NodeFailed | NodeFault) -> str:
     if isinstance(error, NodeFailed):
         return f"node {error.node}, {error.error.code}"
     return f"{indented(error.error).strip()}"
-
-
-def cluster_on(
-    sandbox: Sandbox, secrets: Mapping[tuple[str, str], str], *, verbose: bool
-) -> Cluster:
-    """Return a cluster whose pods talk to a sandbox and find the object store there."""
-    variables = sandbox.environment()
-    return Cluster(
-        bucket=sandbox.bucket,
-        environment={
-            **{name: value for name, value in variables.items() if "AWS" in name},
-            "PERIAN_API_URL": variables["PERIAN_API_URL"],
-            "PERIAN_POLL_MIN_SECONDS": POLL_SECONDS,
-            "FLYTE_SDK_LOGGING_LEVEL": VERBOSE if verbose else QUIET,
-        },
-        secrets=secrets,
-        bin_dir=BIN,
-        entrypoint=ENTRYPOINT,
-    )
-
-
-def serialization_settings(code: str) -> SerializationSettings:
-    """Return the settings with which everything is registered.
-
-    Args:
-        code: URI of the archive of the user's code.
-    """
-    # An ImageSpec that has a name already is not built: every image is this machine.
-    specs = {
-        image.id: image
-        for entity in FlyteEntities.entities
-        for name in ("container_image", "image")
-        if isinstance(image := getattr(entity, name, None), ImageSpec)
-    }
-    images = [Image(id_, "image-spec", id_.lower()) for id_ in specs]
-    return SerializationSettings(
-        image_config=ImageConfig(Image("default", "user", "latest"), images),
-        project="flytesnacks",
-        domain="development",
-        version="v1",
-        # An image with the user's environment would find its programs; the job's is this machine.
-        env={"PATH": os.pathsep.join([str(BIN), os.defpath])},
-        fast_serialization_settings=FastSerializationSettings(
-            enabled=True, destination_dir=".", distribution_location=code
-        ),
-    )
-
-
-@contextlib.contextmanager
-def storage_variables(sandbox: Sandbox) -> Iterator[None]:
-    """Let flytekit in this process upload to the sandbox."""
-    ours = {name: value for name, value in sandbox.environment().items() if "AWS" in name}
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextlib.contextmanager
-def ended_by_signals(engine: Engine, console: Console) -> Iterator[list[int]]:
-    """End the run at a signal: the first one as deleting all pods does, the second one hard.
-
-    Yields:
-        The signals that came.
-    """
-    coming: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-    received: list[int] = []
-
-    def watch() -> None:
-        # A signal's handler may interrupt whoever holds a lock; this thread may wait for it.
-        while (number := coming.get()) is not None:
-            received.append(number)
-            if len(received) == 1:
-                console.note("ending: pods cancel their jobs (again to kill them)")
-                engine.abort()
-            else:
-                engine.kill()
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {
-        number: signal.signal(number, lambda number, _frame: coming.put(number))
-        for number in numbers
-    }
-    thread = threading.Thread(target=watch, name="signals", daemon=True)
-    thread.start()
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        coming.put(None)
-        thread.join()

@@ -9,6 +9,7 @@ KEYS = {
     "perian_token": "PERIAN_TOKEN",
     "aws_access_key_id": "AWS_ACCESS_KEY_ID",
     "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
+    "aws_session_token": "AWS_SESSION_TOKEN",
     "aws_region": "AWS_DEFAULT_REGION",
 }
 """Keys of the secret group of a task of perian-shim, and the sandbox's variables for them."""
@@ -16,7 +17,7 @@ KEYS = {
 OWN = ("perian_organization", "perian_token")
 """Whoever asks for these is a task of perian-shim; they are asked for before the bucket's keys."""
 
-FOREIGN = ("aws_session_token", "aws_endpoint_url", "google_application_credentials")
+FOREIGN = ("aws_endpoint_url", "google_application_credentials")
 """Keys of that group which belong to another object store than the sandbox's."""
 
 
@@ -41,7 +42,7 @@ class RunSecrets(Mapping[tuple[str, str], str]):
             # sandbox's, never the user's own, whatever this machine has under these names.
             self.groups.add(group)
         if group in self.groups and key in KEYS:
-            return self.variables[KEYS[key]]
+            return self.variables[KEYS[key]]  # or none, whatever this machine has
         if group in self.groups and key in FOREIGN:
             raise KeyError(wanted)
         try:

@@ -29,7 +29,7 @@ from perian_shim.sandbox.flyte.cluster import Attempt, Cluster, NodeError
 from perian_shim.sandbox.flyte.engine import Engine
 from perian_shim.sandbox.flyte.failures import Aborted, NodeFailed, NodeFault, NotSupported
 from perian_shim.sandbox.flyte.registry import Registry, check_task
-from perian_shim.sandbox.flyte.run import serialization_settings
+from perian_shim.sandbox.flyte.surroundings import serialization_settings
 
 FAULT = NodeError("USER:Bad", "it went wrong", "USER", recoverable=False)
 
