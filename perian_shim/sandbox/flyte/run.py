@@ -101,6 +101,8 @@ def run_file(options: RunOptions) -> int:
         except SandboxError as error:
             print(f"perian-shim run: {error}", file=sys.stderr)
             return FAILED
+        except KeyboardInterrupt:  # before the run has begun, or after its end
+            return SIGNALLED + signal.SIGINT
 
 
 @dataclass
@@ -156,7 +158,9 @@ class Run:
         code = f"s3://{bucket}/code/{archive.name}"
         store.write(code, archive.read_bytes())
         try:
-            registry = Registry(serialization_settings(code))
+            registry = Registry(
+                serialization_settings(code, images_are_here=self.options.runner is None)
+            )
             registry.add(self.entity)
         except Exception as error:
             raise SandboxError(f"{self.options.name} does not compile: {error}") from error

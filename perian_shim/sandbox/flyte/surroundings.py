@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,8 +13,6 @@ from flytekit.configuration import (
     ImageConfig,
     SerializationSettings,
 )
-from flytekit.core.context_manager import FlyteEntities
-from flytekit.image_spec import ImageSpec
 
 from perian_shim.sandbox.flyte.cluster import Cluster
 from perian_shim.sandbox.sandbox import Sandbox
@@ -56,27 +55,34 @@ def storage_of(variables: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def serialization_settings(code: str) -> SerializationSettings:
+class AnyImages(ImageConfig):
+    """Knows an image for every name: an ``ImageSpec`` is not built, a placeholder has a value."""
+
+    def find_image(self, name: str) -> Image:
+        """Return an image of that name."""
+        known: Image | None = super().find_image(name)
+        return known or Image(name, re.sub(r"[^a-z0-9]+", "-", name.lower()), "latest")
+
+
+def serialization_settings(code: str, *, images_are_here: bool = True) -> SerializationSettings:
     """Return the settings with which everything is registered.
 
     Args:
         code: URI of the archive of the user's code.
+        images_are_here: whether images stand for this machine.
     """
-    # An ImageSpec that has a name already is not built: every image is this machine.
-    specs = {
-        image.id: image
-        for entity in FlyteEntities.entities
-        for name in ("container_image", "image")
-        if isinstance(image := getattr(entity, name, None), ImageSpec)
-    }
-    images = [Image(id_, "image-spec", id_.lower()) for id_ in specs]
+    # Lines are to be seen as they are printed. An image finds its own programs; this machine's
+    # are where this process has them.
+    env = {"PYTHONUNBUFFERED": "1"}
+    if images_are_here:
+        env["PATH"] = os.pathsep.join([str(BIN), os.defpath])
     return SerializationSettings(
-        image_config=ImageConfig(Image("default", "user", "latest"), images),
+        # A list, for else flytekit puts a config of its own in its place when it meets a dynamic.
+        image_config=AnyImages(Image("default", "user", "latest"), []),
         project="flytesnacks",
         domain="development",
         version="v1",
-        # An image with the user's environment would find its programs; the job's is this machine.
-        env={"PATH": os.pathsep.join([str(BIN), os.defpath])},
+        env=env,
         fast_serialization_settings=FastSerializationSettings(
             enabled=True, destination_dir=".", distribution_location=code
         ),

@@ -13,8 +13,10 @@ import pytest
 from flyteidl.core import tasks_pb2
 from flytekit import (
     ContainerTask,
+    ImageSpec,
     WorkflowFailurePolicy,
     approve,
+    dynamic,
     kwtypes,
     map_task,
     reference_task,
@@ -295,3 +297,32 @@ def test_what_cannot_run_here_is_refused_before_anything_starts(entity: Any, rea
 def test_a_task_that_is_more_than_a_container_is_refused() -> None:
     with pytest.raises(NotSupported, match="has a pod template"):
         check_task("n0", tasks_pb2.TaskTemplate(type="python-task"))
+
+
+@task(container_image="{{.image.team.fqn}}:{{.image.team.version}}")
+def placeholder(n: int) -> int:
+    return n
+
+
+@task(container_image=ImageSpec(name="never-built", packages=["nothing"], registry="example.org"))
+def specified(n: int) -> int:
+    return n
+
+
+@dynamic
+def decides(n: int) -> int:
+    return specified(n=n)
+
+
+@pytest.mark.parametrize("entity", [placeholder, specified, decides])
+def test_no_image_is_built_or_missing(entity: Any) -> None:
+    registry = Registry(serialization_settings("s3://bucket/code.tar.gz"))
+    template = registry.tasks[registry.add(entity)]
+    assert template.container.image.endswith(":latest")
+
+
+def test_a_real_images_path_is_its_own() -> None:
+    elsewhere = serialization_settings("s3://bucket/code.tar.gz", images_are_here=False)
+    here = serialization_settings("s3://bucket/code.tar.gz")
+    assert "PATH" not in (elsewhere.env or {})
+    assert "PATH" in (here.env or {})
