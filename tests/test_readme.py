@@ -95,7 +95,7 @@ def test_the_commands_shown_exist() -> None:
 
 @pytest.mark.slow
 def test_the_run_command_shown_works(tmp_path: Path) -> None:
-    (command,) = [block for block in blocks("bash") if block.startswith("perian-shim run")]
+    (command,) = re.findall(r"^perian-shim run .*", "\n".join(blocks("bash")), re.MULTILINE)
     done = subprocess.run(
         ["/bin/sh", "-ec", command],
         cwd=ROOT,
