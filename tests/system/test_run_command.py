@@ -109,9 +109,9 @@ def test_every_kind_of_node_is_walked(world: World) -> None:
 
 
 def test_a_dynamic_workflows_nodes_and_a_maps_items_are_run(world: World) -> None:
-    outputs = world.run("many", "--n", "3")
-    assert plain(outputs, "o0", list[int]) == [0, 4, 16]
-    assert {step.node for step in world.recorder.steps} >= {"n0/dn2", "n0", "n1[2]", "n1"}
+    outputs = world.run("many", "--n", "2")
+    assert plain(outputs, "o0", list[int]) == [0, 4]
+    assert {step.node for step in world.recorder.steps} >= {"n0/dn1", "n0", "n1[1]", "n1"}
 
 
 def test_a_failing_node_shows_its_error_and_ends_the_nodes_beside_it(world: World) -> None:
@@ -120,8 +120,8 @@ def test_a_failing_node_shows_its_error_and_ends_the_nodes_beside_it(world: Worl
     assert failed.value.node == "n0"
     assert failed.value.error.code.startswith("RetriesExhausted|PERIAN:")
     assert failed.value.error.message.startswith("[1/1] currentAttempt done. Last Error: USER::")
-    other = world.recorder.step("n1")
-    assert (other.outputs, other.error) == (None, None)
+    others = [step for step in world.recorder.steps if step.node == "n1"]
+    assert all((step.outputs, step.error) == (None, None) for step in others)
     assert world.live() == []
 
 
@@ -136,19 +136,22 @@ def command(*arguments: str) -> Sequence[str]:
     return [sys.executable, "-m", "perian_shim.cli", "run", *arguments]
 
 
-def test_a_failed_run_says_which_node_and_exits_with_one(tmp_path: Path) -> None:
+def test_a_failed_run_says_which_node_exits_with_one_and_shows_no_secret(tmp_path: Path) -> None:
     done = subprocess.run(
         command(str(FILE), "fails", "--n", "2"),
         cwd=tmp_path,
+        env={**os.environ, "_FSEC_TEAM_WORD": "open-sesame"},
         capture_output=True,
         text=True,
         timeout=2 * LONG_SECONDS,
         check=False,
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "n0 run.double: succeeded" in done.stdout
+    assert "n0 | the word is [hidden]" in done.stdout
+    assert "whole_run.tells: succeeded" in done.stdout
     assert "n1 | to be seen" in done.stdout
     assert "workflow fails failed: node n1, RetriesExhausted|PERIAN:" in done.stdout
+    assert "open-sesame" not in done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -181,18 +184,3 @@ def test_ctrl_c_cancels_the_jobs_and_exits_with_130(state_dir: Path, tmp_path: P
     said = log.read_text()
     assert "cancelled" in said
     assert "n0 run.hanging: ended before it was done" in said
-
-
-def test_a_secret_comes_from_the_environment_and_is_not_shown(tmp_path: Path) -> None:
-    done = subprocess.run(
-        command(str(FILE), "tells"),
-        cwd=tmp_path,
-        env={**os.environ, "_FSEC_TEAM_WORD": "open-sesame"},
-        capture_output=True,
-        text=True,
-        timeout=2 * LONG_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "the word is [hidden]" in done.stdout
-    assert "open-sesame" not in done.stdout + done.stderr

@@ -207,6 +207,17 @@ class Cluster:
         store.write(pod.templates["tasktemplatepath"], template.SerializeToString())
         store.write(pod.inputs_uri, inputs.SerializeToString())
         folder = Path(tempfile.mkdtemp(prefix="perian-pod-"))
+        try:
+            process = self.process(template, pod, folder, store)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # it may hold secrets
+            raise
+        return RunningPod(pod, process, folder, store, template, echo or self.echo)
+
+    def process(
+        self, template: tasks_pb2.TaskTemplate, pod: Pod, folder: Path, store: Store
+    ) -> "subprocess.Popen[str]":
+        """Start a container's process in its working directory."""
         arguments = [pod.fill(argument) for argument in template.container.args]
         variables = self.variables(template, pod, folder)
         if self.entrypoint and template.type == PERIAN_TYPE:
@@ -218,7 +229,7 @@ class Cluster:
                 variables["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
             command = [*template.container.command, *arguments]
             executable = shutil.which(arguments[0], path=str(self.bin_dir))
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command,
             executable=executable,
             env=variables,
@@ -231,7 +242,6 @@ class Cluster:
             # A terminal's Ctrl-C is for whoever runs the cluster, which then deletes its pods.
             start_new_session=True,
         )
-        return RunningPod(pod, process, folder, store, template, echo or self.echo)
 
     def variables(self, template: tasks_pb2.TaskTemplate, pod: Pod, folder: Path) -> dict[str, str]:
         """Return the container's environment: the template's, then the backend's on top."""
@@ -251,7 +261,7 @@ class Cluster:
             "FLYTE_INTERNAL_TASK_VERSION": template.id.version,
             **({"BATCH_JOB_ARRAY_INDEX_VAR_NAME": ARRAY_INDEX, **item} if item else {}),
             **self.environment,
-            **self.mount_secrets(template, folder / "secrets"),
+            **self.mount_secrets(template, folder / ".secrets"),
         }
 
     def mount_secrets(self, template: tasks_pb2.TaskTemplate, folder: Path) -> dict[str, str]:

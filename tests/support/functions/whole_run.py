@@ -152,12 +152,6 @@ def many(n: int) -> list[int]:
 
 
 @workflow
-def fails(n: int) -> int:
-    """Fail in the second of two nodes."""
-    return broken(n=double(n=n))
-
-
-@workflow
 def fails_beside() -> tuple[int, int]:
     """Fail while another node runs."""
     return broken(n=1), hanging()
@@ -181,3 +175,12 @@ def tells() -> str:
     word = current_context().secrets.get("team", "word")
     print(f"the word is {word}")
     return word
+
+
+@workflow
+def fails(n: int) -> int:
+    """Tell the secret, then fail in the second node."""
+    told = tells()
+    failed = broken(n=n)
+    told >> failed
+    return failed
