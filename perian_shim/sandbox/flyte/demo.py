@@ -13,7 +13,7 @@ def find_examples() -> Path:
         SandboxError: neither is there.
     """
     package = Path(__file__).parents[2]
-    for folder in (package.parent / "examples", package / "examples"):
+    for folder in (package / "examples", package.parent / "examples"):
         if (folder / "penguins.py").is_file():
             return folder
     raise SandboxError("the examples are not installed; get them with the project's source")

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from flytekit.tools.module_loader import add_sys_path
+
 from perian_shim.sandbox.errors import SandboxError
 from perian_shim.sandbox.flyte.bindings import Literals
 from perian_shim.sandbox.flyte.console import Console, indented
@@ -87,7 +89,11 @@ def run_file(options: RunOptions) -> int:
             traceback.print_exception(error.__cause__)
         print(f"perian-shim run: {error}", file=sys.stderr)
         return USAGE
-    with tempfile.TemporaryDirectory(prefix="perian-run-") as folder:
+    # What the body of a workflow imports is imported when it is compiled.
+    with (
+        add_sys_path(source.root),
+        tempfile.TemporaryDirectory(prefix="perian-run-") as folder,
+    ):
         sandbox = Sandbox(
             options.state_dir or Path(folder) / "state",
             runner=options.runner,

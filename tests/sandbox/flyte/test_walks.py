@@ -27,6 +27,7 @@ from flytekit.models.literals import Literal, LiteralMap, Primitive, Scalar
 from support.waiting import LONG_SECONDS
 from support.workflow_runs import Recorder, plain
 
+from perian_shim.sandbox.flyte import attempts
 from perian_shim.sandbox.flyte.cluster import Attempt, Cluster, NodeError
 from perian_shim.sandbox.flyte.engine import Engine
 from perian_shim.sandbox.flyte.failures import Aborted, NodeFailed, NodeFault, NotSupported
@@ -246,6 +247,22 @@ def test_a_cached_task_runs_again_and_that_is_said_once() -> None:
     run(cluster, twice, recorder, n=1)
     assert cluster.started == ["cached", "cached"]
     assert recorder.notes == ["caches are off: a cached task runs again"]
+
+
+@task(timeout=timedelta(milliseconds=10), retries=1)
+def limited(n: int) -> int:
+    return n
+
+
+def test_an_attempt_that_takes_too_long_is_deleted_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attempts, "NOTICED_SECONDS", 0.0)
+    cluster, recorder = Pretence(limited=until_deleted), Recorder()
+    with pytest.raises(NodeFailed) as failed:
+        run(cluster, limited, recorder, n=1)
+    assert failed.value.error.code == "RetriesExhausted|TimeoutExpired"
+    assert cluster.started == ["limited", "limited"]
 
 
 def test_wrong_inputs_start_nothing() -> None:
