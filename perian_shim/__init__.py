@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from perian_shim.executor import PerianExecutor
     from perian_shim.flyte1.container_task import PerianContainerTask
     from perian_shim.flyte1.function_task import PerianTask
+    from perian_shim.flyte1.notices import PerianWarning
     from perian_shim.version import __version__
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "PerianError",
     "PerianExecutor",
     "PerianTask",
+    "PerianWarning",
     "__version__",
 ]
 
@@ -30,6 +32,7 @@ _HOMES = {
     "PerianError": "perian_shim.api.errors",
     "PerianExecutor": "perian_shim.executor",
     "PerianTask": "perian_shim.flyte1.function_task",
+    "PerianWarning": "perian_shim.flyte1.notices",
     "__version__": "perian_shim.version",
 }
 

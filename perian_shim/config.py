@@ -19,6 +19,7 @@ from decimal import Decimal
 
 from perian_shim.api.job_request import plain_number
 from perian_shim.errors import ConfigError
+from perian_shim.image_reference import ImageReference
 
 CANCEL = "cancel"
 DETACH = "detach"
@@ -62,6 +63,8 @@ class PerianConfig:
             ``"detach"``: it goes on and the next attempt rejoins it, which suits pods on
             preemptible nodes; bound it with the task's ``timeout``.
         secret_group: Flyte secret group that holds ``perian_organization`` and ``perian_token``.
+        executor_image: image of the task's own pod, which waits for the job; default
+            ``PERIAN_SHIM_IMAGE``. It says nothing about the job and is no part of its record.
 
     Raises:
         ConfigError: a field has a wrong type or value.
@@ -79,6 +82,7 @@ class PerianConfig:
     max_queued_time: int | datetime.timedelta | None = None
     on_terminate: str = CANCEL
     secret_group: str = DEFAULT_SECRET_GROUP
+    executor_image: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("cores", "accelerators", "os_storage_size"):
@@ -91,6 +95,7 @@ class PerianConfig:
         check_text(
             "secret_group", self.secret_group, GROUP, "letters, digits and any of '._/:+=@-'"
         )
+        check_image("executor_image", self.executor_image)
         self._set("country_code", parse_country(self.country_code))
         self._set("max_price_per_hour", parse_price(self.max_price_per_hour))
         self._set("instance_type_id", parse_instance_type(self.instance_type_id))
@@ -121,11 +126,11 @@ class PerianConfig:
         return math.ceil(value.total_seconds()) if isinstance(value, datetime.timedelta) else value
 
     def to_json(self) -> dict[str, object]:
-        """Return the fields that are set, as JSON values; numbers with a fraction as text."""
+        """Return the job's fields that are set, as JSON values; numbers with a fraction as text."""
         values: dict[str, object] = {
             field.name: getattr(self, field.name)
             for field in fields(self)
-            if getattr(self, field.name) is not None
+            if getattr(self, field.name) is not None and field.name != "executor_image"
         }
         if self.memory_gb is not None:
             values["memory"] = plain_number(self.memory_gb)
@@ -145,6 +150,9 @@ class PerianConfig:
         known = {field.name for field in fields(cls)}
         return cls(**{name: whole(v) for name, v in values.items() if name in known})  # type: ignore[arg-type]  # checked by __post_init__
 
+
+# Else the constructor shows what ``object`` says of its own.
+PerianConfig.__init__.__doc__ = PerianConfig.__doc__
 
 REQUIREMENTS = (
     "cores",
@@ -180,6 +188,16 @@ def check_text(name: str, value: object, pattern: re.Pattern[str], characters: s
         raise wrong(name, "text that is not empty", value)
     if not pattern.fullmatch(value):
         raise wrong(name, f"at most {MAX_TEXT} of {characters}, no blanks around them", value)
+
+
+def check_image(name: str, value: object) -> None:
+    """Accept ``None`` or an image reference."""
+    if value is None:
+        return
+    try:
+        ImageReference.parse(value if isinstance(value, str) else "")
+    except ValueError:
+        raise wrong(name, 'an image reference like "registry.example.org/x:1"', value) from None
 
 
 def parse_memory(value: object) -> Decimal | None:

@@ -23,6 +23,7 @@
         │   └── JobUnsuitable        ... because image or directories do not allow it
         ├── OutputMissing            a declared output was not produced
         ├── OutputInvalid            an output file does not hold what the task declares
+        │   └── OutputTooLarge       ... because Flyte takes no value of that size
         ├── ResultMissing            the job ended well but left no result: silence is no success
         ├── JobTimedOut              ``timeout_seconds`` passed
         ├── QueuedTooLong            ``max_queued_time`` passed, the job was cancelled
@@ -134,7 +135,7 @@ class MissingSecret(TaskError):
 
     code = "PERIAN:MissingSecret"
     outcome = USER_FATAL
-    remedy = "Create the secret in the project's namespace, or set the variable named above."
+    remedy = "Create the secret in the project's namespace."
 
 
 class InvalidInput(TaskError):
@@ -256,6 +257,16 @@ class OutputInvalid(TaskError):
     outcome = USER_RETRY
     spends_job = True
     remedy = "Let the program write the declared type, or declare what it writes."
+
+
+class OutputTooLarge(OutputInvalid):
+    """Flyte's backend takes no outputs of that size; another attempt would end the same."""
+
+    code = "PERIAN:OutputTooLarge"
+    outcome = USER_FATAL
+    remedy = (
+        "Declare a FlyteFile for large data: files go to the object store, whatever their size."
+    )
 
 
 class ResultMissing(TaskError):

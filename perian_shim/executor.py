@@ -21,7 +21,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flytekit import current_context
 from flytekit.core.base_task import IgnoreOutputs
 from flytekit.core.context_manager import ExecutionParameters, FlyteContext, FlyteContextManager
 from flytekit.core.python_customized_container_task import TaskTemplateResolver
@@ -38,6 +37,7 @@ from perian_shim.lifecycle.signals import TERMINATION
 
 if TYPE_CHECKING:
     from perian_shim.pod.run_context import RunContext
+    from perian_shim.pod.secrets import FlyteSecrets
     from perian_shim.storage import ObjectStore
 
 WRITTEN = "perian-shim has written what the task came to"
@@ -177,12 +177,6 @@ def run_context(context: FlyteContext, environ: Mapping[str, str]) -> "RunContex
         saved, previous = checkpoint_paths(parameters)
         place = Place.of_attempt(raw_prefix, str(output_prefix), saved, previous, environ)
 
-    def read_secret(group: str, key: str) -> str | None:
-        try:
-            return str(current_context().secrets.get(group, key))
-        except ValueError:
-            return None
-
     def upload(path: Path, uri: str) -> None:
         context.file_access.put_data(str(path), uri, is_multipart=path.is_dir())
 
@@ -194,7 +188,20 @@ def run_context(context: FlyteContext, environ: Mapping[str, str]) -> "RunContex
             return FsspecStore(context.file_access.get_filesystem_for_path)
         return open_store(uri, environ)
 
-    return RunContext(raw_prefix, place, environ, read_secret, opened_once(open_any), upload)
+    secrets = secrets_of(context, environ)
+    return RunContext(raw_prefix, place, environ, secrets, opened_once(open_any), upload)
+
+
+def secrets_of(context: FlyteContext, environ: Mapping[str, str]) -> "FlyteSecrets":
+    """Return what reads secrets where flytekit would, but as they are: flytekit strips them."""
+    from flytekit.configuration import SecretsConfig  # noqa: PLC0415
+
+    from perian_shim.pod.secrets import FlyteSecrets  # noqa: PLC0415
+
+    config, state = SecretsConfig.auto(), context.execution_state
+    is_local = state is None or state.is_local_execution()
+    prefixes = (config.env_prefix, "") if is_local else (config.env_prefix,)
+    return FlyteSecrets(environ, prefixes, config.default_dir, config.file_prefix)
 
 
 def checkpoint_paths(parameters: ExecutionParameters | None) -> tuple[str | None, str | None]:

@@ -13,6 +13,7 @@ of AWS's tools, Google's credentials those of its own (docs/storage.md).
 
 import math
 import os
+import re
 from collections.abc import Mapping
 
 from perian_shim.errors import ConfigError
@@ -49,6 +50,10 @@ Kubernetes: raise both together."""
 LOCAL_TIMEOUT_SECONDS = "PERIAN_LOCAL_TIMEOUT_SECONDS"
 """How long a job of a local run may run whose task has no timeout, in seconds. Default 43200."""
 
+MAX_OUTPUT_BYTES = "PERIAN_MAX_OUTPUT_BYTES"
+"""How many bytes of a task's outputs Flyte's backend reads, all values together. Default 2097152,
+as the backend's own ``storage.limits.maxDownloadMBs`` of 2: raise both together."""
+
 EXECUTOR_IMAGE = "PERIAN_SHIM_IMAGE"
 """Image of the resolver container, read when tasks are registered."""
 
@@ -65,6 +70,7 @@ SETTINGS = (
     OUTAGE_SECONDS,
     GRACE_SECONDS,
     LOCAL_TIMEOUT_SECONDS,
+    MAX_OUTPUT_BYTES,
     EXECUTOR_IMAGE,
     S3_PUBLIC_ENDPOINT,
 )
@@ -131,3 +137,16 @@ def seconds(name: str, default: float, environ: Mapping[str, str] = os.environ) 
         message = f"{name}: expected a number of seconds above 0, got {value!r}"
         raise ConfigError(message)
     return number
+
+
+def whole_number(name: str, default: int, environ: Mapping[str, str] = os.environ) -> int:
+    """Return a setting as a whole number above zero.
+
+    Raises:
+        ConfigError: the value is no such number.
+    """
+    value = text(name, str(default), environ)
+    if not re.fullmatch("[0-9]{1,18}", value) or not int(value):
+        message = f"{name}: expected a whole number above 0, got {value!r}"
+        raise ConfigError(message)
+    return int(value)

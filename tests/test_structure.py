@@ -86,7 +86,7 @@ ARROWS: dict[str, set[str]] = {
     "settings": {"errors"},
     "image_reference": set(),
     # the record of what to run
-    "config": {"api", "errors"},
+    "config": {"api", "errors", "image_reference"},
     "spec": {"config", "errors"},
     "secret_keys": {"spec"},
     "resolver_options": {"errors"},
@@ -186,6 +186,7 @@ def test_the_public_names() -> None:
         "PerianError",
         "PerianExecutor",
         "PerianTask",
+        "PerianWarning",
         "__version__",
     }
     assert all(getattr(perian_shim, name) is not None for name in perian_shim.__all__)

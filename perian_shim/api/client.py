@@ -8,6 +8,7 @@ settings make it impossible); the token is in none of them.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timezone
 from types import TracebackType
 from typing import TypeVar, final
@@ -23,7 +24,7 @@ from perian_shim.api.errors import (
 from perian_shim.api.fields import Fields
 from perian_shim.api.ids import checked_id, read_job_id
 from perian_shim.api.job_request import CreateJobRequest, Requirements
-from perian_shim.api.jobs import LISTED_JOBS, ONE_JOB, Job
+from perian_shim.api.jobs import LISTED_JOBS, ONE_JOB, Glance, Job
 from perian_shim.api.pages import Page, item_named, page_query
 from perian_shim.api.paging import Pager
 from perian_shim.api.responses import Answer, Call, Clock, read_answer
@@ -133,7 +134,27 @@ class PerianClient:
             ApiError: any other failure.
         """
         call = Call("GET", f"/job/{checked_id(job_id)}", keep=ONE_JOB)
-        return self._one(call, "jobs", job_id, Job.from_json, JobNotFound)
+        answer = self._transport.send(call)
+        return replace(self._job(call, answer, job_id), answer_bytes=answer.size)
+
+    def glance(self, job_id: str) -> Glance:
+        """Return what can be told of a job without reading its log, of which little is sent.
+
+        Raises:
+            JobNotFound: there is none of this id.
+            ApiError: any other failure.
+        """
+        call = Call("GET", f"/job/{checked_id(job_id)}", keep=ONE_JOB, brief=True)
+        answer = self._transport.send(call)
+        if answer.left and not answer.body:
+            return Glance(None, answer.announced)
+        job = self._job(call, answer, job_id)
+        if not answer.left:
+            return Glance(replace(job, answer_bytes=answer.size), answer.size, whole=True)
+        return Glance(replace(job, logs=None), answer.announced)
+
+    def _job(self, call: Call, answer: Answer, job_id: str) -> Job:
+        return self._read_one(call, answer, "jobs", job_id, Job.from_json, JobNotFound)
 
     def list_jobs(self, page: int = 1, limit: int = DEFAULT_LIMIT) -> Page[Job]:
         """Return one page of the organization's jobs, without their logs.
@@ -259,6 +280,18 @@ class PerianClient:
         missing: type[InvalidRequest],
     ) -> T:
         """Make a call for one item, which comes as a listing of itself."""
+        return self._read_one(call, self._transport.send(call), key, wanted, read, missing)
+
+    def _read_one(
+        self,
+        call: Call,
+        answer: Answer,
+        key: str,
+        wanted: str,
+        read: Callable[[object, str], T],
+        missing: type[InvalidRequest],
+    ) -> T:
+        """Read an answer about one item."""
 
         def found(fields: Fields) -> T:
             entry = item_named(fields, key, wanted)
@@ -267,11 +300,14 @@ class PerianClient:
                 raise missing(message, method=call.method, path=call.path, status_code=200)
             return read(entry.values, entry.where)
 
-        return self._call(call, found)
+        return self._read(call, answer, found)
 
     def _call(self, call: Call, read: Callable[[Fields], T]) -> T:
         """Make a call and read its answer."""
-        answer: Answer = self._transport.send(call)
+        return self._read(call, self._transport.send(call), read)
+
+    def _read(self, call: Call, answer: Answer, read: Callable[[Fields], T]) -> T:
+        """Read an answer."""
         fields = read_answer(call, answer, self._transport.redactor(call), self._clock)
         try:
             return read(fields)

@@ -24,8 +24,12 @@ later, ``remedy`` is a sentence for people. ``outcome_unknown`` says whether a c
 something may have taken effect all the same: then look before asking again. Texts are bounded and
 never contain the token. All errors can be pickled. ``smaller_may_succeed`` says whether the answer
 may have been too big: then asking for fewer items at a time may help.
+
+Messages are put together from words of others, which may end as they like. ``sentence`` ends them,
+so that what to do next always begins a sentence of its own.
 """
 
+import re
 from typing import ClassVar
 
 READ_ONLY_METHODS = frozenset({"", "GET", "HEAD", "OPTIONS"})
@@ -37,11 +41,23 @@ GAVE_UP = frozenset({500, 502, 504})
 """Statuses of a server or gateway that may have found an answer too big or too slow to make."""
 
 
+_ENDED = re.compile(r"[.!?…][\"')\]]*\Z")
+_DANGLING = " \t\r\n,;:"
+
+
+def sentence(text: str) -> str:
+    """Return text that ends as a sentence does, whatever words of others it ends with."""
+    text = text.rstrip(_DANGLING)
+    if text.endswith("..") and not text.endswith("..."):
+        return text[:-1]
+    return text if not text or _ENDED.search(text[-4:]) else f"{text}."
+
+
 class PerianError(Exception):
     """Anything that goes wrong in perian-shim.
 
     Args:
-        message: what happened, and to what.
+        message: what happened, and to what; it is ended as a sentence.
         remedy: what to do next; the class has a default.
 
     Attributes:
@@ -57,13 +73,18 @@ class PerianError(Exception):
     message: str
 
     def __init__(self, message: str, *, remedy: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = sentence(message)
+        super().__init__(self.message)
         if remedy is not None:
             self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.message} {self.remedy}".strip()
+        return self.advised(self.message)
+
+    def advised(self, message: str) -> str:
+        """Return a message, as it is to be shown, with what to do next behind it."""
+        # After many lines, as a traceback's or a program's, it would not be seen in the last one.
+        return f"{message}{chr(10) if chr(10) in message else ' '}{self.remedy}".strip()
 
     @property
     def outcome_unknown(self) -> bool:

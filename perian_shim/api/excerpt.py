@@ -3,13 +3,19 @@
 An ``Excerpt`` is the text to show: the whole's beginning, one line that says how much is missing,
 the whole's end. It also knows where in the whole its parts stand, so that whoever has seen a part
 of the whole finds the place to go on. Lengths and places are in characters. Both parts consist of
-full lines, unless a part is a single line.
+full lines, unless a part is a single line. Of a line that is rewritten with carriage returns, as a
+progress bar is, and that the cut goes through, the end shows the last states.
 """
 
+import re
 from collections.abc import Mapping
 
 HEAD, OMITTED, TAIL = "head", "omitted", "tail"
 """Members of the JSON object that stands for a cut string, see ``perian_shim.api.long_string``."""
+
+
+_FULL_FROM = re.compile(r"\n|\r(?=[^\r\n])")
+"""After what a line, or a new state of one, begins."""
 
 
 class Excerpt(str):
@@ -30,8 +36,10 @@ class Excerpt(str):
     @classmethod
     def of(cls, head: str, omitted: int, tail: str, what: str = "log") -> "Excerpt":
         """Put an excerpt of ``what`` together; pieces of lines at the cut are left out too."""
-        gap = head.rfind("\n") + 1 or len(head)
-        start = tail.find("\n") + 1
+        # A state of a rewritten line is stale once there are later ones.
+        gap = head.rfind("\n") + 1 or (0 if "\r" in head else len(head))
+        full = _FULL_FROM.search(tail)
+        start = full.end() if full is not None else 0
         omitted += len(head) - gap + start
         end = "\n" if gap and head[gap - 1] != "\n" else ""
         note = f"{end}[perian-shim] {omitted} characters of the {what} are left out here\n"

@@ -102,6 +102,8 @@ class Job:
             that it lacks a variable. Does not count in comparisons.
         instance_type_id: of the machine asked for.
         timeout_seconds: limit of the run, None if there is none.
+        answer_bytes: how long the answer about it was; 0 in listings. Does not count in
+            comparisons.
     """
 
     id: str
@@ -119,6 +121,7 @@ class Job:
     env_complete: bool = field(default=True, compare=False)
     instance_type_id: str | None = None
     timeout_seconds: int | None = None
+    answer_bytes: int = field(default=0, compare=False)
 
     @classmethod
     def from_json(cls, obj: object, where: str = "job") -> "Job":
@@ -186,6 +189,21 @@ class Job:
     def phase(self) -> Phase:
         """What the status means for the run."""
         return phase_of(self.status)
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What the beginning of an answer about a job tells, as far as its log.
+
+    Attributes:
+        job: the job without its log and what stands behind it; None if its status stands there.
+        answer_bytes: how long the whole answer is, None if the API does not say.
+        whole: whether the answer ended before it could be left: the job lacks nothing.
+    """
+
+    job: Job | None
+    answer_bytes: int | None
+    whole: bool = False
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,9 @@ class Redactor:
     """
 
     def __init__(self, always: Iterable[str], values: Iterable[str] = ()) -> None:
-        hidden = {*always, *(value for value in values if len(value) >= SHORTEST_HIDDEN)}
+        # Who prints a secret that ends in a newline shows it without that.
+        all_values = {form for value in values for form in (value, value.strip())}
+        hidden = {*always, *(value for value in all_values if len(value) >= SHORTEST_HIDDEN)}
         forms = {form for value in hidden if value for form in disguises(value)}
         self._forms = sorted(forms, key=lambda form: (-len(form), form))
 

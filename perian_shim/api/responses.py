@@ -58,6 +58,8 @@ class Call:
         confidential: values of the body that no message may show.
         keep: what is kept of the answer; None: everything.
         patience: how long the whole answer may take to arrive, in read timeouts.
+        brief: whether the answer is left where a string that is expendable begins
+            (``KeepText.after``), and so does not arrive as a whole.
     """
 
     method: str
@@ -68,6 +70,7 @@ class Call:
     confidential: tuple[str, ...] = field(default=(), repr=False)
     keep: Keep | None = None
     patience: int = 10
+    brief: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -82,12 +85,19 @@ class Answer:
         headers: by their names in small letters.
         body: decoded bytes; those that came, if it broke off.
         fault: why the body is not whole, e.g. ``"breaks off"``; empty if it is.
+        size: how many bytes of it came.
+        announced: how many bytes it has, None if the server does not say.
+        left: whether it was left early because the call is brief. What came is a whole JSON text
+            then, or nothing if what is needed of it stands behind the place where it was left.
     """
 
     status_code: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     fault: str = ""
+    size: int = 0
+    announced: int | None = None
+    left: bool = False
 
 
 def read_answer(call: Call, answer: Answer, redact: Redactor, clock: Clock) -> Fields:

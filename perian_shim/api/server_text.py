@@ -17,6 +17,7 @@ __all__ = [
     "Redactor",
     "detail_text",
     "foreign_text",
+    "inert",
     "server_words",
     "tidy",
     "validation_text",
@@ -32,6 +33,8 @@ _INVISIBLE_HTML = re.compile(
     r"<(script|style)\b.*?(</\1\s*>|\Z)|<!--.*?(-->|\Z)", re.DOTALL | re.IGNORECASE
 )
 _TAG = re.compile(r"<[^>]*(>|\Z)")
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
 
 
@@ -87,3 +90,13 @@ def server_words(document: Mapping[str, object], redact: Redactor) -> tuple[str,
 def printable(text: str) -> str:
     """Return text that can be encoded: lone surrogates, which JSON may hold, are escaped."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def inert(text: str) -> str:
+    """Return text in which a terminal finds nothing to obey; newlines and tabs stay.
+
+    Colours are left out, other control characters and those that turn the direction of writing are
+    shown as escapes.
+    """
+    without = _COLOUR.sub("", text)
+    return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), without)

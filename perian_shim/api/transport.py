@@ -2,7 +2,8 @@
 
 Timeouts are in seconds. The read timeout bounds each silence, and some of them the whole answer
 (``Call.patience``), however much of it comes. If all that is still missing by then is the rest of a
-log (``KeepText.after``), the answer counts without it.
+log (``KeepText.after``), the answer counts without it. A brief call (``Call.brief``) leaves its
+answer there in any case, and the connection with it: the server stops sending.
 
 One attempt per call, with one exception: a server may close an idle connection just when it is used
 again, so a repeatable call that dies on a kept connection is sent once more on a new one. A call
@@ -24,11 +25,21 @@ from perian_shim.api.redaction import Redactor
 from perian_shim.api.responses import CLIENT_ERROR, Answer, Call
 from perian_shim.api.server_text import MAX_FOREIGN_TEXT, tidy
 from perian_shim.api.trimming import Trimmer
-from perian_shim.wire import Connection, UnusableProxy, pieces, proxy_for, tls_context
+from perian_shim.wire import (
+    PIECE_BYTES,
+    Connection,
+    UnusableProxy,
+    pieces,
+    proxy_for,
+    tls_context,
+)
 from perian_shim.wire.faults import CONNECTION_FAULTS, describe, no_tls, timed_out, was_closed
 
 SMALL_BYTES = 32 << 10
 """An answer that is no longer is parsed as it came: looking into it costs more than it saves."""
+
+BRIEF_PIECE_BYTES = 4 << 10
+"""How much is read at a time of an answer that is to be left early."""
 
 MAX_KEPT_BYTES = 32 * 1024 * 1024
 """An answer is left if it is longer, not counting what is taken out."""
@@ -170,15 +181,25 @@ class Transport:
 
     def _receive(self, call: Call, response: http.client.HTTPResponse) -> Answer:
         body = bytearray()
-        trimmer = Trimmer(call.keep, small=SMALL_BYTES)
+        brief = call.brief and response.status < CLIENT_ERROR
+        trimmer = Trimmer(call.keep, small=0 if brief else SMALL_BYTES)
         fault = late = ""
+        left, size = False, 0
+        announced = None if response.headers.get("Content-Encoding") else response.length
         seconds = call.patience * self._timeouts[1]
         deadline = time.monotonic() + seconds
         cause: Exception | None = None
         rest: bytes | None = None
         try:
-            for piece in pieces(response):
+            for piece in pieces(response, BRIEF_PIECE_BYTES if brief else PIECE_BYTES):
+                size += len(piece)
                 body += trimmer.feed(piece)
+                if brief and trimmer.is_in_expendable:
+                    left, rest = True, trimmer.cut()
+                    if rest is None:
+                        body.clear()
+                        rest = b""
+                    break
                 if len(body) > MAX_KEPT_BYTES:
                     fault = "was abandoned as too long"
                     break
@@ -196,7 +217,7 @@ class Transport:
             ) from cause
         body += trimmer.close() if rest is None else rest
         headers = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, headers, bytes(body), fault or late)
+        return Answer(response.status, headers, bytes(body), fault or late, size, announced, left)
 
     def _harmless(self, call: Call, fault: Exception) -> Exception | None:
         """Return a cause that a traceback may show: None if it quotes a server quoting a secret."""

@@ -134,6 +134,13 @@ class Trimmer:
         self._long, self._limited, self._held = None, None, b""
         return self._take()
 
+    @property
+    def is_in_expendable(self) -> bool:
+        """Whether the text has come to a string that may be broken off, now or some day."""
+        if self._unseen:
+            self._scan(self._seen())
+        return self._long is not None and self._long.keep.after is not None
+
     def cut(self) -> bytes | None:
         """End the text here, as JSON, if only a string that is expendable stands in the way.
 

@@ -7,7 +7,7 @@ of their types.
 
 import posixpath
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 
 from flyteidl.core.types_pb2 import LiteralType
@@ -18,9 +18,12 @@ from flytekit.models.interface import Variable
 from perian_shim import settings as env
 from perian_shim.config import DETACH, REQUIREMENTS, PerianConfig
 from perian_shim.errors import DefinitionError
+from perian_shim.flyte1 import notices
+from perian_shim.flyte1.programs import injections, wrong_program
 from perian_shim.image_reference import ImageReference
 from perian_shim.spec import ForwardedSecret
 from perian_shim.template import TemplateError, check_command
+from perian_shim.template.scan import FLYTE_TEMPLATE
 from perian_shim.values.embedded import embedded_files
 from perian_shim.values.shapes import UnsupportedTypeError, output_shape
 from perian_shim.values.types import parts_of
@@ -33,6 +36,12 @@ OWN_PREFIX = "PERIAN_SHIM_"
 
 PICKLE_FORMAT = "PythonPickle"
 
+EXPANDED = ("PATH", "HOME", "PWD", "USER", "LD_LIBRARY_PATH", "PYTHONPATH")
+"""Variables that a shell would expand and that an image has."""
+
+_REFERENCE = re.compile(
+    r"\$(?P<brace>\{)?(?P<name>[A-Za-z_]\w*)(?(brace)[^}]*\})|(?:\A|(?<=:))~(?=/|\Z)", re.ASCII
+)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -119,7 +128,29 @@ class Checker:
                 raise self.wrong(message)
             if name in {env.JOB_KEY, env.JOB_OUTPUT}:
                 raise self.wrong(f"environment: {name} is set by perian-shim itself")
+            self.expansion(name, value, variables)
         self._variables = frozenset(variables)
+
+    def expansion(self, name: str, value: str, others: Collection[str]) -> None:
+        """Warn of a value that looks as if somebody were to expand it. The value is not shown."""
+        meant = {*EXPANDED, *others, name}
+        for match in _REFERENCE.finditer(value):
+            if match["name"] in meant or name.upper().endswith("PATH"):
+                self.warn(
+                    f"environment: {name} holds {match[0]}, which nobody expands: the job gets it"
+                    " letter by letter. Give the full value, such as"
+                    ' environment={"PATH": "/opt/conda/bin:/usr/local/bin:/usr/bin:/bin"}'
+                )
+                return
+        if FLYTE_TEMPLATE.search(value):
+            self.warn(
+                f"environment: {name} holds a template, which is filled in command= and arguments="
+                ' only: start the program by command=["env", "NAME={{.inputs.x}}", …]'
+            )
+
+    def warn(self, what: str) -> None:
+        """Warn, naming the task."""
+        notices.warn(f"{self._kind} {self._task!r}: {what}")
 
     def alone(self, argument: str, **others: bool) -> None:
         """Refuse other arguments beside one that says everything."""
@@ -168,7 +199,16 @@ class Checker:
             check_command(argv, inputs)
         except TemplateError as error:
             raise self.wrong(f"command: {error}") from error
+        reason = wrong_program(argv)
+        if reason:
+            raise self.wrong(f"command: {reason}")
         return argv
+
+    def injections(self, argv: Sequence[str], inputs: Mapping[str, Variable]) -> None:
+        """Warn where the value of an input can become code."""
+        types = {name: variable.type.to_flyte_idl() for name, variable in inputs.items()}
+        for text in injections(argv, types):
+            self.warn(f"command: {text}")
 
     def texts(self, argument: str, value: object) -> tuple[str, ...]:
         """Expect a sequence of texts that is no text itself."""

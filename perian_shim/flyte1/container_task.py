@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 from flytekit import Documentation, ImageSpec, Resources, Secret
 from flytekit.configuration import SerializationSettings
 from flytekit.core.base_task import TaskMetadata
+from flytekit.core.context_manager import FlyteContext
 from flytekit.core.interface import Interface
 from flytekit.core.python_auto_container import get_registerable_container_image
 from flytekit.core.python_customized_container_task import PythonCustomizedContainerTask
+from flytekit.models.literals import LiteralMap
 from flytekit.models.task import Container
 
 from perian_shim.config import PerianConfig
@@ -26,14 +28,17 @@ from perian_shim.executor import LiteralDispatch, PerianExecutor, template_resol
 from perian_shim.flyte1 import resolver_container
 from perian_shim.flyte1.arguments import Checker
 from perian_shim.flyte1.caching import CacheSettings
+from perian_shim.flyte1.documented import documented
+from perian_shim.flyte1.nodes import OnNodes
 from perian_shim.spec import DEFAULT_INPUT_DIR, DEFAULT_OUTPUT_DIR, ContainerWork, JobSpec
 
 if TYPE_CHECKING:
     from flytekit import Cache  # from flytekit 1.15 on
 
 
+@documented
 class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own shim disagree
-    LiteralDispatch, PythonCustomizedContainerTask[PerianConfig]
+    OnNodes, LiteralDispatch, PythonCustomizedContainerTask[PerianConfig]
 ):
     """A task that runs one container image on Perian.
 
@@ -53,8 +58,8 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         environment: environment variables of the job, which gets no others: what
             ``pyflyte register --env`` names is the resolver container's alone.
         secret_requests: Flyte secrets that the job gets.
-        executor_image: image of the resolver container; default ``PERIAN_SHIM_IMAGE``, else
-            ``perian-shim-executor:<version>``.
+        executor_image: image of the resolver container; default that of ``task_config``, else
+            ``PERIAN_SHIM_IMAGE``, else ``perian-shim-executor:<version>``.
         requests: resources of the resolver container (not of the job), by default small.
         limits: the same; a default on the other side gives way to what is given.
         cache: ``True``, or a ``Cache`` with a version. With ``True`` and no ``cache_version`` the
@@ -64,8 +69,9 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         cache_serialize: run identical tasks one after the other.
         cache_ignore_input_vars: inputs that do not matter for the cache.
         retries: how often a failed job is repeated.
-        timeout: how long the job may run; whole seconds or a timedelta, above zero. Perian
-            enforces it.
+        timeout: how long an attempt may take, in whole seconds or as a timedelta, above zero. Flyte
+            counts from the attempt's start, the wait for a machine included; Perian counts the
+            job's own time, so that a job that nobody follows any more ends as well.
         interruptible: whether the resolver container may run on preemptible nodes.
         deprecated: a warning for those who use the task.
         pod_template_name: Kubernetes pod template for the resolver container.
@@ -74,6 +80,8 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
     Raises:
         DefinitionError: an argument is wrong.
     """
+
+    RESOURCES_ARE_THE_PODS = True
 
     def __init__(
         self,
@@ -116,6 +124,7 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         forwarded = check.secrets(secret_requests or ())
         resources = check.resources(lambda: resolver_container.pod_resources(requests, limits))
         self._job_image = image
+        self._executor_image = executor_image
         self._job = JobSpec(
             config=task_config,
             image=image if isinstance(image, str) else "",
@@ -164,7 +173,7 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         super().__init__(
             name=name,
             task_config=task_config,
-            container_image=resolver_container.executor_image(executor_image),
+            container_image=executor_image or resolver_container.DEFAULT_EXECUTOR_IMAGE,
             executor_type=PerianExecutor,
             task_resolver=template_resolver,
             task_type=resolver_container.TASK_TYPE,
@@ -177,7 +186,28 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
             docs=docs,
         )
         check.input_types(self.interface.inputs)
+        check.injections(argv, self.interface.inputs)
         check.output_types(self.interface.outputs)
+
+    def become_variant(self) -> None:
+        """Take over the config of a node."""
+        config = self._task_config
+        check = Checker(self.name)
+        check.requirements(config)
+        check.detaching(config, self.metadata.timeout)
+        self._job = replace(self._job, config=config)
+        self._task_template = None  # type: ignore[assignment]  # as flytekit begins
+
+    def dispatch_execute(self, ctx: FlyteContext, input_literal_map: LiteralMap) -> LiteralMap:
+        """Run the task without a backend."""
+        self.warn_of_variants()
+        return super().dispatch_execute(ctx, input_literal_map)
+
+    def get_image(self, settings: SerializationSettings) -> str:
+        """Return the resolver container's image."""
+        return resolver_container.executor_image(
+            self.label, settings, self._task_config, self._executor_image
+        )
 
     def get_custom(self, settings: SerializationSettings) -> dict[str, object]:
         """Return the ``JobSpec`` as it goes into the template."""

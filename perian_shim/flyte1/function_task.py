@@ -33,6 +33,9 @@ from perian_shim.errors import DefinitionError
 from perian_shim.executor import PerianExecutor
 from perian_shim.flyte1 import resolver_container
 from perian_shim.flyte1.arguments import Checker
+from perian_shim.flyte1.documented import documented
+from perian_shim.flyte1.importable import wrong_when_made, wrong_when_registered
+from perian_shim.flyte1.nodes import OnNodes
 from perian_shim.flyte1.resources import completed
 from perian_shim.resolver_options import DESTINATION, DISTRIBUTION, MAPPED
 from perian_shim.secret_keys import ACCESS_KEYS
@@ -48,7 +51,8 @@ UNFILLED_DESTINATION = "{{ .dest_dir }}"
 """What flytectl fills in when it registers a package, where an argument is exactly this."""
 
 
-class PerianTask(AsyncPythonFunctionTask[PerianConfig]):  # type: ignore[metaclass]  # flytekit's own
+@documented
+class PerianTask(OnNodes, AsyncPythonFunctionTask[PerianConfig]):  # type: ignore[metaclass,misc]  # flytekit's own
     """A function task that runs on Perian. Made by flytekit's ``@task``, with its arguments.
 
     ``requests``, ``limits``, ``resources`` and ``accelerator`` are requirements of the job, where
@@ -101,6 +105,9 @@ class PerianTask(AsyncPythonFunctionTask[PerianConfig]):  # type: ignore[metacla
             execution_mode=execution_mode != PythonFunctionTask.ExecutionBehavior.DEFAULT
             and "a @dynamic or @eager function drives Flyte and runs in the cluster",
         )
+        reason = wrong_when_made(task_function)
+        if reason and kwargs.get("task_resolver") is None:
+            raise check.wrong(f"task_function: {reason}.")
         check.environment(environment or {})
         self._forwarded = check.secrets(secret_requests or ())
         if resources is not None and (requests is not None or limits is not None):
@@ -111,7 +118,6 @@ class PerianTask(AsyncPythonFunctionTask[PerianConfig]):  # type: ignore[metacla
             else ResourceSpec(requests or Resources(), limits or Resources())
         )
         self._check, self._asked, self._accelerator = check, asked, accelerator
-        self._secret_group = task_config.secret_group
         self._timeout = getattr(kwargs.get("metadata"), "timeout", None)
         self.job_config(task_config)
         super().__init__(
@@ -134,9 +140,6 @@ class PerianTask(AsyncPythonFunctionTask[PerianConfig]):  # type: ignore[metacla
         Raises:
             DefinitionError: they cannot be honoured, or nothing at all is asked for.
         """
-        if config.secret_group != self._secret_group:
-            message = "task_config: secret_group cannot be overridden, the secrets are requested"
-            raise self._check.wrong(message)
         try:
             complete = completed(config, self._asked, self._accelerator)
         except ValueError as error:
@@ -144,6 +147,11 @@ class PerianTask(AsyncPythonFunctionTask[PerianConfig]):  # type: ignore[metacla
         self._check.requirements(complete)
         self._check.detaching(complete, self._timeout)
         return complete
+
+    def become_variant(self) -> None:
+        """Take over the config of a node."""
+        self.job_config(self._task_config)
+        self.reset_command_fn()  # type: ignore[no-untyped-call]  # flytekit
 
     @property
     def is_async(self) -> bool:
@@ -153,8 +161,16 @@ class PerianTask(AsyncPythonFunctionTask[PerianConfig]):  # type: ignore[metacla
     def __call__(self, *args: object, **kwargs: object) -> Any:
         """Call the task within a workflow, or run it."""
         if self.is_async:
-            return super().__call__(*args, **kwargs)
-        return PythonFunctionTask.__call__(self, *args, **kwargs)
+            return self.called(*args, **kwargs)
+        result = PythonFunctionTask.__call__(self, *args, **kwargs)
+        self.own_node()
+        return result
+
+    async def called(self, *args: object, **kwargs: object) -> Any:
+        """Do the same for a coroutine function."""
+        result = await AsyncPythonFunctionTask.__call__(self, *args, **kwargs)
+        self.own_node()
+        return result
 
     def execute(self, **kwargs: object) -> Any:
         """Run the function in this process."""
@@ -166,6 +182,7 @@ class PerianTask(AsyncPythonFunctionTask[PerianConfig]):  # type: ignore[metacla
         """Run the function in this process, or through Perian when asked for without a backend."""
         if not self.goes_through_perian(ctx):
             return super().dispatch_execute(ctx, input_literal_map)
+        self.warn_of_variants()
         executor = PerianExecutor()  # type: ignore[no-untyped-call]  # flytekit
         return executor.execute_from_model(self.local_template(ctx), **input_literal_map.literals)
 
@@ -189,17 +206,21 @@ class PerianTask(AsyncPythonFunctionTask[PerianConfig]):  # type: ignore[metacla
 
     def get_custom(self, settings: SerializationSettings) -> dict[str, object]:
         """Return the ``JobSpec`` as it goes into the template."""
+        reason = wrong_when_registered(self, self.origin)
+        if reason:
+            raise self._check.wrong(f"task_function: {reason}.")
         loader_args = self.task_resolver.loader_args(settings, self)
         environment = dict(self.environment)
         image = self.container_image
         packages = getattr(image, "runtime_packages", None)  # ImageSpec's, from flytekit 1.16 on
         if packages:
             environment[env.RUNTIME_PACKAGES] = " ".join(packages)
-        config = self.task_config  # with_overrides() may have replaced it
-        assert config is not None
+        job_image = self.get_image(settings)
+        if not image:
+            resolver_container.warn_of_default_image(self.label, settings, job_image)
         return JobSpec(
-            config=self.job_config(config),
-            image=self.get_image(settings),
+            config=self.job_config(self._task_config),
+            image=job_image,
             work=FunctionWork(self.task_resolver.location, tuple(loader_args)),
             environment=resolver_container.job_environment(settings, environment),
             secrets=self._forwarded,
@@ -209,7 +230,7 @@ class PerianTask(AsyncPythonFunctionTask[PerianConfig]):  # type: ignore[metacla
         """Return the resolver container."""
         return resolver_container.resolver_container(
             settings,
-            resolver_container.executor_image(None),
+            resolver_container.executor_image(self.label, settings, self._task_config),
             self.resources,
             self.launch_options(settings),
         )

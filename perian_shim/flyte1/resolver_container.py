@@ -14,12 +14,17 @@ from typing import TypeAlias
 
 from flytekit import Resources, Secret
 from flytekit.configuration import SerializationSettings
+from flytekit.configuration.default_images import DefaultImages
+from flytekit.core.context_manager import FlyteContextManager
+from flytekit.core.python_customized_container_task import PythonCustomizedContainerTask
 from flytekit.core.resources import ResourceSpec, convert_resources_to_resource_model
 from flytekit.models.task import Container
 
 from perian_shim import settings as env
 from perian_shim.config import PerianConfig
 from perian_shim.executor import PerianExecutor, template_resolver
+from perian_shim.flyte1 import notices
+from perian_shim.flyte1.dynamics import carry_executor_image
 from perian_shim.flyte1.resources import quantity
 from perian_shim.secret_keys import REGISTRY_KEYS, REQUIRED_KEYS
 from perian_shim.version import __version__
@@ -56,9 +61,52 @@ class ResolverContainer(Container):
         super().__setattr__(name, value)
 
 
-def executor_image(given: str | None) -> str:
-    """Return the resolver container's image: the one given, the environment's or the default."""
-    return given or env.text(env.EXECUTOR_IMAGE) or DEFAULT_EXECUTOR_IMAGE
+carry_executor_image()
+
+
+def executor_image(
+    task: str, settings: SerializationSettings, config: PerianConfig, given: str | None = None
+) -> str:
+    """Return the resolver container's image.
+
+    The first that is named counts: the task's argument, its config, the registration's ``--env``,
+    the variable, the default. A registration that is left with the default is warned of.
+
+    Args:
+        task: what the warning calls the task.
+        settings: what registers it.
+        config: its config.
+        given: its argument.
+    """
+    by_registration = env.text(env.EXECUTOR_IMAGE, environ=settings.env or {})
+    named = given or config.executor_image or by_registration or env.text(env.EXECUTOR_IMAGE)
+    if not named and is_registration(settings):
+        notices.warn_once(
+            "executor image",
+            f"{task}: no executor image is named, so that its pod will run"
+            f" {DEFAULT_EXECUTOR_IMAGE}, which the cluster's nodes must have. Build it (README,"
+            f' "The executor image") and set {env.EXECUTOR_IMAGE} when registering, or'
+            " PerianConfig(executor_image=…)",
+        )
+    return named or DEFAULT_EXECUTOR_IMAGE
+
+
+def warn_of_default_image(task: str, settings: SerializationSettings, image: str) -> None:
+    """Warn of a function task whose job would run flytekit's own image, which lacks its code."""
+    if image == DefaultImages.default_image() and is_registration(settings):
+        notices.warn_once(
+            "job image",
+            f"{task}: no image is named for the job, so that it will run flytekit's {image}, which"
+            " has neither perian-shim nor what your code imports. Set"
+            " container_image=, or --image when registering",
+        )
+
+
+def is_registration(settings: SerializationSettings) -> bool:
+    """Whether a task is serialized to be registered, not for a run without a backend."""
+    state = FlyteContextManager.current_context().execution_state
+    local = state is not None and state.is_local_execution()
+    return not local and settings is not PythonCustomizedContainerTask.SERIALIZE_SETTINGS
 
 
 def pod_resources(requests: Resources | None, limits: Resources | None) -> ResourceSpec:

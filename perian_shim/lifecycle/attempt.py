@@ -285,12 +285,13 @@ class Attempt(Generic[T]):
             return error
         recoverable = isinstance(error, TaskError) and error.outcome.recoverable
         blind = isinstance(error, ApiUnavailable | JobVanished | StatusUnknown)
-        if recoverable and not (blind and record.job_id and record.unseen >= GIVE_UPS):
+        job_id = None if record.job_id in record.reported else record.job_id
+        if recoverable and not (blind and job_id and record.unseen >= GIVE_UPS):
             if self.records.saved:
-                self.records.keep(unseen=record.unseen + (blind and record.job_id is not None))
-            if record.job_id is not None and isinstance(error, TaskError):
-                error.job_id = record.job_id
-                error.remedy += f" The job goes on; to end it: perian-shim cancel {record.job_id}"
+                self.records.keep(unseen=record.unseen + (blind and job_id is not None))
+            if job_id is not None and isinstance(error, TaskError):
+                error.job_id = job_id
+                error.remedy += f" The job goes on; to end it: perian-shim cancel {job_id}"
             elif (self.records.taken or self.records.owner.attempt) and self.strays.in_doubt:
                 error.remedy += f" A job may exist. {Left(record.key, unseen=True).remedy}"
             return error

@@ -1,7 +1,8 @@
 """What the resolver container prints: redacted lines, and never a reason to fail.
 
 A job's log may hold anything, a terminal's encoding may not; a run that is paid for must not end
-because one of its lines could not be printed.
+because one of its lines could not be printed. On a terminal nothing of it is obeyed; a pod's log
+gets it as the job printed it.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from perian_shim.api.redaction import Redactor, parts_of
-from perian_shim.api.server_text import printable
+from perian_shim.api.server_text import inert, printable
 
 HURRIED_SECONDS = 0.5
 """How long a line may take to be printed when something waits for it."""
@@ -48,6 +49,8 @@ class Console:
     def show(self, line: str) -> None:
         """Print a line, however long that takes."""
         text = self.redact(printable(line))
+        if is_terminal():
+            text = self.redact(inert(text))  # what colours stood within is whole only now
         with contextlib.suppress(ValueError):  # closed: nobody is there to tell
             try:
                 try:
@@ -56,6 +59,14 @@ class Console:
                     print(text.encode("ascii", "backslashreplace").decode(), flush=True)
             except OSError:
                 discard_output()
+
+
+def is_terminal() -> bool:
+    """Whether somebody's terminal shows what is printed."""
+    try:
+        return sys.stdout.isatty()
+    except (ValueError, AttributeError):  # closed, or something else in its place
+        return False
 
 
 def discard_output() -> None:

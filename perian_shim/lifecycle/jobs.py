@@ -9,10 +9,10 @@ never believed when it says that we are not allowed, or that there is no such jo
 as an outage is. While nothing can exist yet, a refusal is final at once.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import count
 from typing import TypeVar
 
 from perian_shim.api.catalogue import InstanceType
@@ -20,6 +20,8 @@ from perian_shim.api.client import PerianClient
 from perian_shim.api.errors import (
     ApiError,
     ApiTimeout,
+    InstanceTypeNotFound,
+    InsufficientCredit,
     InvalidRequest,
     JobAlreadyDone,
     JobNotFound,
@@ -29,14 +31,18 @@ from perian_shim.api.errors import (
     Unauthorized,
 )
 from perian_shim.api.job_request import CreateJobRequest
-from perian_shim.api.jobs import Job
+from perian_shim.api.jobs import Glance, Job
 from perian_shim.api.paging import Pager
 from perian_shim.errors import ApiUnavailable, JobRejected, JobVanished, SubmissionUnclear
 from perian_shim.lifecycle.policies import LookPolicy
 from perian_shim.lifecycle.retrying import Retrier, minutes
+from perian_shim.lifecycle.shortage import Offers, asked_for, why
 from perian_shim.settings import JOB_KEY
 
 T = TypeVar("T")
+
+EXPLAIN_SECONDS = 20.0
+"""How long it may take to find out why Perian refused."""
 
 CREDENTIALS_REMEDY = (
     "Check the Flyte secrets perian_organization and perian_token (or PERIAN_ORGANIZATION and"
@@ -79,14 +85,16 @@ class Jobs:
         request: CreateJobRequest,
         *,
         patient: bool = False,
-        again: Callable[[], None] = lambda: None,
+        sending: Callable[[], None] = lambda: None,
+        unheard: Callable[[], None] = lambda: None,
     ) -> str:
         """Submit a job and return its id. Sent again only while it certainly had no effect.
 
         Args:
             request: the job.
             patient: whether refused credentials are waited out, because a job may already exist.
-            again: called before it is sent again; raises if it must not be.
+            sending: called before each time it is sent; raises if it must not be.
+            unheard: called when it certainly had no effect.
 
         Raises:
             JobRejected: Perian refused; another attempt would be refused as well.
@@ -97,13 +105,11 @@ class Jobs:
         def passes(error: PerianError) -> bool:
             if error.outcome_unknown:
                 return False
+            unheard()
             return error.retryable or (patient and isinstance(error, Unauthorized))
 
-        tries = count()
-
         def create(client: PerianClient) -> str:
-            if next(tries):
-                again()
+            sending()
             return client.create_job(request)
 
         try:
@@ -113,11 +119,27 @@ class Jobs:
                 raise self._unavailable(error) from error
             raise JobRejected(error.message, remedy=CREDENTIALS_REMEDY) from error
         except (InvalidRequest, Redirected, TlsFailure) as error:
-            raise JobRejected(error.message, remedy=error.remedy) from error
+            raise self.refused(request, error) from error
         except ApiError as error:
             if error.outcome_unknown:
                 raise SubmissionUnclear(f"{error.message} A job may have been created.") from error
             raise self._unavailable(error) from error
+
+    def refused(self, request: CreateJobRequest, error: ApiError) -> JobRejected:
+        """Return the error for a request that is refused; for want of a machine, say why."""
+        found: list[str] = []
+        if isinstance(error, InvalidRequest) and not isinstance(error, InsufficientCredit):
+            clock = self.retrier.clock
+            deadline = clock.monotonic() + EXPLAIN_SECONDS
+            offers = Offers(
+                lambda act: self._call(act, never), lambda: clock.monotonic() < deadline
+            )
+            with contextlib.suppress(ApiError):
+                found = why(request, offers)
+        if not found and not isinstance(error, InstanceTypeNotFound):
+            return JobRejected(error.message, remedy=error.remedy)
+        message = " ".join([error.message, f"The task asks for {asked_for(request)}.", *found])
+        return JobRejected(message, remedy=InstanceTypeNotFound.remedy)
 
     def read(self, job_id: str, *, believe_absence: bool = False) -> Job:
         """Read a job that exists.
@@ -130,24 +152,47 @@ class Jobs:
             JobVanished: Perian has not known it for as long as an outage is ridden out.
             ApiUnavailable: no good answer for that long.
         """
+        return self._existing(
+            job_id, lambda client: client.get_job(job_id), believe_absence=believe_absence
+        )
+
+    def _existing(
+        self, job_id: str, call: Callable[[PerianClient], T], *, believe_absence: bool = False
+    ) -> T:
         try:
             return self._call(
-                lambda client: client.get_job(job_id),
+                call,
                 lambda error: (
                     is_answer(error) and not (believe_absence and isinstance(error, JobNotFound))
                 ),
             )
         except JobNotFound as error:
-            silence = minutes(self.retrier.policy.outage)
+            silence = minutes(self.retrier.patience)
             message = f"Perian does not know job {job_id}; no good answer about it for {silence}."
             raise JobVanished(message, job_id=job_id) from error
         except ApiError as error:
             raise self._unavailable(error, job_id) from error
 
+    def glance(self, job_id: str) -> Glance:
+        """Look at a job that exists without reading its log.
+
+        Raises:
+            JobVanished: Perian has not known it for as long as an outage is ridden out.
+            ApiUnavailable: no good answer for that long.
+        """
+        return self._existing(job_id, lambda client: client.glance(job_id))
+
     def peek(self, job_id: str) -> Job | None:
         """Read a job if it can be read at once; None if not."""
         try:
             return self._call(lambda client: client.get_job(job_id), never)
+        except ApiError:
+            return None
+
+    def peek_at_head(self, job_id: str) -> Glance | None:
+        """Look at a job without reading its log, if it can be seen at once; None if not."""
+        try:
+            return self._call(lambda client: client.glance(job_id), never)
         except ApiError:
             return None
 
@@ -169,14 +214,25 @@ class Jobs:
         except ApiError as error:
             raise self._unavailable(error, job_id) from error
 
-    def ask_to_end(self, job_id: str) -> Job | None:
-        """Ask a job to end, once, and return it as it is then; None if it cannot be seen."""
+    def ask_to_end(self, job_id: str, *, brief: bool = False) -> Job | None:
+        """Ask a job to end, once, and return it as it is then; None if it cannot be seen.
+
+        Args:
+            job_id: Perian's id.
+            brief: whether no more than its status matters: a long log would take too long.
+        """
         try:
             self._call(lambda client: client.cancel_job(job_id), never)
         except ApiTimeout:
             return None  # another call would hang as well
         except ApiError:
             pass
+        if brief:
+            glance = self.peek_at_head(job_id)
+            if glance is None:
+                return None
+            if glance.job is not None:
+                return glance.job
         return self.peek(job_id)
 
     def machine(self, instance_type_id: str) -> InstanceType | None:
@@ -252,7 +308,7 @@ class Jobs:
         """Return the run's error for a call that failed for too long."""
         remedy = CREDENTIALS_REMEDY if isinstance(error, Unauthorized) else error.remedy
         about = f" about job {job_id}" if job_id else ""
-        silence = minutes(self.retrier.policy.outage)
+        silence = minutes(self.retrier.patience)
         message = f"No good answer{about} for {silence}, last: {error.message}"
         return ApiUnavailable(message, job_id=job_id, remedy=remedy)
 

@@ -3,13 +3,18 @@
 Nothing here waits or asks; the arithmetic on a policy is all that a class has.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perian_shim import settings
 from perian_shim.errors import ConfigError
 
 OUTAGE_SECONDS = 1800.0
 """How long an outage of the platform or of the object store is ridden out by default."""
+
+UNREACHED_SECONDS = 10.0
+"""How long somebody who waits at a terminal is left in doubt whether an address is right."""
+
+KB, MB = 1 << 10, 1 << 20
 
 LONGEST_LIMITED = 120.0
 """Bound of a pause that is longer because the platform limits the rate of requests."""
@@ -25,12 +30,15 @@ class RetryPolicy:
         longest: bound of the pauses.
         longest_wait: bound of what a server may ask for with ``Retry-After``, and of how long
             those that it refuses are spread out after that.
+        unreached: the same as ``outage``, until a request has arrived or an answer has come: what
+            has never been reached is more likely to be a wrong address than an outage.
     """
 
     outage: float = OUTAGE_SECONDS
     first: float = 0.5
     longest: float = 20.0
     longest_wait: float = 120.0
+    unreached: float = float("inf")
 
     @classmethod
     def from_environment(cls) -> "RetryPolicy":
@@ -40,6 +48,15 @@ class RetryPolicy:
             ConfigError: that is not a number of seconds.
         """
         return cls(outage=settings.seconds(settings.OUTAGE_SECONDS, OUTAGE_SECONDS))
+
+    @classmethod
+    def attended(cls) -> "RetryPolicy":
+        """Return the same for a run that somebody waits for, who can correct a wrong address.
+
+        Raises:
+            ConfigError: the environment does not say a number of seconds.
+        """
+        return replace(cls.from_environment(), unreached=UNREACHED_SECONDS)
 
     @classmethod
     def hurried(cls, seconds: float) -> "RetryPolicy":
@@ -79,6 +96,9 @@ class PollPolicy:
         share: by this share of the phase's age a pause is longer than the shortest.
         jitter: a pause is multiplied by something between ``1 - jitter`` and ``1 + jitter``.
         unknown: how long a status that nobody knows is waited out.
+        settling: how long the log of a job that has failed must stand still to be whole: it may
+            come later than the status, and has the reason.
+        settled: how long that is waited for at most.
     """
 
     shortest: float = 0.8
@@ -86,6 +106,8 @@ class PollPolicy:
     share: float = 0.05
     jitter: float = 0.2
     unknown: float = OUTAGE_SECONDS
+    settling: float = 4.0
+    settled: float = 15.0
 
     def __post_init__(self) -> None:
         if self.longest < self.shortest:
@@ -103,23 +125,56 @@ class PollPolicy:
             ConfigError: a bound is not a number of seconds, or they are the wrong way round.
         """
         shortest = settings.seconds(settings.POLL_MIN_SECONDS, cls.shortest)
+        pace = min(shortest / cls.shortest, 1.0)
         return cls(
             shortest=shortest,
+            settling=cls.settling * pace,
+            settled=cls.settled * pace,
             longest=settings.seconds(settings.POLL_MAX_SECONDS, max(cls.longest, shortest)),
             unknown=settings.seconds(settings.OUTAGE_SECONDS, cls.unknown),
         )
 
-    def pause(self, age: float, chance: float, stretch: float = 1.0) -> float:
+    def pause(self, age: float, chance: float, stretch: float = 1.0, longest: float = 0.0) -> float:
         """Return the next pause.
 
         Args:
             age: seconds since the phase last changed.
             chance: a random number in [0, 1).
             stretch: how much longer than planned pauses have to be, at least 1.
+            longest: another bound, if it is longer than the usual one.
         """
-        planned = min(self.longest, self.shortest + self.share * age)
+        planned = min(max(self.longest, longest), self.shortest + self.share * age)
         calm = min(planned * stretch, max(planned, LONGEST_LIMITED))
         return calm * (1 + self.jitter * (2 * chance - 1))
+
+
+@dataclass(frozen=True)
+class TrafficPolicy:
+    """How much of a job's log is read how often. The API's answers hold the whole of it each time.
+
+    Answers about a job with a short log are read whole at each look. Of longer ones each look reads
+    the head, up to the log, if that tells the status; the log is read at a bounded rate, less often
+    the longer the job is followed, and once it is very long, whenever it has grown by a factor. So
+    all that is read of it in the end is at most ``share`` times its length, and once more at the
+    job's end, beside what the looks and the time before cost.
+
+    Attributes:
+        short: answers up to this are read whole, in bytes.
+        rate: at which longer ones are read at most, in bytes a second.
+        aging: by this share of the time since the first look they are at least apart.
+        long: from here on their share counts, in bytes.
+        share: what may be read of a very long log while the job runs, in lengths of it.
+        longest: bound of the pause between two looks at a job with a very long log.
+        blind: the same if such an answer neither begins with the status nor says how long it is.
+    """
+
+    short: int = 256 * KB
+    rate: float = 8.0 * KB
+    aging: float = 0.01
+    long: int = 8 * MB
+    share: float = 1.5
+    longest: float = 60.0
+    blind: float = 600.0
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from perian_shim.api.errors import ApiError, PerianError, RateLimited
+from perian_shim.api.errors import ApiError, PerianError, RateLimited, TransportError
 from perian_shim.errors import StorageFailed
 from perian_shim.lifecycle.clock import Clock
 from perian_shim.lifecycle.policies import RetryPolicy
@@ -68,6 +68,8 @@ class Retrier:
         warn: prints a line.
         pace: how much less often than planned calls are made.
         deadline: when no call is made again any more.
+        reached: whether there is somebody at the other end: a call has been answered, or may have
+            arrived.
     """
 
     policy: RetryPolicy
@@ -75,6 +77,13 @@ class Retrier:
     warn: Callable[[str], None] = lambda _: None
     pace: Pace = field(default_factory=Pace)
     deadline: float = float("inf")
+    reached: bool = field(default=False, init=False)
+
+    @property
+    def patience(self) -> float:
+        """How long a call is repeated without one good answer, as things stand."""
+        policy = self.policy
+        return policy.outage if self.reached else min(policy.outage, policy.unreached)
 
     @contextmanager
     def bounded(self, seconds: float) -> Iterator[None]:
@@ -103,7 +112,8 @@ class Retrier:
                 answer = act()
             except PerianError as error:
                 silence = self.clock.monotonic() - began
-                if not passes(error) or silence >= self.policy.outage:
+                self.reached = self.reached or has_reached(error)
+                if not passes(error) or silence >= self.patience:
                     raise
                 failures += 1
                 limited = isinstance(error, RateLimited)
@@ -118,13 +128,19 @@ class Retrier:
                 said = self.clock.monotonic() - told < TELL_SECONDS
                 if failures == (REFUSALS_UNSAID if limited else 1) or not said:
                     told = self.clock.monotonic()
-                    left = self.policy.outage - silence
+                    left = self.patience - silence
                     self.warn(f"{error.message} {error.remedy} Trying again, for {minutes(left)}.")
                 self.clock.sleep(pause)
             else:
+                self.reached = True
                 if not refusals:
                     self.pace.answered_at_once()
                 return answer
+
+
+def has_reached(error: PerianError) -> bool:
+    """Whether a failure shows that the other side is there: it is too busy, or may have acted."""
+    return isinstance(error, RateLimited) or (isinstance(error, TransportError) and error.sent)
 
 
 def minutes(seconds: float) -> str:
@@ -172,6 +188,10 @@ class PatientStore:
     def read(self, uri: str, limit: int) -> bytes | None:
         """Return the first ``limit`` bytes of an object, or None if there is none."""
         return self._call(lambda: self.store.read(uri, limit))
+
+    def read_end(self, uri: str, length: int) -> bytes | None:
+        """Return the last ``length`` bytes of an object, or None if there is none."""
+        return self._call(lambda: self.store.read_end(uri, length))
 
     def write(self, uri: str, content: bytes) -> None:
         """Create or replace an object."""

@@ -166,7 +166,7 @@ class Shutdown:
 
     def ask(self, left: Left, job_id: str) -> None:
         """Ask a job to end, and see how it is then."""
-        job = self.strays.jobs.ask_to_end(job_id)
+        job = self.strays.jobs.ask_to_end(job_id, brief=True)
         left.phases[job_id] = left.phases[job_id] if job is None else job.phase
 
     def claim(self, ids: list[str]) -> None:

@@ -9,6 +9,7 @@ for before it is sent again; what the looks have not found is ended when it show
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from perian_shim.api.job_request import CreateJobRequest
@@ -172,10 +173,19 @@ class Submission:
                 log_digest="",
             )
             refuse_when_superseded(self.records)
-        self.posted = self.in_flight = True
+        tries = count()
+
+        def sending() -> None:
+            if next(tries):
+                refuse_when_superseded(self.records)
+            self.posted = self.in_flight = True
+
+        def unheard() -> None:
+            self.posted = self.in_flight = False
+
         try:
             job_id = self.strays.jobs.submit(
-                request, patient=not alone, again=lambda: refuse_when_superseded(self.records)
+                request, patient=not alone, sending=sending, unheard=unheard
             )
         except SubmissionUnclear:
             raise

@@ -53,7 +53,8 @@ def verdict(job: Job, limit: float | None) -> TaskError | None:
             return None
         case Phase.TIMED_OUT:
             seconds = job.timeout_seconds or limit
-            message = f"Job {job.id} ran into its limit of {seconds} s and was stopped{reason}"
+            limited = f" of {seconds:g} s" if seconds else ""
+            message = f"Job {job.id} ran into its limit{limited} and was stopped{reason}"
             return JobTimedOut(message, job_id=job.id)
         case Phase.CANCELLED:
             message = f"Job {job.id} was cancelled, and not by this run{reason}"

@@ -4,7 +4,7 @@ The watcher prints the job's log lines as they come and one line of its own for 
 status, and enforces what the platform might not: how long a job may wait for a machine and how long
 it may run. Both are measured as time *seen* in a phase, by this process's own monotonic clock and
 by those of the attempts before; nobody's wall clock is compared with anybody else's. Outages are
-ridden out below, by the retry machine.
+ridden out below, by the retry machine, and how much of a long log is read is decided in ``looks``.
 """
 
 from collections.abc import Callable
@@ -15,10 +15,14 @@ from perian_shim.api.phases import Phase
 from perian_shim.errors import JobTimedOut, QueuedTooLong, StatusUnknown, TaskError
 from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.logs import LogTail
-from perian_shim.lifecycle.policies import Limits, PollPolicy
+from perian_shim.lifecycle.looks import Looks
+from perian_shim.lifecycle.policies import Limits, PollPolicy, TrafficPolicy
 
 DRAIN_READS = 5
-"""How often a finished job is read again at most, until its log stops growing."""
+"""How often a job that has ended well is read again at most, until its log stops growing."""
+
+EXPLAINED = frozenset({Phase.SUCCEEDED, Phase.CANCELLED})
+"""Ends for whose reason nobody looks in the log."""
 
 
 @dataclass
@@ -65,6 +69,7 @@ class Watcher:
         between: called after each look at a job that goes on; returns a job that is to be followed
             in its place, if any.
         check: called when the job has a machine, once; raises if it must not go on.
+        traffic: how much of a long log is read how often.
         started: when the job was first looked at.
         changed: when its status changed last.
     """
@@ -77,6 +82,7 @@ class Watcher:
     tail: LogTail = field(default_factory=LogTail)
     between: Callable[[Job], Job | None] = lambda _: None
     check: Callable[[Job], None] = lambda _: None
+    traffic: TrafficPolicy = field(default_factory=TrafficPolicy)
     started: float = field(default=0.0, init=False)
     changed: float = field(default=0.0, init=False)
     checked: bool = field(default=False, init=False)
@@ -94,8 +100,9 @@ class Watcher:
         clock = self.jobs.retrier.clock
         self.started = self.changed = clock.monotonic()
         status = ""
+        looks = Looks(self.jobs, job_id, self.traffic)
         while True:
-            job = self.jobs.read(job_id)
+            job = looks.look()
             now = clock.monotonic()
             if job.status != status:
                 change = f"{status} -> {job.status}" if status else job.status
@@ -105,7 +112,7 @@ class Watcher:
             self.print_lines(self.tail.feed(job.logs))
             self.ages.note(job.phase, now)
             if job.phase.terminal:
-                return self.drain(job)
+                return self.drain(job, looks)
             self.check_machine(job)
             self.check_limits(job)
             other = self.between(job)
@@ -113,7 +120,8 @@ class Watcher:
                 return other
             age = clock.monotonic() - self.changed
             stretch = self.jobs.retrier.pace.stretch
-            clock.sleep(self.policy.pause(age, clock.chance(), stretch))
+            longest = looks.longest_pause
+            clock.sleep(self.policy.pause(age, clock.chance(), stretch, longest))
 
     def check_machine(self, job: Job) -> None:
         """Hold the machine against what was asked for, once it is known."""
@@ -144,22 +152,46 @@ class Watcher:
             error.job_id = job.id
             raise error
 
-    def drain(self, job: Job) -> Job:
-        """Read the finished job until its log stops growing, and print what is left of it.
+    def drain(self, job: Job, looks: Looks) -> Job:
+        """Look at the job that has ended until its log stands still, and print what is left of it.
 
-        The status that ended it stays, whatever a stale answer says later.
+        The status that ended it stays, whatever a stale answer says later. What explains a failure
+        may come later than the status, and is waited for.
         """
-        logs = job.logs
-        for _ in range(DRAIN_READS):
-            again = self.jobs.peek(job.id)
-            if again is None:
+        clock = self.jobs.retrier.clock
+        waits = job.phase not in EXPLAINED
+        began = moved = clock.monotonic()
+        mark, reads = (job.logs, job.errors, looks.announced), 0
+        unread = job.logs is None and looks.brief
+        while True:
+            if waits:
+                now = clock.monotonic()
+                if now - moved >= self.policy.settling or now - began >= self.policy.settled:
+                    break
+                clock.sleep(min(self.policy.shortest, self.policy.settling / 5))
+            elif unread or reads >= DRAIN_READS:
                 break
-            self.print_lines(self.tail.feed(again.logs))
-            if again.logs == logs:
+            again, reads = looks.again(), reads + 1
+            if again is not None:
+                job = self.with_last_words(job, again)
+                mark, before = (job.logs, job.errors, looks.announced), mark
+                unread = unread or (mark != before and looks.brief)
+                if mark != before:
+                    moved = clock.monotonic()
+                elif not waits:
+                    break
+            elif not waits:
                 break
-            logs = again.logs if again.logs is not None else logs
+        if unread:
+            job = self.with_last_words(job, looks.read())
         self.print_lines(self.tail.flush())
-        return replace(job, logs=logs)
+        return job
+
+    def with_last_words(self, job: Job, again: Job) -> Job:
+        """Return a job that has ended with what a later look shows of its log, and print that."""
+        self.print_lines(self.tail.feed(again.logs))
+        logs = again.logs if again.logs is not None else job.logs
+        return replace(job, logs=logs, errors=again.errors or job.errors)
 
     def print_lines(self, lines: list[str]) -> None:
         """Print lines of the job's log."""

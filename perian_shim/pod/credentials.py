@@ -3,10 +3,15 @@
 It says what the API gets, what the job gets and what must be hidden. A secret is read as Flyte
 hands it over, else from an environment variable where one is named. Only the API's own credentials
 are read again: mounted secrets rotate while a job runs.
+
+What perian-shim uses itself (credentials of the API, of a registry, of the object store) is taken
+without the line break that many editors and tools leave at the end of a file. A secret that the job
+is given is handed on as it is, with whatever it ends in, and may be empty.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from perian_shim import settings
 from perian_shim.api.client import PerianClient
@@ -14,9 +19,9 @@ from perian_shim.api.job_request import RegistryCredentials
 from perian_shim.api.redaction import Redactor
 from perian_shim.errors import MissingSecret
 from perian_shim.lifecycle.console import confidential_forms
-from perian_shim.pod.secrets import ReadSecret
+from perian_shim.pod.secrets import FlyteSecrets, content_of
 from perian_shim.secret_keys import ORGANIZATION_KEY, REGISTRY_KEYS, TOKEN_KEY
-from perian_shim.spec import FunctionWork, JobSpec
+from perian_shim.spec import ForwardedSecret, FunctionWork, JobSpec
 from perian_shim.work.job_credentials import StorageAccess, storage_access
 from perian_shim.work.request import Private
 
@@ -32,33 +37,61 @@ class SecretReader:
         environ: the process's environment, whose variables stand in for Perian's own credentials.
     """
 
-    mounted: ReadSecret = field(repr=False)
+    mounted: FlyteSecrets = field(repr=False)
     environ: Mapping[str, str] = field(repr=False)
 
     def read(self, group: str, key: str) -> str | None:
-        """Return a secret's value, or None if it is nowhere."""
-        value = self.mounted(group, key)
+        """Return a credential of our own, or None if it is nowhere or empty."""
+        value = self.mounted.get(group, key)
         if value is None and key in _VARIABLES:
             value = settings.text(_VARIABLES[key], environ=self.environ)
         return (value or "").strip() or None
 
     def require(self, group: str, key: str) -> str:
-        """Return a secret's value.
+        """Return a credential of our own.
 
         Raises:
             MissingSecret: it is nowhere; the message says where it was looked for.
         """
         value = self.read(group, key)
         if value is None:
-            places = f"Flyte secret {key!r} of group {group!r}"
-            if key in _VARIABLES:
-                places += f" and environment variable {_VARIABLES[key]}"
-            raise MissingSecret(f"Not found: {places}.")
+            raise self.missing(group, key, _VARIABLES.get(key))
         return value
+
+    def forwarded(self, secret: ForwardedSecret) -> str:
+        """Return the value of a secret that the job is given, to the last byte.
+
+        It may also be in the variable that the task names for it: where Flyte has mounted a file,
+        that holds the file's path, and on somebody's own machine perhaps the value.
+
+        Raises:
+            MissingSecret: it is nowhere; the message says where it was looked for.
+        """
+        value = self.mounted.get(secret.group, secret.key)
+        if value is None and secret.env_var:
+            value = self.environ.get(secret.env_var)
+            in_file = content_of(Path(value)) if value and secret.as_file else None
+            value = value if in_file is None else in_file
+        if value is None:
+            raise self.missing(secret.group, secret.key, secret.env_var)
+        return value
+
+    def missing(self, group: str, key: str, variable: str | None) -> MissingSecret:
+        """Return the error for a secret that is nowhere."""
+        places = [*self.mounted.places(group, key)]
+        places += [f"variable {variable}"] if variable else []
+        message = (
+            f"Not found: Flyte secret {key!r} of group {group!r}. It was looked for in"
+            f" {', '.join(places)}."
+        )
+        remedy = MissingSecret.remedy
+        if variable:
+            remedy = f"{remedy[:-1]}, or set the variable {variable}."
+        return MissingSecret(message, remedy=remedy)
 
     def registry(self, group: str) -> RegistryCredentials | None:
         """Return how Perian may pull the image, None if the group has no such secrets."""
-        found = {key: self.read(group, key) or "" for key in REGISTRY_KEYS}
+        found = {key: (self.mounted.get(group, key) or "").strip("\r\n") for key in REGISTRY_KEYS}
         return RegistryCredentials(*found.values()) if any(found.values()) else None
 
 
@@ -92,7 +125,7 @@ class Credentials:
         group = spec.config.secret_group
         organization = secrets.require(group, ORGANIZATION_KEY)
         token = secrets.require(group, TOKEN_KEY)
-        forwarded = {each: secrets.require(each.group, each.key) for each in spec.secrets}
+        forwarded = {each: secrets.forwarded(each) for each in spec.secrets}
         access = StorageAccess()
         if isinstance(spec.work, FunctionWork):
             access = storage_access(lambda key: secrets.read(group, key), group, secrets.environ)

@@ -1,9 +1,9 @@
 """Our image's door: runs a task as ``pyflyte-execute`` would, without loading flytekit."""
 
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from flyteidl.core.literals_pb2 import LiteralMap
 from flyteidl.core.tasks_pb2 import TaskTemplate
 from google.protobuf.message import DecodeError
 
@@ -17,13 +17,31 @@ from perian_shim.pod.invocation import Invocation
 from perian_shim.pod.report import report
 from perian_shim.pod.run import Finished, run_task
 from perian_shim.pod.run_context import OpenStore, RunContext, opened_once
-from perian_shim.pod.secrets import mounted_secrets
+from perian_shim.pod.secrets import FlyteSecrets
 from perian_shim.storage import open_store
+from perian_shim.work.stored_inputs import StoredInputs
 from perian_shim.work.task_run import Place
 
 DAMAGED = "Flyte writes it for each execution: run it again, and look at the store if it stays so."
 
-Document = TypeVar("Document", TaskTemplate, LiteralMap)
+Document = TypeVar("Document")
+
+
+@dataclass(frozen=True)
+class Kind(Generic[Document]):
+    """A kind of document.
+
+    Attributes:
+        name: the message's name in flyteidl.
+        parse: reads one; may raise ``DecodeError`` or ``ValueError``.
+    """
+
+    name: str
+    parse: Callable[[bytes], Document]
+
+
+TEMPLATE = Kind("flyteidl.core.TaskTemplate", TaskTemplate.FromString)
+INPUTS = Kind("flyteidl.core.LiteralMap", StoredInputs.of_document)
 
 
 def execute(invocation: Invocation, environ: Mapping[str, str]) -> None:
@@ -46,21 +64,21 @@ def execute(invocation: Invocation, environ: Mapping[str, str]) -> None:
             environ,
         ),
         environ=environ,
-        read_secret=mounted_secrets(environ),
+        secrets=FlyteSecrets.of_container(environ),
         open_store=opened_once(lambda uri: open_store(uri, environ)),
     )
     template = TaskTemplate()
     try:
-        template = read(context.open_store, invocation.template, TaskTemplate)
-        inputs = read(context.open_store, invocation.inputs, LiteralMap)
+        template = read(context.open_store, invocation.template, TEMPLATE)
+        inputs = read(context.open_store, invocation.inputs, INPUTS)
     except PerianError as error:
         finished = Finished(error=error)
     else:
-        finished = run_task(context, template, inputs.literals, invocation.options)
+        finished = run_task(context, template, inputs, invocation.options)
     report(context, finished, template.interface.outputs.variables)
 
 
-def read(open_store: OpenStore, uri: str, kind: type[Document]) -> Document:
+def read(open_store: OpenStore, uri: str, kind: Kind[Document]) -> Document:
     """Read what Flyte has written for the pod; an outage of the store is ridden out.
 
     Args:
@@ -81,7 +99,7 @@ def read(open_store: OpenStore, uri: str, kind: type[Document]) -> Document:
         message = f"There is no object {uri}, which Flyte writes before it starts a task's pod."
         raise StorageFailed(message)
     try:
-        return kind.FromString(content)
-    except DecodeError as error:
-        message = f"What is at {uri} is not a {kind.DESCRIPTOR.full_name}."
+        return kind.parse(content)
+    except (DecodeError, ValueError) as error:
+        message = f"What is at {uri} is not a {kind.name}."
         raise InvalidTemplate(message, remedy=DAMAGED) from error

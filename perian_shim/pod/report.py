@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from flyteidl.core.interface_pb2 import Variable
 
-from perian_shim.api.errors import PerianError
 from perian_shim.errors import Terminating
 from perian_shim.lifecycle.console import Console
 from perian_shim.lifecycle.policies import RetryPolicy
@@ -14,15 +13,12 @@ from perian_shim.pod.run_context import RunContext
 from perian_shim.storage import join_uri
 from perian_shim.work.error_document import error_document, headline
 from perian_shim.work.offloading import output_documents
-from perian_shim.work.outputs import Outputs
 
 ERROR_NAME = "error.pb"
 
 
 def report(context: RunContext, finished: Finished, declared: Mapping[str, Variable]) -> None:
     """Write what a run came to, for Flyte to read.
-
-    An output that the backend would not take is an error as well.
 
     Args:
         context: where the run happened; it has an output prefix.
@@ -37,12 +33,10 @@ def report(context: RunContext, finished: Finished, declared: Mapping[str, Varia
     assert prefix is not None, "a run without a backend has nobody to report to"
     console = Console()
     error, outputs = finished.error, finished.outputs
-    documents: dict[str, bytes] = {}
-    try:
-        documents = documents_of(outputs, declared, prefix, context) if error is None else {}
-    except PerianError as failure:
-        error = failure
-    if error is not None:
+    if error is None:
+        assert outputs is not None
+        documents = output_documents(outputs, declared, prefix, context.environ)
+    else:
         console(f"[perian-shim] failed: {headline(error)}")
         documents = {ERROR_NAME: error_document(error).SerializeToString(deterministic=True)}
     hurried = isinstance(error, Terminating)
@@ -54,11 +48,3 @@ def report(context: RunContext, finished: Finished, declared: Mapping[str, Varia
     if error is not None:
         # Not after success: if this pod is lost now, the next attempt reads the outputs again.
         finished.reported()
-
-
-def documents_of(
-    outputs: Outputs | None, declared: Mapping[str, Variable], prefix: str, context: RunContext
-) -> dict[str, bytes]:
-    """Return the documents of a run that succeeded."""
-    assert outputs is not None
-    return output_documents(outputs, declared, prefix, context.environ)

@@ -18,6 +18,7 @@ from perian_shim import settings
 from perian_shim.api.client import PerianClient
 from perian_shim.api.errors import PerianError
 from perian_shim.api.redaction import Redactor
+from perian_shim.api.server_text import inert
 from perian_shim.config import DETACH
 from perian_shim.errors import DefinitionError, InternalError, TaskError, Terminating
 from perian_shim.lifecycle.attempt import Attempt
@@ -43,8 +44,10 @@ from perian_shim.storage import ObjectStore, join_uri
 from perian_shim.work.container_job import ContainerJob
 from perian_shim.work.function_job import FunctionJob
 from perian_shim.work.idempotency import NodeIdentity, work_key
+from perian_shim.work.offloading import max_output_bytes
 from perian_shim.work.outputs import Outputs
 from perian_shim.work.request import requirements_of
+from perian_shim.work.stored_inputs import StoredInputs
 from perian_shim.work.task_record import TaskRecord, custom_of
 from perian_shim.work.task_run import Place, TaskRun
 
@@ -121,33 +124,46 @@ def prepared(
     """Put together what an attempt needs; the console learns what it must not print."""
     environ = context.environ
     refuse_inside_a_job(environ)
+    max_output_bytes(environ)  # a wrong setting is told before a job is paid for
     task = TaskRecord.from_template(template)
-    secrets = SecretReader(context.read_secret, environ)
+    secrets = SecretReader(context.secrets, environ)
     credentials = Credentials.read(task.spec, secrets)
     console.redact = credentials.redactor()
-    literals = {name: fetched(context.open_store, name, each) for name, each in inputs.items()}
-    if options.bound is not None:
-        literals = map_item(literals, options.bound, environ)
+    literals = taken(context, inputs, options)
     clock = Clock(sleep=TERMINATION.sleep)
     with contextlib.ExitStack() as stack:
-        place, longest = context.place, None
+        place, longest, policy = context.place, None, RetryPolicy.from_environment()
         store = context.open_store(context.raw_prefix)
         if place is None:
             raw_prefix = context.raw_prefix
             if context.upload is not None:
                 folder = join_uri(raw_prefix, "_perian/inputs")
-                literals = with_remote_files(context.upload, literals, folder)
+                remote = with_remote_files(context.upload, literals, folder)
+                literals = StoredInputs.of(remote)
 
             def key_of(node: NodeIdentity) -> str:
                 return work_key(node, task.spec, literals)
 
             place = stack.enter_context(local_place(raw_prefix, task.name, environ, key_of))
-            longest = local_limit(task, environ, console)
-        patient = PatientStore(store, Retrier(RetryPolicy.from_environment(), clock))
+            longest, policy = local_limit(task, environ, console), RetryPolicy.attended()
+        patient = PatientStore(store, Retrier(policy, clock))
         key = work_key(place.node, task.spec, literals)
         run = TaskRun(task, literals, place, patient, key, credentials.private, longest)
         connect = connector(task.spec.config.secret_group, secrets)
-        yield composed(run, credentials, options, console, clock, store, connect)
+        retrier = Retrier(policy, clock)
+        yield composed(run, credentials, options, console, retrier, store, connect)
+
+
+def taken(
+    context: RunContext, inputs: Mapping[str, Literal], options: LaunchOptions
+) -> StoredInputs:
+    """Return the inputs that the task is to have: whole, and this item's."""
+    whole = StoredInputs.read(
+        inputs, lambda name, literal: fetched(context.open_store, name, literal)
+    )
+    if options.bound is None:
+        return whole
+    return StoredInputs.of(map_item(whole, options.bound, context.environ))
 
 
 def composed(
@@ -155,7 +171,7 @@ def composed(
     credentials: Credentials,
     options: LaunchOptions,
     console: Console,
-    clock: Clock,
+    retrier: Retrier,
     store: ObjectStore,
     connect: Callable[..., PerianClient],
 ) -> Attempt[Outputs]:
@@ -174,7 +190,7 @@ def composed(
     return Attempt(
         work=work,
         records=records_of(run.place, run.key, run.store, store),
-        jobs=Jobs(connect, Retrier(RetryPolicy.from_environment(), clock)),
+        jobs=Jobs(connect, retrier),
         hurried=Jobs(lambda: connect(HURRIED_TIMEOUT, HURRIED_TIMEOUT), Retrier(RetryPolicy())),
         policy=PollPolicy.from_environment(),
         terms=Terms(
@@ -244,7 +260,7 @@ def release_previous(context: RunContext, template: TaskTemplate, console: Conso
         store = context.open_store(place.raw_prefix)
         seconds = settings.seconds(settings.GRACE_SECONDS, 30.0, context.environ)
         records = replace(records_of(place, "", store, store), warn=warn)
-        connect = connector(group, SecretReader(context.read_secret, context.environ))
+        connect = connector(group, SecretReader(context.secrets, context.environ))
         jobs = Jobs(connect, Retrier(RetryPolicy.hurried(seconds), warn=warn))
         left = Shutdown(Strays(jobs, records), seconds).cancel()
         if left.phases or left.unseen:
@@ -255,10 +271,11 @@ def release_previous(context: RunContext, template: TaskTemplate, console: Conso
 
 def redacted(error: PerianError, redact: Redactor) -> PerianError:
     """Take secrets out of an error's text; a function's own error document is left alone."""
-    error.message = redact(error.message)
+    # Once more as it is shown: what colours stood within is whole only then.
+    error.message = redact(inert(redact(error.message)))
     error.args = (error.message,)
     if isinstance(error, TaskError):
-        error.log_tail = redact(error.log_tail)
+        error.log_tail = redact(inert(redact(error.log_tail)))
     return error
 
 

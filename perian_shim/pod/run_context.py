@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from perian_shim.pod.secrets import ReadSecret
+from perian_shim.pod.secrets import FlyteSecrets
 from perian_shim.storage import ObjectStore
 from perian_shim.work.task_run import Place
 
@@ -29,7 +29,7 @@ class RunContext:
         raw_prefix: ``{{.rawOutputDataPrefix}}``, or what a run without a backend was given for it.
         place: the attempt's place, None for a run without a backend.
         environ: the process's environment.
-        read_secret: reads Flyte secrets.
+        secrets: reads Flyte secrets.
         open_store: opens object stores.
         upload: copies local inputs of a run without a backend to where a job can fetch them.
     """
@@ -37,7 +37,7 @@ class RunContext:
     raw_prefix: str
     place: Place | None
     environ: Mapping[str, str] = field(repr=False)
-    read_secret: ReadSecret = field(repr=False)
+    secrets: FlyteSecrets = field(repr=False)
     open_store: OpenStore = field(repr=False)
     upload: Upload | None = field(default=None, repr=False)
 

@@ -71,6 +71,10 @@ class ObjectStore(Protocol):
         """Return the first ``limit`` bytes of an object, or None if there is none."""
         ...
 
+    def read_end(self, uri: str, length: int) -> bytes | None:
+        """Return the last ``length`` bytes of an object, all of a shorter one, None if none."""
+        ...
+
     def write(self, uri: str, content: bytes) -> None:
         """Create or replace an object."""
         ...

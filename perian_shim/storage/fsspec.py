@@ -46,15 +46,23 @@ class FsspecStore(SignsNothing):
 
     def read(self, uri: str, limit: int) -> bytes | None:
         """Return the first ``limit`` bytes of an object, or None if there is none."""
+        return self._part(uri, lambda size: (0, min(size, limit)))
+
+    def read_end(self, uri: str, length: int) -> bytes | None:
+        """Return the last ``length`` bytes of an object, or None if there is none."""
+        return self._part(uri, lambda size: (max(size - length, 0), size))
+
+    def _part(self, uri: str, part: Callable[[int], tuple[int, int]]) -> bytes | None:
+        """Return a part of an object: from where to where, given its size."""
         size = self.size(uri)
         if not size:  # some file systems refuse a range of nothing
             return None if size is None else b""
-        expected = min(size, limit)
+        start, end = part(size)
         for _ in range(READ_ATTEMPTS):
-            content = self._attempt(uri, lambda fs: fs.cat_file(uri, 0, expected))
+            content = self._attempt(uri, lambda fs: fs.cat_file(uri, start, end))
             if content is None:
                 return None
-            if len(content) == expected:
+            if len(content) == end - start:
                 return bytes(content)
         raise broken_off(uri)
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from perian_shim.storage.base import ObjectInfo, broken_off, split_uri
-from perian_shim.storage.failures import failed, told, unanswered
+from perian_shim.storage.failures import NO_SUCH_PART, end_of, failed, told, unanswered
 from perian_shim.storage.google_token import Token, token_chain
 from perian_shim.storage.renewal import Renewed
 from perian_shim.storage.unsigned import SignsNothing
@@ -79,6 +79,16 @@ class GcsStore(SignsNothing):
         answer = self._ask(uri, "GET", object_path(uri), {"alt": "media"}, limit=limit)
         return None if answer.status == _NOT_FOUND else good(uri, answer).body
 
+    def read_end(self, uri: str, length: int) -> bytes | None:
+        """Return the last ``length`` bytes, or None if there is no such object."""
+        part = {"Range": f"bytes=-{length}"}
+        answer = self._ask(
+            uri, "GET", object_path(uri), {"alt": "media"}, headers=part, limit=length
+        )
+        if answer.status in {_NOT_FOUND, NO_SUCH_PART}:
+            return None if answer.status == _NOT_FOUND else b""
+        return end_of(uri, good(uri, answer), length)
+
     def write(self, uri: str, content: bytes) -> None:
         """Create or replace an object."""
         bucket, key = split_uri(uri)
@@ -93,16 +103,20 @@ class GcsStore(SignsNothing):
         query: Mapping[str, str],
         body: bytes = b"",
         *,
+        headers: Mapping[str, str] | None = None,
         limit: int | None = None,
     ) -> Answer:
         url = f"{self._base}{path}?{urlencode(query)}"
-        headers = {"Accept-Encoding": "gzip"}  # as it is stored; otherwise Google unpacks it
+        sent = {
+            "Accept-Encoding": "gzip",
+            **(headers or {}),
+        }  # as it is stored; otherwise Google unpacks it
         if method == "POST":
-            headers["Content-Type"] = "application/octet-stream"
+            sent["Content-Type"] = "application/octet-stream"
 
         def authorized() -> Mapping[str, str]:
             token = self._token.current().text
-            return {**headers, "Authorization": f"Bearer {token}"} if token else headers
+            return {**sent, "Authorization": f"Bearer {token}"} if token else sent
 
         try:
             return self._web.ask(method, url, authorized, body, limit=limit, busy=may_pass)

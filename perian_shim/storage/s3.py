@@ -15,15 +15,13 @@ import base64
 import datetime
 import hashlib
 import os
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import unquote_plus
-from xml.etree import ElementTree as ET
 
 from perian_shim.storage.aws_keys import KeyChain, key_chain
 from perian_shim.storage.base import ObjectInfo, UploadPolicy, broken_off, split_uri
-from perian_shim.storage.failures import failed, told, unanswered
+from perian_shim.storage.failures import NO_SUCH_PART, end_of, failed, unanswered
 from perian_shim.storage.post_policy import signed_policy
 from perian_shim.storage.s3_address import (
     DEFAULT_REGION,
@@ -31,17 +29,40 @@ from perian_shim.storage.s3_address import (
     object_url,
     region_of_arn,
 )
+from perian_shim.storage.s3_answers import (
+    OK,
+    REGION_HEADER,
+    error_code,
+    may_pass,
+    parsed,
+    reason,
+    told_region,
+)
 from perian_shim.storage.s3_settings import S3Settings
 from perian_shim.storage.sigv4 import Scope, presigned_get, query_string, signed_headers
 from perian_shim.storage.web import Answer, BrokenOff, NoAnswer, Web, is_busy
 
-_OK = range(200, 300)
 _NOT_FOUND = 404
 _NO_BUCKET = "NoSuchBucket"
-_BUSY = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "TooManyRequests"}
-_XML_CODE = re.compile(rb"<Code>([^<]*)</Code>")
-_XML_MESSAGE = re.compile(rb"<Message>([^<]*)</Message>")
-_REGION = "x-amz-bucket-region"
+_ELSEWHERE = {301, 307, 400}
+"""With these a store refuses what is signed for another region."""
+_USELESS = {
+    _NO_BUCKET,
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "InvalidToken",
+    "AccountProblem",
+    "AllAccessDisabled",
+}
+"""What no other request with the same keys to the same bucket will change."""
+_OTHER_REGION = (
+    "The bucket is in region {}: name that region's endpoint (FLYTE_AWS_ENDPOINT) and region"
+    " (AWS_REGION) for the tasks' pods."
+)
+_CHECK_ACCESS = (
+    "Check the tasks' pods' endpoint (FLYTE_AWS_ENDPOINT), region (AWS_REGION) and keys."
+)
 
 
 class S3Store:
@@ -72,6 +93,7 @@ class S3Store:
         self._region = region
         self._now = now
         self._regions: dict[str, str] = {}
+        self._usable: set[str] = set()
 
     @classmethod
     def from_environment(
@@ -113,6 +135,7 @@ class S3Store:
     def upload_policy(self, prefix: str, expires_in: int) -> UploadPolicy:
         """Return leave to create objects below a prefix."""
         bucket, key = split_uri(prefix)
+        self._expect_usable(prefix, bucket, key)
         scope = self._scope(prefix, bucket, self._public)
         url = self._public.bucket_url(bucket, scope.region)
         return signed_policy(scope, url, bucket, key.rstrip("/") + "/", expires_in)
@@ -157,6 +180,17 @@ class S3Store:
             return None
         return self._good(uri, answer).body
 
+    def read_end(self, uri: str, length: int) -> bytes | None:
+        """Return the last ``length`` bytes, or None if there is no such object."""
+        bucket, key = split_uri(uri)
+        part = {"Range": f"bytes=-{length}"}
+        answer = self._ask(uri, "GET", bucket, key, headers=part, limit=length)
+        if answer.status == NO_SUCH_PART:
+            return b""
+        if answer.status == _NOT_FOUND and error_code(answer) != _NO_BUCKET:
+            return None
+        return end_of(uri, self._good(uri, answer), length)
+
     def write(self, uri: str, content: bytes) -> None:
         """Create or replace an object."""
         bucket, key = split_uri(uri)
@@ -177,7 +211,24 @@ class S3Store:
         body: bytes = b"",
         limit: int | None = None,
     ) -> Answer:
-        """Make a signed request."""
+        """Make a signed request; once more where the store says that the bucket is elsewhere."""
+        asked = (uri, method, bucket, key, query, headers, body, limit)
+        answer = self._ask_once(*asked)
+        if answer.status in _ELSEWHERE and self._learn_region(uri, bucket, answer):
+            answer = self._ask_once(*asked)
+        return answer
+
+    def _ask_once(
+        self,
+        uri: str,
+        method: str,
+        bucket: str,
+        key: str,
+        query: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        body: bytes,
+        limit: int | None,
+    ) -> Answer:
         region = self._region_of(uri, bucket, self._addressing)
         url = object_url(self._addressing.bucket_url(bucket, region), key)
         if query:
@@ -196,7 +247,7 @@ class S3Store:
 
     @staticmethod
     def _good(uri: str, answer: Answer) -> Answer:
-        if answer.status not in _OK:
+        if answer.status not in OK:
             raise failed(uri, reason(answer), passing=may_pass(answer))
         return answer
 
@@ -206,12 +257,49 @@ class S3Store:
         return Scope(self._keys.current(), self._region_of(uri, bucket, addressing), now)
 
     def _region_of(self, uri: str, bucket: str, addressing: Addressing) -> str:
-        """Return a bucket's own region; only AWS has several."""
+        """Return a bucket's own region; at other endpoints the default until one is told."""
         if addressing.endpoint:
-            return self._region
+            return self._regions.get(bucket, self._region)
         if bucket not in self._regions:
             self._regions[bucket] = region_of_arn(bucket) or self._asked_region(uri, bucket)
         return self._regions[bucket]
+
+    def _learn_region(self, uri: str, bucket: str, answer: Answer) -> bool:
+        """Take the region that an answer tells; return whether it is news.
+
+        The answer to a HEAD has no body, in which some stores tell it.
+        """
+        before = self._region_of(uri, bucket, self._addressing)
+        region = told_region(answer)
+        if not region and not answer.body:
+            region = told_region(
+                self._ask_once(uri, "GET", bucket, "", {"location": ""}, None, b"", None)
+            )
+        if not region or region == before:
+            return False
+        self._regions[bucket] = region
+        return True
+
+    def _expect_usable(self, uri: str, bucket: str, key: str) -> None:
+        """Expect that what is signed for a bucket is accepted there, as far as one request tells.
+
+        What a job cannot use is found before it is paid for: a bucket of another region, keys that
+        the store does not know, a bucket that is not there. That we may read nothing is no fault.
+
+        Raises:
+            StorageFailed: it is refused.
+        """
+        if bucket in self._usable:
+            return
+        answer = self._ask(uri, "GET", bucket, key, limit=0)
+        if is_busy(answer):
+            raise failed(uri, reason(answer), passing=True)
+        if answer.status in _ELSEWHERE or error_code(answer) in _USELESS:
+            failure = failed(uri, reason(answer), passing=False)
+            region = told_region(answer)
+            failure.remedy = _OTHER_REGION.format(region) if region else _CHECK_ACCESS
+            raise failure
+        self._usable.add(bucket)
 
     def _asked_region(self, uri: str, bucket: str) -> str:
         """Ask AWS, unsigned: also a refusal and a redirect tell the region."""
@@ -222,37 +310,4 @@ class S3Store:
             raise unanswered(uri, error) from error
         if is_busy(answer):
             raise failed(uri, reason(answer), passing=True)
-        return answer.headers.get(_REGION, self._region)
-
-
-def parsed(uri: str, body: bytes) -> ET.Element:
-    """Return a listing, its names without their namespace.
-
-    Raises:
-        StorageFailed: it is no XML.
-    """
-    try:
-        root = ET.fromstring(body)  # noqa: S314 - expat bounds what entities may grow to
-    except ET.ParseError as error:
-        raise failed(uri, f"the listing is no XML: {error}", passing=False) from error
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-    return root
-
-
-def error_code(answer: Answer) -> str:
-    """Return the store's own code for an error, empty if it has none."""
-    code = _XML_CODE.search(answer.body)
-    return code[1].decode(errors="replace") if code else ""
-
-
-def reason(answer: Answer) -> str:
-    """Return what the store said, in one line."""
-    message = _XML_MESSAGE.search(answer.body)
-    said = message[1].decode(errors="replace") if message else ""
-    return told(answer.status, ": ".join(filter(None, (error_code(answer), said))))
-
-
-def may_pass(answer: Answer) -> bool:
-    """Whether the same access may succeed later: the store is in trouble, or has too much to do."""
-    return is_busy(answer) or (answer.status not in _OK and error_code(answer) in _BUSY)
+        return answer.headers.get(REGION_HEADER, self._region)

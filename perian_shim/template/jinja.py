@@ -10,6 +10,7 @@ import functools
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
+from typing import Any
 
 from flyteidl.core.literals_pb2 import Literal
 from jinja2 import StrictUndefined, TemplateAssertionError, TemplateSyntaxError, meta, nodes
@@ -80,10 +81,33 @@ def to_json(value: PythonValue, indent: int | None = None) -> str:
     return json.dumps(to_json_value(value), ensure_ascii=False, indent=indent)
 
 
+class Environment(ImmutableSandboxedEnvironment):
+    """Jinja's immutable sandbox, in which the fields of a dataclass may have any name.
+
+    Their values are dicts here. ``inputs.o.items`` is the field; where there is none, it is the
+    method of the dict, as everywhere in Jinja.
+    """
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Read ``obj.attribute``."""
+        if isinstance(obj, dict) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Read ``obj[argument]``, of a dict never a method."""
+        if not isinstance(obj, dict):
+            return super().getitem(obj, argument)
+        try:
+            return obj[argument]
+        except (KeyError, TypeError):  # not there, or nothing that could be a key
+            return self.undefined(obj=obj, name=argument)
+
+
 @functools.cache
-def environment() -> ImmutableSandboxedEnvironment:
+def environment() -> Environment:
     """Make Jinja's environment."""
-    made = ImmutableSandboxedEnvironment(
+    made = Environment(
         undefined=StrictUndefined,
         autoescape=False,
         keep_trailing_newline=True,

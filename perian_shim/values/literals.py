@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -38,6 +37,8 @@ from perian_shim.values.types import is_directory
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 Locate: TypeAlias = Callable[[Literal], str]
+
+JSON = json.JSONEncoder(ensure_ascii=False)
 
 
 class InputNotRenderable(ValueError):
@@ -181,8 +182,59 @@ def literal_to_text(literal: Literal, locate: Locate | None = None) -> str | Non
         exact = exact_time(literal.scalar.primitive)
         if exact is not None:
             return exact.ToJsonString()
+    if literal.HasField("collection") or literal.HasField("map"):
+        return literal_to_json(literal, locate).decode()
     value = literal_to_python(literal, locate)
     return None if value is None else python_to_text(value)
+
+
+def literal_to_json(literal: Literal, locate: Locate | None = None) -> bytes:
+    """Write a literal as JSON in UTF-8; None is ``null``.
+
+    Elements of lists and maps are written one after the other: as Python objects all at once they
+    would take several times the memory.
+
+    Args:
+        literal: the value.
+        locate: as for ``literal_to_python``.
+
+    Raises:
+        UnreadableLiteral: as ``literal_to_python``.
+    """
+    written = bytearray()
+    for piece in json_pieces(literal, locate):
+        written += piece.encode()
+    return bytes(written)
+
+
+def json_pieces(literal: Literal, locate: Locate | None) -> Iterator[str]:
+    """Write a literal as JSON, piece by piece."""
+    literal = unwrapped(literal)
+    before = ""
+    if literal.HasField("collection"):
+        yield "["
+        for item in literal.collection.literals:
+            yield before
+            yield from json_pieces(item, locate)
+            before = ", "
+        yield "]"
+    elif literal.HasField("map"):
+        yield "{"
+        for key, item in map_entries(literal):
+            yield f"{before}{JSON.encode(key)}: "
+            yield from json_pieces(item, locate)
+            before = ", "
+        yield "}"
+    else:
+        yield integer_text(literal) or JSON.encode(
+            to_json_value(literal_to_python(literal, locate))
+        )
+
+
+def integer_text(literal: Literal) -> str | None:
+    """The text of an integer, None for other literals: a short way for long lists."""
+    primitive = literal.scalar.primitive
+    return str(primitive.integer) if primitive.HasField("integer") else None
 
 
 def python_to_text(value: PythonValue) -> str:
@@ -191,28 +243,25 @@ def python_to_text(value: PythonValue) -> str:
         case float():
             return repr(value)
         case list() | dict():
-            return json.dumps(to_json_value(value), ensure_ascii=False)
+            return JSON.encode(to_json_value(value))
         case _:
             as_json = to_json_value(value)
             return as_json if isinstance(as_json, str) else json.dumps(as_json)
 
 
-def to_json_value(value: PythonValue) -> JsonValue:  # noqa: PLR0911 - one return per kind of value
+def to_json_value(value: PythonValue) -> JsonValue:
     """Turn a plain value into what JSON can hold, in protobuf's JSON forms.
 
-    Datetimes become RFC 3339 (without a zone they are UTC), durations ``5400s``, bytes base64, the
-    floats that JSON lacks ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``; map keys become strings.
+    Datetimes become RFC 3339 (without a zone they are UTC), durations ``5400s``, bytes base64; map
+    keys become strings. Floats stay floats: those that JSON lacks are written as Python's ``json``
+    writes and reads them, ``NaN``, ``Infinity`` and ``-Infinity``.
 
     Raises:
         UnreadableLiteral: for a value of another type, such as a msgpack extension.
     """
     match value:
-        case None | bool() | int() | str():
+        case None | bool() | int() | float() | str():
             return value
-        case float():
-            if math.isnan(value):
-                return "NaN"
-            return value if math.isfinite(value) else "Infinity" if value > 0 else "-Infinity"
         case datetime():
             timestamp = Timestamp()
             aware = value if value.tzinfo else value.replace(tzinfo=timezone.utc)

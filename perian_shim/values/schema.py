@@ -5,12 +5,13 @@ a float field holds a float even where JSON has ``1``, ``dict[int, str]`` has in
 bytes are bytes. ``Schema.conform`` converts and checks in one walk; a value that does not fit
 raises ``SchemaMismatchError`` with the place (``$.rows[2].mean``) and the reason.
 
-These rules are known: ``type``, ``enum``, ``const``, ``$ref`` within the schema, ``anyOf``,
-``oneOf``, ``allOf``, ``properties``, ``patternProperties``, ``additionalProperties``,
-``propertyNames``, ``required``, ``items``, ``prefixItems``, ``additionalItems``, ``uniqueItems``,
-``pattern``, the formats ``date-time``, ``date`` and ``base64``, and the limits of numbers and
-lengths. A rule that is unknown or damaged checks nothing, and nothing is ever fetched for a
-``$ref``.
+What a property declares as its default is taken as it is, whatever its type: ``name: str = None``
+is how many write an optional field, and flytekit writes its None. These rules are known: ``type``,
+``enum``, ``const``, ``$ref`` within the schema, ``anyOf``, ``oneOf``, ``allOf``, ``properties``,
+``patternProperties``, ``additionalProperties``, ``propertyNames``, ``required``, ``items``,
+``prefixItems``, ``additionalItems``, ``uniqueItems``, ``pattern``, the formats ``date-time``,
+``date`` and ``base64``, and the limits of numbers and lengths. A rule that is unknown or damaged
+checks nothing, and nothing is ever fetched for a ``$ref``.
 
 The walk takes time in proportion to the value: a union looks at each of its variants once for each
 value, also where unions are inside unions.
@@ -30,6 +31,7 @@ from perian_shim.values.schema_rules import (
     converted_key,
     converted_scalar,
     identity,
+    is_among,
     matches,
     problems,
     shown,
@@ -187,9 +189,7 @@ class Schema:
         for key, item in value.items():
             try:
                 name = self.fitted_key(key, rules.names)
-                fitted = item
-                for part in rules.for_key(key):
-                    fitted = self.fitted(fitted, part)
+                fitted = self.fitted_property(key, item, rules)
             except MismatchError as error:
                 error.inside(f".{key!s}")
                 raise
@@ -198,6 +198,20 @@ class Schema:
             changed = changed or fitted is not item or name is not key
             result[name] = fitted
         return result if changed else value
+
+    def fitted_property(
+        self, key: PythonKey, value: PythonValue, rules: ObjectRules
+    ) -> PythonValue:
+        """Convert and check the value of a key."""
+        try:
+            fitted = value
+            for part in rules.for_key(key):
+                fitted = self.fitted(fitted, part)
+        except MismatchError:
+            if rules.is_default(key, value):
+                return value
+            raise
+        return fitted
 
     def fitted_key(self, key: PythonKey, names: object) -> PythonKey:
         """Convert and check a key."""
@@ -241,6 +255,13 @@ class ObjectRules:
         """Whether there is no rule for any key."""
         without = self.names is None and self.extra is None
         return without and not self.properties and not self.patterns
+
+    def is_default(self, key: PythonKey, value: PythonValue) -> bool:
+        """Whether a value is what the key's property has where nothing is given."""
+        part = self.properties.get(key) if isinstance(key, str) else None
+        return (
+            isinstance(part, Mapping) and "default" in part and is_among(value, [part["default"]])
+        )
 
     def for_key(self, key: PythonKey) -> Iterator[object]:
         """The parts for the value of a key.

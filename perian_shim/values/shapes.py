@@ -189,6 +189,12 @@ def dataset_literal(uri: str, literal_type: LiteralType) -> SerializedLiteral:
     return as_declared(serialize(schema_scalar(uri, parts.schema)), literal_type)
 
 
+def dataset_format(literal_type: LiteralType) -> str:
+    """The declared format of a structured dataset, empty where none is; a schema's is parquet."""
+    dataset = parts_of(without_none(literal_type)[0]).dataset
+    return "" if dataset is None else dataset.format
+
+
 def files_literal(
     entries: Sequence[SerializedLiteral] | Mapping[str, SerializedLiteral],
     literal_type: LiteralType,

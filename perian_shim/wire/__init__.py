@@ -7,8 +7,16 @@ are made of, ``requests`` would take another 10 MiB and 40 ms and urllib3 6 MiB 
 pod that waits.
 """
 
-from perian_shim.wire.connection import Connection, pieces
+from perian_shim.wire.connection import PIECE_BYTES, Connection, pieces
 from perian_shim.wire.proxies import Proxy, UnusableProxy, proxy_for
 from perian_shim.wire.trust import tls_context
 
-__all__ = ["Connection", "Proxy", "UnusableProxy", "pieces", "proxy_for", "tls_context"]
+__all__ = [
+    "PIECE_BYTES",
+    "Connection",
+    "Proxy",
+    "UnusableProxy",
+    "pieces",
+    "proxy_for",
+    "tls_context",
+]

@@ -18,7 +18,8 @@ ENCODINGS = "gzip"
 """What is sent as ``Accept-Encoding``."""
 
 _GZIP = 16 + zlib.MAX_WBITS
-_PIECE_BYTES = 64 * 1024
+PIECE_BYTES = 64 * 1024
+"""How much of a body is read at a time, if nothing else is said."""
 
 
 class Connection:
@@ -114,8 +115,12 @@ class Connection:
         return self._http.sock is not None and not self._cut_short
 
 
-def pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """Yield the body as it arrives and unpacked, each piece bounded in size.
+def pieces(response: http.client.HTTPResponse, longest: int = PIECE_BYTES) -> Iterator[bytes]:
+    """Yield the body as it arrives and unpacked.
+
+    Args:
+        response: whose body it is.
+        longest: bound of a piece's size in bytes, and of what is read ahead.
 
     Raises:
         OSError: the connection broke, or fell silent.
@@ -124,30 +129,30 @@ def pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
     """
     encoding = (response.headers.get("Content-Encoding") or "identity").strip().lower()
     if encoding == "identity":
-        yield from raw_pieces(response)
+        yield from raw_pieces(response, longest)
         return
     if encoding not in {"gzip", "x-gzip"}:
         message = "encoded in a way that was not asked for"
         raise zlib.error(message)
     unpacker = zlib.decompressobj(_GZIP)
-    for packed in raw_pieces(response):
+    for packed in raw_pieces(response, longest):
         left = packed
         while left:
             if unpacker.eof:  # several may follow each other
                 unpacker = zlib.decompressobj(_GZIP)
-            yield unpacker.decompress(left, _PIECE_BYTES)
+            yield unpacker.decompress(left, longest)
             left = unpacker.unconsumed_tail or unpacker.unused_data
     yield unpacker.flush()
     if not unpacker.eof:
         raise http.client.IncompleteRead(b"")
 
 
-def raw_pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
+def raw_pieces(response: http.client.HTTPResponse, longest: int) -> Iterator[bytes]:
     """Yield the body as it arrives."""
     missing = response.length  # None: as long as it likes, or in chunks
     while missing != 0:
         # Before Python 3.12 read1 neither counts nor notices the end by itself.
-        piece = response.read1(_PIECE_BYTES if missing is None else min(missing, _PIECE_BYTES))
+        piece = response.read1(longest if missing is None else min(missing, longest))
         if not piece:
             break
         if missing is not None:

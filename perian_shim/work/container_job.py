@@ -65,6 +65,7 @@ class ContainerJob:
             ResultMissing: the job ended well, but something swallowed the wrapper.
             OutputMissing: an output was not produced.
             OutputInvalid: an output does not hold what the task declares.
+            OutputTooLarge: Flyte would not take the outputs.
         """
         left = Harvest(self.run.store, output, self.work.output_data_dir, job.id)
         # The job may be an earlier attempt's: what it ran says whether it left a record. With
@@ -81,7 +82,9 @@ class ContainerJob:
         if result is None:
             message = f"Job {job.id} is Done, but left no result below {output}."
             raise ResultMissing(message, job_id=job.id)
-        return left.collect(result, self.run.task.outputs)
+        outputs = left.collect(result, self.run.task.outputs)
+        self.run.check_sizes(outputs, job.id)
+        return outputs
 
 
 def check_lengths(argv: Sequence[str]) -> None:

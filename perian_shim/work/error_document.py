@@ -2,7 +2,7 @@
 
 ``pyflyte-execute`` derives code, kind and origin from the class of an exception, and has no class
 for most of our outcomes; its message is a traceback of our own code. So the document is made here.
-Pure.
+It is read on terminals and in browsers: nothing in it steers them, whatever the job printed. Pure.
 """
 
 import time
@@ -10,7 +10,7 @@ import time
 from flyteidl.core import errors_pb2, execution_pb2
 
 from perian_shim.api.errors import ApiError, PerianError
-from perian_shim.api.server_text import printable
+from perian_shim.api.server_text import inert, printable
 from perian_shim.errors import SYSTEM_RETRY, USER_FATAL, FunctionFailed, Outcome, TaskError
 
 _ORIGINS = {
@@ -40,7 +40,7 @@ def outcome_of(error: PerianError) -> Outcome:
 
 def message_of(error: PerianError) -> str:
     """Return the text for people: what happened, to which job, what to do, the last log lines."""
-    parts = [f"[{error.code}] {cut(error.message)} {error.remedy}".strip()]
+    parts = [error.advised(f"[{error.code}] {cut(error.message)}")]
     if isinstance(error, TaskError):
         if error.job_id and error.job_id not in parts[0]:
             parts.append(f"Perian job: {error.job_id}")
@@ -51,8 +51,8 @@ def message_of(error: PerianError) -> str:
 
 
 def cut(text: str, limit: int = MAX_MESSAGE_BYTES // 2) -> str:
-    """Return text that can be encoded, at most ``limit`` bytes: without its middle if need be."""
-    encoded = printable(text).encode()
+    """Return text that can be shown anywhere, at most ``limit`` bytes: if need be the two ends."""
+    encoded = inert(printable(text)).encode()
     if len(encoded) <= limit:
         return encoded.decode()
     half = (limit - len(CUT.encode())) // 2
@@ -67,11 +67,14 @@ def headline(error: PerianError) -> str:
 
 
 def error_document(error: PerianError) -> errors_pb2.ErrorDocument:
-    """Return the ``ErrorDocument`` for an error; a function's own is passed on as it is."""
+    """Return the ``ErrorDocument`` for an error; a function's own is passed on, made inert."""
     if isinstance(error, FunctionFailed):
         document = errors_pb2.ErrorDocument.FromString(error.document)
+        message = inert(document.error.message)
+        if message != document.error.message:
+            document.error.message = message
         if len(error.document) > MAX_DOCUMENT_BYTES:
-            document.error.message = cut(document.error.message)
+            document.error.message = cut(message)
         return document
     outcome = outcome_of(error)
     document = errors_pb2.ErrorDocument()

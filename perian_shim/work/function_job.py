@@ -9,8 +9,6 @@ traceback are those of the user's own exception.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from flyteidl.core.literals_pb2 import LiteralMap
-
 from perian_shim import settings
 from perian_shim.api.job_request import ContainerFile, CreateJobRequest
 from perian_shim.api.jobs import Job
@@ -19,7 +17,7 @@ from perian_shim.errors import OutputInvalid, OutputMissing, ResultMissing
 from perian_shim.resolver_options import Distribution
 from perian_shim.spec import FunctionWork
 from perian_shim.storage import join_uri
-from perian_shim.values.serialized import split_literal_map
+from perian_shim.values.serialized import literal_map, serialize, split_literal_map
 from perian_shim.work.error_document import function_failed
 from perian_shim.work.job_credentials import StorageAccess
 from perian_shim.work.job_failure import job_failure
@@ -72,8 +70,8 @@ class FunctionJob:
     def stage(self, output: str) -> Staging:
         """Write the inputs and put together what the job is given."""
         folder = documents_of(output)
-        inputs = LiteralMap(literals=self.run.inputs).SerializeToString(deterministic=True)
-        self.run.store.write(join_uri(folder, INPUTS_NAME), inputs)
+        inputs = {name: serialize(literal) for name, literal in self.run.inputs.items()}
+        self.run.store.write(join_uri(folder, INPUTS_NAME), literal_map(inputs))
         return Staging(
             command=tuple(self.command(folder)),
             files=tuple(
@@ -124,6 +122,7 @@ class FunctionJob:
             ResultMissing: the job ended well, but left neither outputs nor an error.
             OutputMissing: the outputs are not those that the task declares.
             OutputInvalid: the job's document of outputs is damaged.
+            OutputTooLarge: Flyte would not take the outputs.
         """
         folder = documents_of(output)
         self.hand_on_deck(folder)
@@ -142,6 +141,7 @@ class FunctionJob:
             message = f"Job {job.id} left outputs that cannot be read: {error}."
             raise OutputInvalid(message, job_id=job.id) from error
         self.check(outputs, job.id)
+        self.run.check_sizes(outputs, job.id)
         return outputs
 
     def check(self, produced: Mapping[str, object], job_id: str) -> None:

@@ -1,16 +1,17 @@
 """What a job left: its result record, error file and outputs, as literals or an error.
 
-Files, directories and datasets become literals that point to where the job put them; their bytes
-are never read here. Simple values are read and parsed by the declared type. Names and types are
-checked against the interface, so that a wrong output fails this task and not the one after it. The
-elements of a list or map of files are those that the wrapper saw, not those that were uploaded:
-what is neither file nor directory fails the task and is never left out in silence.
+Files, directories and datasets become literals that point to where the job put them; of a dataset a
+few bytes are read (``datasets``), of the others none. Simple values are read and parsed by the
+declared type. Names and types are checked against the interface, so that a wrong output fails this
+task and not the one after it. The elements of a list or map of files are those that the wrapper
+saw, not those that were uploaded: what is neither file nor directory fails the task and is never
+left out in silence.
 
 Literals stay serialized: as messages, the elements of a long list take many times their size.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -21,6 +22,7 @@ from perian_shim.errors import (
     JobUnsuitable,
     OutputInvalid,
     OutputMissing,
+    OutputTooLarge,
     TransferFailed,
 )
 from perian_shim.storage import ObjectStore, join_uri
@@ -31,12 +33,14 @@ from perian_shim.values.shapes import (
     OutputShape,
     absent_output,
     blob_literal,
+    dataset_format,
     dataset_literal,
     files_literal,
     order_entries,
     output_shape,
 )
 from perian_shim.values.types import describe_type
+from perian_shim.work.datasets import Dataset, dataset_problem
 from perian_shim.work.job_failure import job_failure
 from perian_shim.work.staging import ERROR_NAME, OUTPUT_FOLDER, RECORD_FOLDER, RESULT_NAME
 
@@ -213,7 +217,26 @@ class Harvest:
                 )
                 raise OutputMissing(message, job_id=self.job_id)
             return absent
-        return self.literal(output_shape(variable.type), entry)
+        shape = output_shape(variable.type)
+        literal = self.literal(shape, entry)
+        problem = dataset_problem(self.store, list(self.datasets(shape, entry)))
+        if problem is not None:
+            message = (
+                f"Output {entry.name!r} ({describe_type(variable.type)}): {problem} (job"
+                f" {self.job_id})."
+            )
+            raise OutputInvalid(message, job_id=self.job_id)
+        return literal
+
+    def datasets(self, shape: OutputShape, entry: Entry) -> Iterator[Dataset]:
+        """Yield the datasets that lie at one place."""
+        if shape.kind is OutputKind.DATASET:
+            place = f"{self.output_dir}/{entry.name}"
+            declared = dataset_format(shape.literal_type)
+            yield Dataset(place, entry.uri, entry.kind == DIRECTORY, declared)
+        elif shape.element is not None:
+            for inner in entry.children().values():
+                yield from self.datasets(shape.element, inner)
 
     def literal(self, shape: OutputShape, entry: Entry) -> SerializedLiteral:
         """Return the literal for what lies at one place, laid out as ``shape`` says."""
@@ -247,12 +270,15 @@ class Harvest:
         if content is None:
             message = f"Output {entry.name!r}: job {self.job_id} left it, but {entry.uri} is gone."
             raise OutputMissing(message, job_id=self.job_id)
+        if len(content) > MAX_VALUE_BYTES:
+            message = (
+                f"Output {entry.name!r} (file {self.output_dir}/{entry.name} of job {self.job_id})"
+                f" is larger than {MAX_VALUE_BYTES} bytes."
+            )
+            raise OutputTooLarge(message, job_id=self.job_id)
         try:
-            if len(content) > MAX_VALUE_BYTES:
-                message = f"it is larger than {MAX_VALUE_BYTES} bytes; declare a FlyteFile"
-                raise ValueError(message)
             return parse_output(content.decode(), shape.literal_type, entry.name)
-        except ValueError as error:  # not UTF-8, too large, or of another type
+        except ValueError as error:  # not UTF-8, or of another type
             message = f"{error} (file {self.output_dir}/{entry.name} of job {self.job_id})."
             raise OutputInvalid(message, job_id=self.job_id) from error
 

@@ -30,15 +30,14 @@ from perian_shim.errors import InvalidInput, StorageFailed
 from perian_shim.job import ASSETS, read_asset
 from perian_shim.spec import ContainerWork
 from perian_shim.storage import ObjectStore, can_presign, is_well_formed, join_uri
-from perian_shim.values.decoding import UnreadableLiteral
+from perian_shim.values.decoding import UnreadableLiteral, unwrapped
 from perian_shim.values.literals import (
     BlobLeaf,
     blob_leaves,
-    literal_to_python,
+    literal_to_json,
     literal_to_text,
-    to_json_value,
 )
-from perian_shim.values.shapes import file_folders, output_shape
+from perian_shim.values.shapes import file_folders, holds_files, output_shape
 from perian_shim.work.task_record import TaskRecord
 
 WRAPPER_DIR = "/perian-shim"
@@ -155,27 +154,36 @@ class Stager:
         """Give the job each input as a file or a tree, and all of them as ``inputs.json``."""
         if not inputs:
             return
-        document = {}
-        for name, literal in sorted(inputs.items()):
+        document: dict[str, bytes] = {}
+        for name in sorted(inputs):
+            literal = inputs[name]
             path = f"{self.work.input_data_dir}/{name}"
-            folders = list(file_folders(literal, types[name])) if name in types else []
+            has_files = name not in types or holds_files(types[name])
+            folders = (
+                list(file_folders(literal, types[name])) if has_files and name in types else []
+            )
             try:
-                leaves = list(blob_leaves(literal))
-                text = None if leaves or folders else literal_to_text(literal)
-                # literal_to_python meets the leaves in the order in which blob_leaves found them.
+                leaves = list(blob_leaves(literal)) if has_files else []
+                # literal_to_json meets the leaves in the order in which blob_leaves found them.
                 places = iter([posixpath.join(path, *leaf.path) for leaf in leaves])
-                value = literal_to_python(literal, lambda _, places=places: next(places))  # type: ignore[misc]  # mypy cannot infer a lambda's default
-                document[name] = to_json_value(value)
+                document[name] = literal_to_json(literal, lambda _, places=places: next(places))  # type: ignore[misc]  # mypy cannot infer a lambda's default
+                if not leaves and not folders:
+                    self.add_text(path, literal, document[name])
             except UnreadableLiteral as error:
                 raise InvalidInput(f"Input {name!r}: {error}.") from error
             for folder in folders:
                 self.records.append(record(name, "dir", inner_path(name, path, folder)))
             for leaf in leaves:
                 self.add_leaf(name, inner_path(name, path, leaf.path), leaf)
-            if text is not None:
-                self.values[path] = text.encode()
-        content = json.dumps(document, ensure_ascii=False, indent=1).encode()
-        self.values[f"{self.work.input_data_dir}/{INPUTS_FILE}"] = content
+        self.values[f"{self.work.input_data_dir}/{INPUTS_FILE}"] = json_object(document)
+
+    def add_text(self, path: str, literal: Literal, as_json: bytes) -> None:
+        """Give the job one value as a file, None as none."""
+        inner = unwrapped(literal)
+        if inner.HasField("collection") or inner.HasField("map"):
+            self.values[path] = as_json
+        elif (text := literal_to_text(inner)) is not None:
+            self.values[path] = text.encode()
 
     def add_leaf(self, name: str, path: str, leaf: BlobLeaf) -> None:
         """Let the job fetch one file, directory or dataset to ``path``."""
@@ -275,6 +283,17 @@ class Stager:
         uri = join_uri(self.prefix, RECORD_FOLDER, "plan")
         self.store.write(uri, plan)
         return plan_text([("include", self.store.presign_get(uri, self.expires_in))])
+
+
+def json_object(entries: Mapping[str, bytes]) -> bytes:
+    """Write an object, an entry a line, of values that are JSON already."""
+    written = bytearray(b"{")
+    separator = b"\n "
+    for name, value in entries.items():
+        written += separator + json.dumps(name, ensure_ascii=False).encode() + b": " + value
+        separator = b",\n "
+    written += b"\n}"
+    return bytes(written)
 
 
 def is_wrapped(command: str) -> bool:

@@ -14,6 +14,8 @@ from perian_shim.api.job_request import CreateJobRequest
 from perian_shim.spec import JobSpec
 from perian_shim.storage import ObjectStore, join_uri
 from perian_shim.work.idempotency import NodeIdentity
+from perian_shim.work.offloading import check_sizes
+from perian_shim.work.outputs import Outputs
 from perian_shim.work.request import Labels, Private, build_request
 from perian_shim.work.staging import Staging
 from perian_shim.work.task_record import TaskRecord
@@ -151,3 +153,12 @@ class TaskRun:
         """
         labels = Labels(self.key, output, self.place.handed_on)
         return build_request(self.spec, staging, labels, self.private, self.timeout_seconds)
+
+    def check_sizes(self, outputs: Outputs, job_id: str) -> None:
+        """Expect outputs that Flyte will take; a run without a backend has no limit.
+
+        Raises:
+            OutputTooLarge: it would not.
+        """
+        if self.place.output_prefix is not None:
+            check_sizes(outputs, self.place.environ, job_id)

@@ -15,7 +15,6 @@ from flytekit import (
     Secret,
     dynamic,
     task,
-    workflow,
 )
 from flytekit.configuration import (
     FastSerializationSettings,
@@ -173,38 +172,6 @@ def test_requirements_are_taken_from_flytekits_arguments_where_the_config_leaves
     assert spec_of(made).config == PerianConfig(
         cores=4, memory="64", accelerators=2, accelerator_type="NVIDIA_T4_16"
     )
-
-
-def overridden(made: PerianTask, config: PerianConfig) -> PerianTask:
-    @workflow
-    def flow() -> int:
-        promise: Any = made(number=1)
-        result: int = promise.with_overrides(task_config=config)
-        return result
-
-    compiled: Any = flow
-    assert len(compiled.nodes) == 1
-    return made
-
-
-def test_a_nodes_override_of_the_config_is_kept() -> None:
-    made = make(task_config=PerianConfig(cores=1), requests=Resources(mem="4Gi"))
-    config = PerianConfig(cores=8, country_code="DE")
-    assert spec_of(overridden(made, config)).config == PerianConfig(
-        cores=8, memory="4", country_code="DE"
-    )
-
-
-@pytest.mark.parametrize(
-    ("config", "expected"),
-    [
-        (PerianConfig(), "task_config: expected at least one of"),
-        (PerianConfig(cores=1, secret_group="other"), "secret_group cannot be overridden"),
-    ],
-)
-def test_an_override_that_cannot_be_kept_is_refused(config: PerianConfig, expected: str) -> None:
-    with pytest.raises(DefinitionError, match=expected):
-        spec_of(overridden(make(), config))
 
 
 def test_the_pod_stays_small_whatever_the_job_asks_for() -> None:

@@ -28,7 +28,8 @@ from flyteidl.core import (
 )
 from flytekit.models.literals import LiteralMap
 from flytekit.models.task import TaskTemplate
-from support.admin import AdminServer, UploadStore
+from google.protobuf import json_format
+from support.admin import EXECUTOR_IMAGE, AdminServer, UploadStore
 from support.admin_answers import Refused
 from support.admin_calls import TOKEN, Caller, identifier, task_request, upload_request
 from support.admin_compile import all_nodes
@@ -91,7 +92,8 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 def test_perian_tasks_are_registered_under_their_names(registration: Registration) -> None:
     expected = {"penguins.prepare", "penguins.fit", *(kind.task for kind in KINDS)}
-    assert registration.perian_tasks == expected
+    variants = set().union(*(registration.variants(task) for task in expected))
+    assert registration.perian_tasks - variants == expected
 
 
 def test_nothing_is_registered_twice_in_one_go(registration: Registration) -> None:
@@ -132,6 +134,20 @@ def test_a_perian_task_is_a_node_of_the_example(registration: Registration) -> N
         "penguins.prepare",
         "penguins.fit",
     ]
+
+
+def test_a_nodes_other_machine_is_registered_for_that_node_alone(
+    registration: Registration, kind: Kind
+) -> None:
+    [variant] = registration.variants(kind.task)
+    nodes = registration.workflow(f"{kind.name}.on_another_machine").template.nodes
+    assert [node.task_node.reference_id.name for node in nodes] == [kind.task, variant]
+    usual, other = (
+        json_format.MessageToDict(registration.template(name).custom)
+        for name in (kind.task, variant)
+    )
+    assert (usual["config"]["cores"], other["config"]["cores"]) == (1, 2)
+    assert usual["kind"] == other["kind"]
 
 
 def test_a_perian_task_is_in_a_sub_workflow(registration: Registration, kind: Kind) -> None:
@@ -206,6 +222,7 @@ def test_a_dynamic_makes_the_same_perian_task_as_registration(
     assert len(job.nodes) == 2
     assert (child.type, child.id.version) == ("perian_shim", fast.version)
     assert child.container.args == registered.container.args
+    assert child.container.image == registered.container.image == EXECUTOR_IMAGE
     assert child.custom == registered.custom
     assert child.security_context == registered.security_context
 

@@ -150,3 +150,31 @@ def test_who_is_in_a_hurry_still_prints_in_order(capsys: pytest.CaptureFixture[s
     for number in range(5):
         console(f"line {number}")
     assert capsys.readouterr().out.split("\n")[:-1] == [f"line {n}" for n in range(5)]
+
+
+HOSTILE = "\x1b[2J\x1b[31mred\x1b[0m tok\x1b[0men-value"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_only_a_terminal_is_kept_from_obeying_what_a_job_prints(
+    monkeypatch: pytest.MonkeyPatch, *, terminal: bool
+) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(shown, "isatty", lambda: terminal)
+    monkeypatch.setattr(sys, "stdout", shown)
+    Console(Redactor(["token-value"]))(HOSTILE)
+    expected = "\\x1b[2Jred [redacted]" if terminal else HOSTILE
+    assert shown.getvalue() == f"{expected}\n"
+
+
+def test_what_a_job_prints_is_inert_on_a_real_terminal() -> None:
+    primary, secondary = os.openpty()
+    with open(primary, "rb", buffering=0) as reading:  # noqa: PTH123 - a descriptor
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM.format(lines=repr([HOSTILE]))],
+            stdout=secondary,
+            check=True,
+            timeout=LONG_SECONDS,
+        )
+        os.close(secondary)
+        assert reading.read(1000) == b"\\x1b[2Jred token-value\r\n"

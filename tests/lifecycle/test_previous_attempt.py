@@ -22,6 +22,7 @@ from perian_shim.lifecycle.launch_record import LaunchRecords, Stage
 from perian_shim.lifecycle.retrying import Retrier
 from perian_shim.pod import run
 from perian_shim.pod.run_context import RunContext
+from perian_shim.pod.secrets import FlyteSecrets
 from perian_shim.work.idempotency import NodeIdentity
 from perian_shim.work.task_run import Place
 
@@ -43,7 +44,7 @@ class Release:
         self.build(attempt)
         place = Place(NodeIdentity("p", "d", "x", NODE), raw(1), f"{NODE}/1")
         context = RunContext(
-            place.raw_prefix, place, {}, lambda *_: None, lambda _: attempt.records.store
+            place.raw_prefix, place, {}, FlyteSecrets({}), lambda _: attempt.records.store
         )
         run.release_previous(context, self.template, Words(said=self.said))
         return "\n".join(self.said)
@@ -126,7 +127,7 @@ def test_a_run_without_a_backend_has_no_attempt_before(release: Release) -> None
     def no_store(uri: str) -> NoReturn:
         pytest.fail(f"there is nothing to look for at {uri}")
 
-    nowhere = RunContext("s3://b/raw", None, {}, lambda *_: None, no_store)
+    nowhere = RunContext("s3://b/raw", None, {}, FlyteSecrets({}), no_store)
     run.release_previous(nowhere, release.template, Words(said=release.said))
     assert release.said == []
 

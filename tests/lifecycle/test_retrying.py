@@ -389,3 +389,52 @@ def test_closing_ends_the_connections_and_may_be_repeated() -> None:
     jobs.close()
     jobs.close()
     assert script.closed == 1
+
+
+def refused(method: str = "GET", path: str = "/job/j") -> TransportError:
+    return transport(method, path, sent=False)
+
+
+def attended(lines: list[ApiError | None]) -> Script:
+    script = Script(lines)
+    with pytest.raises(ApiUnavailable):
+        script.jobs(policy=RetryPolicy(OUTAGE, unreached=10.0)).read("j")
+    return script
+
+
+def test_an_address_that_was_never_reached_is_given_up_in_seconds_where_somebody_waits() -> None:
+    assert 10.0 <= sum(attended([refused()]).pauses) < 20.0
+
+
+@pytest.mark.parametrize(
+    "sign", [RateLimited("429"), transport("GET", "/job/j")], ids=["too busy", "sent"]
+)
+def test_an_api_that_shows_that_it_is_there_gets_the_whole_outage(sign: ApiError) -> None:
+    assert sum(attended([sign, refused()]).pauses) >= OUTAGE
+
+
+def test_an_api_that_has_answered_once_gets_the_whole_outage() -> None:
+    script = Script([None, refused()])
+    jobs = script.jobs(policy=RetryPolicy(OUTAGE, unreached=10.0))
+    jobs.read("j")
+    with pytest.raises(ApiUnavailable):
+        jobs.read("j")
+    assert sum(script.pauses) >= OUTAGE
+
+
+def test_a_submission_that_was_refused_is_told_to_have_had_no_effect_before_the_next() -> None:
+    told: list[str] = []
+    jobs = Script([refused("POST", "/job"), None]).jobs()
+    jobs.submit(
+        REQUEST, sending=lambda: told.append("sending"), unheard=lambda: told.append("unheard")
+    )
+    assert told == ["sending", "unheard", "sending"]
+
+
+def test_a_submission_whose_answer_is_lost_may_have_had_an_effect() -> None:
+    told: list[str] = []
+    with pytest.raises(SubmissionUnclear):
+        Script([transport("POST", "/job")]).jobs().submit(
+            REQUEST, unheard=lambda: told.append("unheard")
+        )
+    assert told == []

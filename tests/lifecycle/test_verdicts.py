@@ -41,7 +41,7 @@ def test_an_end_that_was_not_the_containers_is_a_failure_that_names_the_job(
 def test_the_platforms_words_are_passed_on(status: str) -> None:
     error = ended(status, "the machine burned down")
     assert error is not None
-    assert error.message.endswith(": the machine burned down")
+    assert error.message.endswith(": the machine burned down.")
 
 
 def test_the_limit_of_the_job_is_named() -> None:
@@ -53,7 +53,7 @@ def test_the_limit_of_the_job_is_named() -> None:
 def test_the_limit_that_was_asked_for_is_named_if_the_job_tells_none() -> None:
     error = ended("Timeout", limit=90.0)
     assert error is not None
-    assert "its limit of 90.0 s" in error.message
+    assert "its limit of 90 s" in error.message
 
 
 @pytest.mark.parametrize(

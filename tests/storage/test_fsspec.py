@@ -59,3 +59,10 @@ def test_any_other_store_knows_empty_from_absent(store: FsspecStore, tmp_path: P
 def test_any_other_store_signs_nothing(store: FsspecStore) -> None:
     with pytest.raises(InvalidInput, match=r"only s3:// can be signed"):
         store.presign_get("abfs://container/x", 60)
+
+
+def test_any_other_store_reads_the_end(store: FsspecStore, tmp_path: Path) -> None:
+    (tmp_path / "ten").write_bytes(b"0123456789")
+    (tmp_path / "none").write_bytes(b"")
+    ends = [store.read_end(f"file://{tmp_path}/{name}", 4) for name in ("ten", "none", "absent")]
+    assert ends == [b"6789", b"", None]

@@ -174,3 +174,24 @@ def test_no_token_is_in_its_repr() -> None:
         environ = {"HOME": "/no/such/home", "GCE_METADATA_HOST": server.url.partition("://")[2]}
         token = token_chain(environ, Web(environ)).current()
     assert "ya29" not in repr(token)
+
+
+@pytest.mark.parametrize(
+    ("answer", "end"),
+    [
+        (Answer(206, b"6789", headers={"Content-Range": "bytes 6-9/10"}), b"6789"),
+        (Answer(200, b"67"), b"67"),
+        (Answer(416), b""),
+        (Answer(404), None),
+    ],
+    ids=["part", "short", "empty", "absent"],
+)
+def test_the_end_of_an_object_is_asked_for(
+    answer: Answer, end: bytes | None, tmp_path: Path
+) -> None:
+    with faulty_server(lambda _: answer) as server:
+        store = GcsStore.from_environment(
+            {"STORAGE_EMULATOR_HOST": server.url, "HOME": str(tmp_path)}, lambda _: None
+        )
+        assert store.read_end("gs://bucket/key", 4) == end
+        assert server.seen[0].headers["range"] == "bytes=-4"

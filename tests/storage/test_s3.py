@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Callable
+from unittest.mock import ANY
 
 import pytest
 from support.s3 import SECRET_KEY, new_bucket, s3_store
-from support.storage_front import Answer, FaultyStorage, faulty_server, in_turn, s3_error
+from support.storage_front import Answer, FaultyStorage, Seen, faulty_server, in_turn, s3_error
 
 from perian_shim.errors import StorageFailed
 from perian_shim.storage import ObjectStore, is_well_formed
@@ -28,6 +29,7 @@ CALLS: dict[str, Callable[[ObjectStore], object]] = {
     "read": lambda store: store.read("s3://bucket/key", 100),
     "size": lambda store: store.size("s3://bucket/key"),
     "list": lambda store: list(store.iter_objects("s3://bucket/key")),
+    "read the end": lambda store: store.read_end("s3://bucket/key", 1000),
     "write": lambda store: store.write("s3://bucket/key", b"content"),
 }
 
@@ -99,7 +101,9 @@ def test_a_store_in_trouble_is_asked_a_few_times_and_may_recover(call: str, answ
 def test_a_refusal_is_final(call: str, answer: Answer) -> None:
     with faulty_server(lambda _: answer) as server, pytest.raises(StorageFailed) as raised:
         CALLS[call](s3_store(server.url))
-    assert (len(server.seen), raised.value.passing) == (1, False)
+    # What a HEAD is told by 301 and 400 is in the body that it does not have.
+    asked = ["HEAD", "GET"] if call == "size" and answer.status in {301, 400} else [ANY]
+    assert ([seen.method for seen in server.seen], raised.value.passing) == (asked, False)
 
 
 def test_a_request_that_came_too_slowly_for_the_store_is_made_again() -> None:
@@ -243,3 +247,92 @@ def test_a_uri_needs_a_bucket_and_for_an_object_a_key(
 ) -> None:
     assert is_well_formed(uri) is as_object
     assert is_well_formed(uri, folder=True) is as_folder
+
+
+@pytest.mark.parametrize(
+    ("content", "length", "end"),
+    [(b"0123456789", 4, b"6789"), (b"0123", 4, b"0123"), (b"01", 4, b"01"), (b"", 4, b"")],
+)
+def test_the_end_of_an_object_is_read(content: bytes, length: int, end: bytes) -> None:
+    bucket = new_bucket()
+    bucket.put("key", content)
+    store = s3_store()
+    assert store.read_end(f"s3://{bucket.name}/key", length) == end
+    assert store.read_end(f"s3://{bucket.name}/no-such-key", length) is None
+
+
+def test_a_beginning_is_never_taken_for_an_end() -> None:
+    with (
+        faulty_server(lambda _: Answer(body=b"0123456789")) as server,
+        pytest.raises(StorageFailed, match="does not send a part"),
+    ):
+        s3_store(server.url).read_end("s3://bucket/key", 4)
+
+
+# --- regions at an endpoint of one's own ---
+
+REGION_HEADER = "x-amz-bucket-region"
+ELSEWHERE = "eu-central-1"
+MALFORMED = s3_error(
+    "AuthorizationHeaderMalformed",
+    f"the region 'us-east-1' is wrong; expecting '{ELSEWHERE}'",
+    f"<Region>{ELSEWHERE}</Region>",
+)
+
+
+def signed_for(region: str) -> Callable[[Seen], Answer]:
+    """A store that takes only what is signed for its region."""
+
+    def answered(seen: Seen) -> Answer:
+        if f"/{region}/s3/aws4_request" not in seen.headers["authorization"]:
+            return Answer(400, b"" if seen.method == "HEAD" else MALFORMED)
+        return Answer(404, s3_error("NoSuchKey", "none")) if "run" in seen.path else WHOLE
+
+    return answered
+
+
+@pytest.mark.parametrize("call", ["read", "size", "write", "read the end"])
+def test_a_region_that_the_store_tells_is_signed_for(call: str) -> None:
+    with faulty_server(signed_for(ELSEWHERE)) as server:
+        store = s3_store(server.url)
+        CALLS[call](store)
+        assert f"%2F{ELSEWHERE}%2F" in store.presign_get("s3://bucket/key", 60)
+
+
+def test_what_a_job_signs_with_is_tried_before_it_is_handed_out() -> None:
+    with faulty_server(signed_for(ELSEWHERE)) as server:
+        store = s3_store(server.url)
+        policy = store.upload_policy("s3://bucket/run", 60)
+        assert f"/{ELSEWHERE}/s3/aws4_request" in policy.fields["x-amz-credential"]
+        asked = len(server.seen)
+        store.upload_policy("s3://bucket/run", 60)
+        assert (asked, len(server.seen)) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (
+            Answer(301, s3_error("PermanentRedirect", "x"), headers={REGION_HEADER: ELSEWHERE}),
+            f"The bucket is in region {ELSEWHERE}",
+        ),
+        (Answer(400, MALFORMED), f"The bucket is in region {ELSEWHERE}"),
+        (Answer(307, s3_error("TemporaryRedirect", "x")), "AWS_REGION"),
+        (Answer(404, s3_error("NoSuchBucket", "x")), "NoSuchBucket"),
+        (Answer(403, s3_error("InvalidAccessKeyId", "x")), "InvalidAccessKeyId"),
+        (Answer(403, s3_error("SignatureDoesNotMatch", "x")), "SignatureDoesNotMatch"),
+        (Answer(400, s3_error("ExpiredToken", "x")), "ExpiredToken"),
+    ],
+    ids=lambda item: str(item)[:30],
+)
+def test_what_no_job_could_use_is_not_handed_out(answer: Answer, says: str) -> None:
+    with faulty_server(lambda _: answer) as server, pytest.raises(StorageFailed) as raised:
+        s3_store(server.url).upload_policy("s3://bucket/run", 60)
+    assert says in str(raised.value)
+    assert not raised.value.passing
+
+
+@pytest.mark.parametrize("answer", [Answer(403, s3_error("AccessDenied", "x")), Answer(403)])
+def test_who_may_only_write_gets_a_policy(answer: Answer) -> None:
+    with faulty_server(lambda _: answer) as server:
+        assert s3_store(server.url).upload_policy("s3://bucket/run", 60).key_prefix == "run/"

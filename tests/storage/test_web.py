@@ -13,7 +13,7 @@ from types import FrameType
 import pytest
 from support.certificate import Certificate, make_certificate
 from support.connect_proxy import connect_proxy
-from support.s3 import s3_store
+from support.s3 import new_bucket, s3_store
 from support.storage_front import UNWELL, Answer, FaultyStorage, Seen, faulty_server, s3_error
 from support.waiting import LONG_SECONDS
 
@@ -189,11 +189,12 @@ def test_a_region_that_cannot_be_had_now_may_be_later(aws: Aws) -> None:
 
 
 def test_jobs_may_reach_the_store_under_another_name() -> None:
+    bucket = new_bucket()
     store = s3_store(PERIAN_S3_PUBLIC_ENDPOINT="https://public.example.org")
     url = store.presign_get("s3://bucket/key", 60)
-    policy = store.upload_policy("s3://bucket/run", 60)
+    policy = store.upload_policy(f"s3://{bucket.name}/run", 60)
     assert url.startswith("https://public.example.org/bucket/key?")
-    assert policy.url == "https://public.example.org/bucket"
+    assert policy.url == f"https://public.example.org/{bucket.name}"
 
 
 def test_a_public_name_of_aws_is_not_asked_for_the_region(tmp_path: Path) -> None:

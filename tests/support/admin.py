@@ -51,6 +51,8 @@ PROJECT = "flytesnacks"
 VERSION = "v1.16.8"
 WORKERS = 8
 PATIENCE_SECONDS = 120
+EXECUTOR_IMAGE = "registry.example.org/executor:1"
+"""What the machine of those who register names."""
 
 
 class AdminServer:
@@ -241,6 +243,7 @@ def run_pyflyte(
                 "PATH": os.pathsep.join([str(binaries), os.defpath]),
                 "HOME": home,
                 "COLUMNS": "200",
+                "PERIAN_SHIM_IMAGE": EXECUTOR_IMAGE,
                 **(admin.environment() if config is None else {}),
             },
             stdin=subprocess.DEVNULL,

@@ -4,6 +4,7 @@ A project has the example and, for every kind of Perian task, a module in which 
 task wherever it allows one. A further kind is one more `Kind` in ``KINDS``.
 """
 
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -102,6 +103,12 @@ def fan_out(n: int) -> list[int]:
 
 
 @workflow
+def on_another_machine(x: int) -> int:
+    usual = measure(x=x)
+    return measure(x=usual).with_overrides(task_config=PerianConfig(cores=2, memory=1))
+
+
+@workflow
 def everything(x: int, xs: list[int]) -> tuple[int, int, int, list[int], list[int]]:
     chosen = conditional("size").if_(x > 10).then(measure(x=x)).else_().then(sub(x=1))
     return sub(x=x), chosen, nightly(x=x), fan_out(n=x), map_task(nightly)(x=xs)
@@ -158,6 +165,10 @@ class Registration:
             for identifier, spec in self.admin.tasks.items()
             if identifier.version == self.version and spec.template.type == "perian_shim"
         }
+
+    def variants(self, task: str) -> set[str]:
+        """The names of the tasks that nodes with another machine have made of a task."""
+        return {name for name in self.perian_tasks if re.fullmatch(rf"{task}_[0-9a-f]{{8}}", name)}
 
     @property
     def said(self) -> list[str]:

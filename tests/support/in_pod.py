@@ -28,6 +28,11 @@ def skewed(seconds: float) -> dict[str, str]:
     return customized(CLOCK_SKEW_SECONDS=str(seconds))
 
 
+def peak_left(file: Path) -> dict[str, str]:
+    """Return the environment of a pod that leaves its peak of memory in a file, in KiB."""
+    return customized(PEAK_TO=str(file))
+
+
 def paced(speed: float, since: float) -> dict[str, str]:
     """Return the environment of a pod whose time passes so many times faster.
 

@@ -36,6 +36,11 @@ class MemoryStore:
         content = self.objects.get(uri)
         return None if content is None else content[:limit]
 
+    def read_end(self, uri: str, length: int) -> bytes | None:
+        self.access(uri)
+        content = self.objects.get(uri)
+        return None if content is None else content[-length:]
+
     def write(self, uri: str, content: bytes) -> None:
         self.access(uri)
         self.objects[uri] = content

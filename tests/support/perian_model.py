@@ -42,7 +42,7 @@ from perian_shim.api.errors import (
     Unauthorized,
 )
 from perian_shim.api.job_request import CreateJobRequest
-from perian_shim.api.jobs import Job
+from perian_shim.api.jobs import Glance, Job
 from perian_shim.api.pages import Page
 from perian_shim.errors import StorageFailed
 from perian_shim.lifecycle.clock import Clock
@@ -592,6 +592,9 @@ class ModelClient:
             lambda age: self.world.view(self.world.job(job_id), age),
         )
 
+    def glance(self, job_id: str) -> Glance:
+        return Glance(self.get_job(job_id), None, whole=True)
+
     def list_jobs(self, page: int = 1, limit: int = 25) -> Page[Job]:
         world, length = self.world, min(limit, PAGE)
         began = world.now
@@ -703,6 +706,9 @@ class ModelStore:
 
     def upload_policy(self, prefix: str, expires_in: int) -> UploadPolicy:
         self.unused(prefix, expires_in)
+
+    def read_end(self, uri: str, length: int) -> NoReturn:
+        self.unused(uri, length)
 
     def unused(self, *arguments: object) -> NoReturn:
         raise NotImplementedError(arguments)

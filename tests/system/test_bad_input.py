@@ -76,6 +76,7 @@ def test_a_template_of_a_newer_version_is_refused(harness: Harness) -> None:
 def test_no_machine_that_fits_is_a_users_error(harness: Harness) -> None:
     error = harness.error(shell(task_config=PerianConfig(cores=4096)))
     assert kind(error) == ("PERIAN:JobRejected", "USER", False)
+    assert "asks for cores=4096. No machine at all has cores=4096: the most is" in error.message
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,8 @@ def read(pod: RunningPod, exit_code: int) -> Left:
     """Read what an attempt left."""
     prefix = pod.pod.output_prefix
     error = pod.store.read(f"{prefix}/error.pb")
-    names = [pod.pod.raw_prefix, pod.pod.data_prefix, pod.pod.execution]
+    places = [str(pod.folder), pod.pod.raw_prefix, pod.pod.data_prefix]
+    names = [*places, pod.pod.execution]
     outputs = pod.store.read(f"{prefix}/outputs.pb")
     return Left(
         outputs=None if outputs is None else neutral(outputs, names),

@@ -307,6 +307,15 @@ TABLE = [
         job=Status.USER_ERROR,
     ),
     Row(
+        errors.OutputTooLarge,
+        FATAL,
+        USER,
+        lambda: task("head -c 3000000 /dev/zero | tr '\\0' x >/var/outputs/x", outputs={"x": str}),
+        says=("Flyte takes 2097152", "'x' has 3000"),
+        job=Status.DONE,
+        remedy="Declare a FlyteFile",
+    ),
+    Row(
         errors.ResultMissing,
         FATAL,
         USER,

@@ -165,8 +165,10 @@ def test_a_coroutine_function_is_awaited(functions: FunctionHarness) -> None:
     assert only(functions, literals, int) == 2
 
 
-def test_a_large_output_passes(functions: FunctionHarness) -> None:
-    (literal,) = functions.run(surroundings.large, {"megabytes": 5}).literals.values()
+def test_a_large_output_passes_where_flyte_takes_it(functions: FunctionHarness) -> None:
+    limit = {"PERIAN_MAX_OUTPUT_BYTES": "6000000"}
+    ran = functions.run(surroundings.large, {"megabytes": 5}, environment=limit)
+    (literal,) = ran.literals.values()
     assert len(literal.scalar.primitive.string_value) == 5 * 1024**2
 
 

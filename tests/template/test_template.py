@@ -21,6 +21,22 @@ class Stats:
     mean: float
 
 
+@dataclass
+class Awkward:
+    """Fields with the names of a dict's methods."""
+
+    items: list[int]
+    keys: str
+    values: float
+    get: int
+    pop: int
+    copy: int
+    update: dict[str, int]
+
+
+AWKWARD = Awkward([1, 2], "k", 0.5, 3, 4, 5, {"items": 6})
+
+
 INPUTS: dict[str, tuple[object, object]] = {
     "n": (3, int),
     "big": (1e6, float),
@@ -33,6 +49,8 @@ INPUTS: dict[str, tuple[object, object]] = {
     "absent": (None, int | None),
     "stats": (Stats(3, 0.5), Stats),
     "items": ("an input named like a method", str),
+    "awkward": (AWKWARD, Awkward),
+    "awkwards": ([AWKWARD], list[Awkward]),
 }
 LITERALS = {name: encoded(value, python_type) for name, (value, python_type) in INPUTS.items()}
 
@@ -112,6 +130,20 @@ def test_all_else_is_text(element: str) -> None:
         ("{{ inputs.took }}", "5400s"),
         ("{{ inputs.took.total_seconds() }}", "5400.0"),
         ("{{ inputs.items }}", "an input named like a method"),
+        ("{{ inputs.awkward.items | tojson }}", "[1, 2]"),
+        ('{{ inputs.awkward["items"] | tojson }}', "[1, 2]"),
+        ("{{ inputs.awkward.keys }}", "k"),
+        ("{{ inputs.awkward.values }}", "0.5"),
+        ("{{ inputs.awkward.get }}", "3"),
+        ("{{ inputs.awkward.pop }}", "4"),
+        ("{{ inputs.awkward.copy }}", "5"),
+        ("{{ inputs.awkward.update.items }}", "6"),
+        ("{{ inputs.awkwards[0].update['items'] }}", "6"),
+        ("{{ inputs.awkwards | map(attribute='items') | first | tojson }}", "[1, 2]"),
+        ("{{ inputs.awkwards | sum(attribute='get') }}", "3"),
+        ("{{ '{0.keys}'.format(inputs.awkward) }}", "k"),
+        ("{{ inputs.weights.get('y', 7) }}", "7"),
+        ("{% for k, v in inputs.weights.items() %}{{ k }}={{ v }}{% endfor %}", "x=1"),
         ('{{ inputs.absent or "default" }}', "default"),
         ("{% if inputs.absent is none %}--none{% endif %}", "--none"),
         ("{% if not inputs.flag %}--off{% endif %}", ""),
@@ -199,6 +231,13 @@ def test_a_task_without_inputs_says_so() -> None:
         ("{{ inputs.absent }}", ["gives None"]),
         ("{{ inputs[inputs.text] }}", ["UndefinedError"]),
         ("{{ inputs.n.nothing }}", ["UndefinedError"]),
+        ("{{ inputs.awkward.itms }}", ["UndefinedError", "itms"]),
+        ('{{ inputs.weights["items"] }}', ["UndefinedError", "items"]),
+        ("{{ inputs.weights[inputs.names] }}", ["UndefinedError"]),
+        ("{{ inputs.weights.items }}", ["builtin_function_or_method"]),
+        ("{{ inputs.weights.update({'x': 2}) }}", ["SecurityError"]),
+        ("{{ inputs.weights.__class__.__mro__ }}", ["SecurityError"]),
+        ("{{ inputs.weights['__class__'] }}", ["UndefinedError"]),
         ("{{ inputs.n / 0 }}", ["ZeroDivisionError"]),
         ("{{ inputs.names | map('upper') }}", ["generator", "join"]),
         ("{{ inputs }}", ["Inputs and not text"]),

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from support.flyte_values import PythonType, declared
+from support.flyte_values import PythonType, declared, message
 from support.waiting import LONG_SECONDS
 
 from perian_shim.values.json_text import unique_keys
+from perian_shim.values.literals import literal_to_json
 from perian_shim.values.parsing import OutputMismatch, parse_output
 from perian_shim.values.serialized import literal_map, split_literal_map
 
@@ -114,6 +115,33 @@ def test_twice_the_output_takes_twice_the_steps(
         for size in (20_000, 40_000)
     )
     assert twice < 2.2 * once
+
+
+@pytest.mark.parametrize(
+    ("python_type", "text"),
+    [(list[int], integers), (list[int | None], integers), (list[Row], rows)],
+    ids=["integers", "optional integers", "dataclasses"],
+)
+def test_twice_the_input_takes_twice_the_steps(
+    python_type: PythonType, text: Callable[[int], str]
+) -> None:
+    literals = [
+        message(parse_output(text(size), declared(python_type), "in")) for size in (20_000, 40_000)
+    ]
+    once, twice = (calls(lambda each=each: literal_to_json(each)) for each in literals)  # type: ignore[misc]  # mypy cannot infer a lambda's default
+    assert twice < 2.2 * once
+
+
+@pytest.mark.parametrize(
+    ("python_type", "text"), [(list[int], integers), (list[Row], rows)], ids=["integers", "rows"]
+)
+def test_an_input_is_written_with_memory_in_proportion_to_its_text(
+    python_type: PythonType, text: Callable[[int], str]
+) -> None:
+    literal = message(parse_output(text(TWO_MB // 4), declared(python_type), "in"))
+    literal_to_json(literal)
+    size = len(literal_to_json(literal))
+    assert peak(lambda: literal_to_json(literal)) < 5 * size
 
 
 class CountedKey(str):

@@ -11,3 +11,6 @@ if os.environ.get("CONNECTING"):
 
 if os.environ.get("CLOCK_SKEW_SECONDS") or os.environ.get("CLOCK_SPEED"):
     importlib.import_module("other_clock").install()
+
+if os.environ.get("PEAK_TO"):
+    importlib.import_module("peak").install()
