@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from flytekit.models.task import TaskTemplate
+from flyteidl.core.tasks_pb2 import TaskTemplate
 
 from benchmarks.fronts import ApiFront, StorageFront
 from perian_shim.sandbox import Sandbox
-from perian_shim.sandbox.flyte.cluster import Cluster, Pod
+from perian_shim.sandbox.flyte.cluster import Cluster
+from perian_shim.sandbox.flyte.places import Pod
 
 IMAGE = "python:3"
 """Known to every sandbox; has sh, sleep and python3."""

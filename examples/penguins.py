@@ -1,8 +1,8 @@
 """Two container tasks on Perian: the first leaves files, the second works on them.
 
-On an embedded Perian, with everything that a Flyte cluster would do:
+On an embedded Perian, with everything that a Flyte cluster would do (`make demo` does the same):
 
-    make demo
+    perian-shim run examples/penguins.py penguins --csv examples/data/penguins.csv
 
 By hand, in two terminals (the first prints what to export in the second):
 

@@ -1,9 +1,9 @@
 """``perian-shim``: the command line.
 
 ``sandbox`` serves an embedded Perian and S3 until it is stopped and prints what to export;
-``demo`` runs the example on one. ``jobs`` lists an organization's jobs at Perian, ``cancel`` ends
-some; both take the credentials from the environment. Exit codes: 0 well, 1 it failed (one line
-says why), 2 wrong arguments.
+``run`` runs a workflow of yours on one, ``demo`` the example. ``jobs`` lists an organization's jobs
+at Perian, ``cancel`` ends some; both take the credentials from the environment. Exit codes: 0 well,
+1 it failed (one line says why), 2 wrong arguments.
 """
 
 import argparse
@@ -67,6 +67,36 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
     example = commands.add_parser("demo", help="run the example workflow on an embedded sandbox")
     example.set_defaults(run=demo)
+    flow = commands.add_parser(
+        "run",
+        help="run a workflow of yours on an embedded sandbox, as a Flyte cluster would",
+        description="Run a workflow, task or launch plan on an embedded Perian and S3, as a Flyte"
+        " cluster would. Inputs are given as to `pyflyte run`; WORKFLOW --help lists them.",
+        usage="perian-shim run [options] FILE WORKFLOW [--input value ...]",
+    )
+    flow.add_argument("file", type=Path, metavar="FILE", help="a Python file")
+    flow.add_argument("workflow", nargs="?", metavar="WORKFLOW", help="what to run in it")
+    flow.add_argument("inputs", nargs=argparse.REMAINDER, help="its inputs: --input value ...")
+    flow.add_argument("--state-dir", type=Path, help="where to keep the jobs and their logs")
+    flow.add_argument("--output-dir", type=Path, help="where to save files that it returns")
+    flow.add_argument(
+        "--runner", choices=("docker", "podman"), help="run jobs as containers of this engine"
+    )
+    flow.add_argument(
+        "--image",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="an image that stands for this machine, all by default; may be repeated",
+    )
+    flow.add_argument(
+        "--copy",
+        choices=("auto", "all"),
+        default="auto",
+        help="code for the tasks: the modules imported (auto), or all files beside them",
+    )
+    flow.add_argument("-v", "--verbose", action="store_true", help="print more")
+    flow.set_defaults(run=run)
     serve = commands.add_parser("sandbox", help="serve an embedded Perian and S3 until stopped")
     serve.add_argument(
         "--state-dir",
@@ -107,6 +137,25 @@ def positive(text: str) -> int:
     if number < 1:
         raise ValueError
     return number
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a workflow of the user's."""
+    from perian_shim.sandbox.flyte.run import RunOptions, run_file  # noqa: PLC0415 - takes a second
+
+    return run_file(
+        RunOptions(
+            options.file,
+            options.workflow,
+            options.inputs,
+            state_dir=options.state_dir,
+            runner=options.runner,
+            images=options.image,
+            output_dir=options.output_dir,
+            copy=options.copy,
+            verbose=options.verbose,
+        )
+    )
 
 
 def demo(_: argparse.Namespace) -> int:

@@ -13,11 +13,11 @@ from flytekit.types.file import FlyteFile
 from support.doors import BIN
 from support.flyte import Harness
 from support.waiting import LONG_SECONDS
+from support.workflow_runs import run_workflow
 
 from perian_shim import PerianConfig, PerianContainerTask, errors, settings
 from perian_shim.cli import parser
-from perian_shim.sandbox.flyte.demo import load_workflow
-from perian_shim.sandbox.flyte.workflow import run_workflow
+from perian_shim.sandbox.flyte.source import Source
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -29,17 +29,12 @@ def blocks(language: str) -> list[str]:
 
 def test_the_example_runs(harness: Harness, tmp_path: Path) -> None:
     example = blocks("python")[0]
-    (tmp_path / "readme_example.py").write_text(example)
-    workflow = load_workflow(tmp_path / "readme_example.py", "main")
+    file = tmp_path / f"readme_example_{harness.door.value}.py"  # modules are imported once
+    file.write_text(example)
+    workflow = Source.load(file).find("main")
     uploaded = f"s3://{harness.sandbox.bucket}/readme/text"
     harness.store.write(uploaded, b"four words in here")
-    outputs = run_workflow(
-        harness.cluster,
-        workflow,
-        {"text": FlyteFile(uploaded)},
-        harness.execution(),
-        lambda _step: None,
-    )
+    outputs = run_workflow(harness, workflow, {"text": FlyteFile(uploaded)})
     assert harness.value(outputs["o0"], int) == 4
 
 
@@ -50,8 +45,9 @@ def test_the_function_example_runs(harness: Harness, tmp_path: Path) -> None:
     example = blocks("python")[1].replace(
         f'container_image="{image}"', f'container_image="python:3.12", environment={found!r}'
     )
-    (tmp_path / "readme_function.py").write_text(example)
-    workflow = load_workflow(tmp_path / "readme_function.py", "fit")
+    file = tmp_path / f"readme_function_{harness.door.value}.py"
+    file.write_text(example)
+    workflow = Source.load(file).find("fit")
     keys = harness.sandbox.environment()
     secrets = {
         **harness.cluster.secrets,
@@ -59,9 +55,7 @@ def test_the_function_example_runs(harness: Harness, tmp_path: Path) -> None:
         ("perian", "aws_secret_access_key"): keys["AWS_SECRET_ACCESS_KEY"],
     }
     cluster = replace(harness.cluster, secrets=secrets)
-    outputs = run_workflow(
-        cluster, workflow, {"epochs": 10}, harness.execution(), lambda _step: None
-    )
+    outputs = run_workflow(replace(harness, cluster=cluster), workflow, {"epochs": 10})
     assert harness.value(outputs["o0"], float) == 0.5
 
 
@@ -94,9 +88,26 @@ def test_the_commands_shown_exist() -> None:
     shown = {
         command for block in blocks("bash") for command in re.findall(r"perian-shim (\w+)", block)
     }
-    assert shown == {"sandbox"}
+    assert shown == {"run", "sandbox"}
     for command in shown:
-        assert parser().parse_args([command]).command == command
+        needed = ["file.py"] if command == "run" else []
+        assert parser().parse_args([command, *needed]).command == command
+
+
+@pytest.mark.slow
+def test_the_run_command_shown_works(tmp_path: Path) -> None:
+    (command,) = re.findall(r"^perian-shim run .*", "\n".join(blocks("bash")), re.MULTILINE)
+    done = subprocess.run(
+        ["/bin/sh", "-ec", command],
+        cwd=ROOT,
+        env={"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        timeout=5 * LONG_SECONDS,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "error_g = 392.16" in done.stdout
 
 
 def test_every_setting_is_listed() -> None:

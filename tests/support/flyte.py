@@ -25,8 +25,8 @@ from perian_shim.sandbox.flyte.cluster import (
     Cluster,
     NodeError,
     RunningPod,
-    Store,
 )
+from perian_shim.sandbox.flyte.store import Store
 from perian_shim.sandbox.server.store import JobSnapshot
 from perian_shim.settings import EXECUTION_ID
 

@@ -16,8 +16,8 @@ from support.doors import BIN
 from support.function_harness import FunctionHarness, Ran, requested
 from support.functions import local, mapped, official_example, surroundings
 from support.waiting import LONG_SECONDS
+from support.workflow_runs import run_workflow
 
-from perian_shim.sandbox.flyte.workflow import run_workflow
 from perian_shim.sandbox.supervisor.isolation import Isolation
 
 CANARIES = {
@@ -183,7 +183,7 @@ def test_a_large_output_is_offloaded_where_flyte_does_so(functions: FunctionHarn
 def test_the_official_plugins_example_runs(functions: FunctionHarness) -> None:
     harness = functions.of({}, {})
     workflow: Any = official_example.my_wf
-    outputs = run_workflow(harness.cluster, workflow, {"name": "world"}, harness.execution(), print)
+    outputs = run_workflow(harness, workflow, {"name": "world"})
     assert only(functions, outputs) == "hello world!"
 
 

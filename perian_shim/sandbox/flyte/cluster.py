@@ -8,53 +8,51 @@ what became of it. Failed attempts are repeated on the budgets that Flyte keeps 
 system errors.
 
 It does not schedule, does not cache and does not look into pods. Paths, variables and rules are
-those of Flyte 1.16.
+those of Flyte 1.16. What a workflow makes of the attempts is the business of ``engine``.
 """
 
-import hashlib
+import contextlib
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
-import boto3
-from flyteidl.core import errors_pb2, literals_pb2
+from flyteidl.core import dynamic_job_pb2, errors_pb2, literals_pb2, security_pb2, tasks_pb2
 from flytekit.configuration import Image, ImageConfig, SerializationSettings
 from flytekit.core.base_task import PythonTask
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models.literals import LiteralMap
-from flytekit.models.security import Secret
 from flytekit.models.task import TaskSpec, TaskTemplate
 from flytekit.tools.translator import get_serializable
+
+from perian_shim.sandbox.flyte.fast_code import FAST_EXECUTE, unpacked
+from perian_shim.sandbox.flyte.places import Place, Pod
+from perian_shim.sandbox.flyte.store import Store
 
 AnyTask: TypeAlias = PythonTask[Any]
 
 SYSTEM_RETRIES = 3
 """FlytePropeller's default ``max-node-retries-system-failures``."""
 
-MAX_POD_NAME = 50
-"""Characters of a pod's name; a longer one is replaced by its hash."""
+GRACE_SECONDS = 30.0
+"""From SIGTERM to SIGKILL: Kubernetes' default ``terminationGracePeriodSeconds``."""
 
-_SHARD = "0123456789abcdefghijklmnopqrstuvwxyz"
-_BASE32 = "abcdefghijklmnopqrstuvwxyz123456"
+METADATA = "metadata/propeller"
+"""FlytePropeller's default ``metadata-prefix``."""
 
+ARRAY_INDEX = "FLYTE_K8S_ARRAY_INDEX"
 
-def short_hash(text: str) -> str:
-    """Return FlytePropeller's short form of a long name: base 32 of FNV-1a, 32 bits."""
-    value = 2166136261
-    for byte in text.encode():
-        value = (value ^ byte) * 16777619 % 2**32
-    bits = f"{value:032b}000"
-    return "".join(_BASE32[int(bits[at : at + 5], 2)] for at in range(0, 35, 5))
+PERIAN_TYPE = "perian_shim"
+"""The type of perian-shim's own tasks."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +82,7 @@ class Attempt:
         outputs: what ``outputs.pb`` holds, if the attempt succeeded.
         error: what failed, if it failed.
         log: the container's own output.
+        futures: what is to run in its place, if it was a dynamic workflow's.
     """
 
     number: int
@@ -91,70 +90,23 @@ class Attempt:
     outputs: LiteralMap | None
     error: NodeError | None
     log: str
+    futures: dynamic_job_pb2.DynamicJobSpec | None = None
 
 
-@dataclass(frozen=True)
-class Pod:
-    """One started attempt: the paths that FlytePropeller would give it.
+def may_retry(attempts: Sequence[NodeError], retries: int) -> bool:
+    """Whether FlytePropeller makes another attempt.
 
-    Attributes:
-        execution: name of the execution.
-        node: node id.
-        number: attempt, 0-based.
-        bucket: bucket of metadata and raw data.
-        data_prefix: the node's metadata folder (URI).
+    Args:
+        attempts: the errors of all attempts so far.
+        retries: the user's ``retries``.
     """
-
-    execution: str
-    node: str
-    number: int
-    bucket: str
-    data_prefix: str
-
-    @property
-    def name(self) -> str:
-        """The pod's name, as unique as Flyte makes it."""
-        name = f"{self.execution}-{self.node}-{self.number}"
-        return name if len(name) <= MAX_POD_NAME else "f" + short_hash(name)
-
-    @property
-    def output_prefix(self) -> str:
-        """``{{.outputPrefix}}``."""
-        return f"{self.data_prefix}/{self.number}"
-
-    @property
-    def raw_prefix(self) -> str:
-        """``{{.rawOutputDataPrefix}}``."""
-        digest = hashlib.sha256(self.name.encode()).digest()
-        shard = _SHARD[digest[0] % 36] + _SHARD[digest[1] % 36]
-        return f"s3://{self.bucket}/{shard}/{self.name}"
-
-    @property
-    def templates(self) -> dict[str, str]:
-        """Every template variable of the backend and its value, names in lower case."""
-        previous = '""'
-        if self.number:
-            before = Pod(self.execution, self.node, self.number - 1, self.bucket, self.data_prefix)
-            previous = f"{before.raw_prefix}/_flytecheckpoints"
-        return {
-            "input": f"{self.data_prefix}/inputs.pb",
-            "inputprefix": self.data_prefix,
-            "outputprefix": self.output_prefix,
-            "tasktemplatepath": f"{self.data_prefix}/task.pb",
-            "rawoutputdataprefix": self.raw_prefix,
-            "checkpointoutputprefix": f"{self.raw_prefix}/_flytecheckpoints",
-            "prevcheckpointprefix": previous,
-            "perretryuniquekey": re.sub(r"[^a-zA-Z0-9_]+", "_", self.name),
-        }
-
-    def fill(self, argument: str) -> str:
-        """Replace template variables; what is none of them stays as it is."""
-        values = self.templates
-        return re.sub(
-            r"\{\{\s*[.$](\w+)\s*\}\}",
-            lambda match: values.get(match[1].lower(), match[0]),
-            argument,
-        )
+    last = attempts[-1]
+    if not last.recoverable:
+        return False
+    system = sum(error.kind == "SYSTEM" for error in attempts)
+    if last.kind == "SYSTEM":
+        return system <= SYSTEM_RETRIES
+    return len(attempts) - system <= retries
 
 
 @dataclass
@@ -169,6 +121,9 @@ class Cluster:
         domain: Flyte domain.
         bin_dir: folder that holds ``pyflyte-execute`` in place of the image's.
         echo: called with every line that a container prints.
+        entrypoint: what stands before the arguments of perian-shim's own containers, as an image's
+            ENTRYPOINT does, and the others' code is unpacked here; nothing for what ``bin_dir``
+            has of flytekit's commands.
     """
 
     bucket: str
@@ -178,6 +133,7 @@ class Cluster:
     domain: str = "development"
     bin_dir: Path = field(default_factory=lambda: Path(sys.executable).parent)
     echo: Callable[[str], None] | None = None
+    entrypoint: Sequence[str] = ()
 
     def serialize(self, task: AnyTask) -> TaskTemplate:
         """Return the template that registering the task would store in FlyteAdmin."""
@@ -206,18 +162,20 @@ class Cluster:
     ) -> list[Attempt]:
         """Run a node with Flyte's retries; return its attempts, the last one decides."""
         attempts: list[Attempt] = []
-        system_failures = 0
+        errors: list[NodeError] = []
         while True:
             attempt = self.start(template, inputs, execution, node, len(attempts)).wait()
             attempts.append(attempt)
-            if attempt.error is None or not attempt.error.recoverable:
+            if attempt.error is None:
                 return attempts
-            if attempt.error.kind == "SYSTEM":
-                if system_failures == SYSTEM_RETRIES:
-                    return attempts
-                system_failures += 1
-            elif len(attempts) - system_failures > template.metadata.retries.retries:
+            errors.append(attempt.error)
+            if not may_retry(errors, template.metadata.retries.retries):
                 return attempts
+
+    def place(self, execution: str, node: str) -> Place:
+        """Return where a node of an execution's own workflow is."""
+        folder = f"{self.project}-{self.domain}-{execution}/{node}/data"
+        return Place(self.bucket, execution, node, f"s3://{self.bucket}/{METADATA}/{folder}")
 
     def start(
         self,
@@ -228,32 +186,71 @@ class Cluster:
         attempt: int = 0,
     ) -> "RunningPod":
         """Start one attempt and return it while it runs."""
-        metadata = f"s3://{self.bucket}/metadata/propeller"
-        data_prefix = f"{metadata}/{self.project}-{self.domain}-{execution}/{node}/data"
-        pod = Pod(execution, node, attempt, self.bucket, data_prefix)
+        pod = self.place(execution, node).attempt(attempt)
+        return self.launch(template.to_flyte_idl(), inputs.to_flyte_idl(), pod)
+
+    def launch(
+        self,
+        template: tasks_pb2.TaskTemplate,
+        inputs: literals_pb2.LiteralMap,
+        pod: Pod,
+        echo: Callable[[str], None] | None = None,
+    ) -> "RunningPod":
+        """Start one attempt of a node wherever it is.
+
+        Args:
+            template: of the task.
+            inputs: of the node; of all items, if it is an item of a map task.
+            pod: its paths.
+            echo: called with every line that it prints, instead of the cluster's own.
+        """
         store = Store(self.environment)
-        store.write(f"{data_prefix}/task.pb", template.to_flyte_idl().SerializeToString())
-        store.write(f"{data_prefix}/inputs.pb", inputs.to_flyte_idl().SerializeToString())
+        store.write(pod.templates["tasktemplatepath"], template.SerializeToString())
+        store.write(pod.inputs_uri, inputs.SerializeToString())
         folder = Path(tempfile.mkdtemp(prefix="perian-pod-"))
+        try:
+            process = self.process(template, pod, folder, store)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # it may hold secrets
+            raise
+        return RunningPod(pod, process, folder, store, template, echo or self.echo)
+
+    def process(
+        self, template: tasks_pb2.TaskTemplate, pod: Pod, folder: Path, store: Store
+    ) -> "subprocess.Popen[str]":
+        """Start a container's process in its working directory."""
         arguments = [pod.fill(argument) for argument in template.container.args]
-        process = subprocess.Popen(
-            [*template.container.command, *arguments],
-            executable=shutil.which(arguments[0], path=str(self.bin_dir)),
-            env=self.variables(template, pod, folder),
+        variables = self.variables(template, pod, folder)
+        if self.entrypoint and template.type == PERIAN_TYPE:
+            command, executable = [*self.entrypoint, *arguments], None
+        else:
+            if self.entrypoint and arguments[0] == FAST_EXECUTE:
+                arguments = unpacked(arguments, folder, store)
+                paths = [variables.get("PYTHONPATH", ""), str(folder)]
+                variables["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+            command = [*template.container.command, *arguments]
+            executable = shutil.which(arguments[0], path=str(self.bin_dir))
+        return subprocess.Popen(
+            command,
+            executable=executable,
+            env=variables,
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",
+            # A terminal's Ctrl-C is for whoever runs the cluster, which then deletes its pods.
+            start_new_session=True,
         )
-        return RunningPod(pod, process, folder, store, template, self.echo)
 
-    def variables(self, template: TaskTemplate, pod: Pod, folder: Path) -> dict[str, str]:
+    def variables(self, template: tasks_pb2.TaskTemplate, pod: Pod, folder: Path) -> dict[str, str]:
         """Return the container's environment: the template's, then the backend's on top."""
+        item = {} if pod.item is None else {ARRAY_INDEX: str(pod.item)}
         return {
             "PATH": os.pathsep.join([str(self.bin_dir), os.defpath]),
             "HOME": str(folder),
-            **(template.container.env or {}),
+            **{pair.key: pair.value for pair in template.container.env},
             "FLYTE_INTERNAL_EXECUTION_WORKFLOW": f"{self.project}:{self.domain}:workflow",
             "FLYTE_INTERNAL_EXECUTION_ID": pod.execution,
             "FLYTE_INTERNAL_EXECUTION_PROJECT": self.project,
@@ -263,22 +260,22 @@ class Cluster:
             "FLYTE_INTERNAL_TASK_DOMAIN": template.id.domain,
             "FLYTE_INTERNAL_TASK_NAME": template.id.name,
             "FLYTE_INTERNAL_TASK_VERSION": template.id.version,
+            **({"BATCH_JOB_ARRAY_INDEX_VAR_NAME": ARRAY_INDEX, **item} if item else {}),
             **self.environment,
-            **self.mount_secrets(template, folder / "secrets"),
+            **self.mount_secrets(template, folder / ".secrets"),
         }
 
-    def mount_secrets(self, template: TaskTemplate, folder: Path) -> dict[str, str]:
+    def mount_secrets(self, template: tasks_pb2.TaskTemplate, folder: Path) -> dict[str, str]:
         """Write the secrets that the task asks for; return the variables that go with them.
 
         As with Kubernetes, one that does not exist is silently left out.
         """
         variables = {"FLYTE_SECRETS_DEFAULT_DIR": str(folder), "FLYTE_SECRETS_FILE_PREFIX": ""}
-        wanted = template.security_context.secrets if template.security_context else None
-        for secret in wanted or []:
-            value = self.secrets.get((secret.group or "", secret.key or ""))
+        for secret in template.security_context.secrets:
+            value = self.secrets.get((secret.group, secret.key))
             if value is None:
                 continue
-            if secret.mount_requirement == Secret.MountType.ENV_VAR:
+            if secret.mount_requirement == security_pb2.Secret.ENV_VAR:
                 variables[f"_FSEC_{secret.group}_{secret.key}".upper()] = value
                 shown = value
             else:
@@ -299,12 +296,23 @@ class RunningPod:
     process: "subprocess.Popen[str]"
     folder: Path
     store: "Store"
-    template: TaskTemplate
+    template: tasks_pb2.TaskTemplate
     echo: Callable[[str], None] | None
+    timers: list[threading.Timer] = field(default_factory=list)
 
-    def delete(self) -> None:
-        """Do what deleting the pod does first: send SIGTERM."""
+    def delete(self, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Do what deleting the pod does: send SIGTERM, and SIGKILL after the grace period."""
         self.process.send_signal(signal.SIGTERM)
+        timer = threading.Timer(grace_seconds, self.kill)
+        timer.daemon = True
+        timer.start()
+        self.timers.append(timer)
+
+    def kill(self) -> None:
+        """Kill all its processes."""
+        if self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
 
     def wait(self) -> Attempt:
         """Wait for the container's end and judge it by FlytePropeller's rules."""
@@ -317,7 +325,13 @@ class RunningPod:
                 if self.echo:
                     self.echo(line.rstrip("\n"))
         code = self.process.wait()
+        for timer in self.timers:
+            timer.cancel()
         shutil.rmtree(self.folder, ignore_errors=True)
+        futures = None if code else self.store.read(f"{self.pod.output_prefix}/futures.pb")
+        if futures is not None:
+            spec = dynamic_job_pb2.DynamicJobSpec.FromString(futures)
+            return Attempt(self.pod.number, code, LiteralMap({}), None, "".join(lines), spec)
         outputs, error = self.judge(code)
         return Attempt(self.pod.number, code, outputs, error, "".join(lines))
 
@@ -338,34 +352,7 @@ class RunningPod:
         outputs = self.store.read(f"{self.pod.output_prefix}/outputs.pb")
         if outputs is not None:
             return LiteralMap.from_flyte_idl(literals_pb2.LiteralMap.FromString(outputs)), None
-        if self.template.interface.outputs:
+        if self.template.interface.outputs.variables:
             message = "outputs.pb is missing"
             return None, NodeError("OutputsNotFound", message, "UNKNOWN", recoverable=True)
         return LiteralMap({}), None
-
-
-class Store:
-    """The stand-in's own access to the object store, apart from what it tests."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._client = boto3.client(
-            "s3",
-            endpoint_url=environment.get("FLYTE_AWS_ENDPOINT"),
-            aws_access_key_id=environment.get("FLYTE_AWS_ACCESS_KEY_ID"),
-            aws_secret_access_key=environment.get("FLYTE_AWS_SECRET_ACCESS_KEY"),
-            region_name="us-east-1",
-        )
-
-    def write(self, uri: str, content: bytes) -> None:
-        """Create or replace an object."""
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        self._client.put_object(Bucket=bucket, Key=key, Body=content)
-
-    def read(self, uri: str) -> bytes | None:
-        """Return an object's content, None if there is none."""
-        bucket, _, key = uri.removeprefix("s3://").partition("/")
-        try:
-            with self._client.get_object(Bucket=bucket, Key=key)["Body"] as body:
-                return body.read()
-        except self._client.exceptions.NoSuchKey:
-            return None
