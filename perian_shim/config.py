@@ -20,6 +20,7 @@ from decimal import Decimal
 from perian_shim.api.job_request import plain_number
 from perian_shim.errors import ConfigError
 from perian_shim.image_reference import ImageReference
+from perian_shim.pyflyte import explained
 
 CANCEL = "cancel"
 DETACH = "detach"
@@ -84,6 +85,7 @@ class PerianConfig:
     secret_group: str = DEFAULT_SECRET_GROUP
     executor_image: str | None = None
 
+    @explained
     def __post_init__(self) -> None:
         for name in ("cores", "accelerators", "os_storage_size"):
             check_count(name, getattr(self, name))

@@ -137,7 +137,9 @@ class PerianExecutor(ShimTaskExecutor[Any]):
             raise FlyteUserRuntimeException(IgnoreOutputs(WRITTEN)) from None
         finished.reported()
         if finished.error is not None:
-            raise finished.error
+            from perian_shim.pyflyte import for_people  # noqa: PLC0415
+
+            raise for_people(finished.error) from None
         assert finished.outputs is not None
         document = literals_pb2.LiteralMap.FromString(literal_map(finished.outputs))
         outputs: LiteralMap = LiteralMap.from_flyte_idl(document)

@@ -86,7 +86,8 @@ ARROWS: dict[str, set[str]] = {
     "settings": {"errors"},
     "image_reference": set(),
     # the record of what to run
-    "config": {"api", "errors", "image_reference"},
+    "pyflyte": {"api"},
+    "config": {"api", "errors", "image_reference", "pyflyte"},
     "spec": {"config", "errors"},
     "secret_keys": {"spec"},
     "resolver_options": {"errors"},
@@ -109,11 +110,11 @@ ARROWS: dict[str, set[str]] = {
     },
     # the doors
     "": {"api", "config", "executor", "flyte1", "version"},
-    "executor": {"api", "errors", "lifecycle", "pod", "storage", "values", "work"},
+    "executor": {"api", "errors", "lifecycle", "pod", "pyflyte", "storage", "values", "work"},
     "entrypoint": {"api", "lifecycle", "pod"},
     "flyte1": {
-        *("config", "errors", "executor", "image_reference", "resolver_options", "secret_keys"),
-        *("settings", "spec", "template", "values", "version"),
+        *("config", "errors", "executor", "image_reference", "pyflyte", "resolver_options"),
+        *("secret_keys", "settings", "spec", "template", "values", "version"),
     },
     "cli": {"api", "errors", "sandbox", "settings", "version"},
     # a Perian, an S3 and a Flyte for this machine; only the command line and tests use it

@@ -30,6 +30,7 @@ from perian_shim.flyte1.arguments import Checker
 from perian_shim.flyte1.caching import CacheSettings
 from perian_shim.flyte1.documented import documented
 from perian_shim.flyte1.nodes import OnNodes
+from perian_shim.pyflyte import explained
 from perian_shim.spec import DEFAULT_INPUT_DIR, DEFAULT_OUTPUT_DIR, ContainerWork, JobSpec
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
 
     RESOURCES_ARE_THE_PODS = True
 
+    @explained
     def __init__(
         self,
         name: str,

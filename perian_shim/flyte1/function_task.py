@@ -37,6 +37,7 @@ from perian_shim.flyte1.documented import documented
 from perian_shim.flyte1.importable import wrong_when_made, wrong_when_registered
 from perian_shim.flyte1.nodes import OnNodes
 from perian_shim.flyte1.resources import completed
+from perian_shim.pyflyte import explained
 from perian_shim.resolver_options import DESTINATION, DISTRIBUTION, MAPPED
 from perian_shim.secret_keys import ACCESS_KEYS
 from perian_shim.spec import FunctionWork, JobSpec
@@ -78,6 +79,7 @@ class PerianTask(OnNodes, AsyncPythonFunctionTask[PerianConfig]):  # type: ignor
         DefinitionError: an argument is wrong, or cannot be honoured.
     """
 
+    @explained
     def __init__(
         self,
         task_config: PerianConfig,

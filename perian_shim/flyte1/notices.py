@@ -5,16 +5,9 @@ They are Python's own warnings, of the category ``PerianWarning``: ``warnings.fi
 that is right. They point to the first line of code outside flytekit and perian-shim.
 """
 
-import sys
 import warnings
-from pathlib import Path
 
-import flytekit
-
-PACKAGES = tuple(
-    f"{Path(file).parent}/" for file in (flytekit.__file__, Path(__file__).parent) if file
-)
-"""Folders whose lines are not where a user would look."""
+from perian_shim.pyflyte import users_frame
 
 _said: set[str] = set()
 
@@ -25,10 +18,8 @@ class PerianWarning(UserWarning):
 
 def warn(text: str) -> None:
     """Warn, naming the line of the user's that leads here."""
-    level, frame = 1, sys._getframe(0)  # noqa: SLF001 - as warnings.warn does it
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGES):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(text, PerianWarning, stacklevel=level)
+    level, _ = users_frame()
+    warnings.warn(text, PerianWarning, stacklevel=level + 1)
 
 
 def warn_once(kind: str, text: str) -> None:

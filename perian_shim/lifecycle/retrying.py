@@ -123,6 +123,8 @@ class Retrier:
                 asked = error.retry_after if isinstance(error, ApiError) else None
                 chance, stretch = self.clock.chance(), self.pace.stretch
                 pause = self.policy.pause(failures, chance, asked, stretch)
+                if not self.reached:
+                    pause = min(pause, self.patience - silence)
                 if began + silence + pause >= self.deadline:
                     raise
                 said = self.clock.monotonic() - told < TELL_SECONDS

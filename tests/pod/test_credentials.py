@@ -7,6 +7,7 @@ import pytest
 from perian_shim.config import PerianConfig
 from perian_shim.errors import MissingSecret, StorageFailed
 from perian_shim.pod.credentials import Credentials, SecretReader
+from perian_shim.pod.secrets import FlyteSecrets
 from perian_shim.spec import FunctionWork, JobSpec
 
 PERIAN = {"PERIAN_ORGANIZATION": "acme", "PERIAN_TOKEN": "token", "HOME": "/no/such/home"}
@@ -20,7 +21,7 @@ SPEC = JobSpec(PerianConfig(cores=1), "image", FunctionWork("resolver", ()))
 
 
 def job_secrets(environ: Mapping[str, str], *, local: bool) -> dict[str, str]:
-    secrets = SecretReader(lambda _group, _key: None, {**PERIAN, **environ})
+    secrets = SecretReader(FlyteSecrets({}), {**PERIAN, **environ})
     return dict(Credentials.read(SPEC, secrets, local=local).access.secrets)
 
 
@@ -50,7 +51,7 @@ def test_half_a_key_is_an_error() -> None:
 
 
 def test_they_are_hidden() -> None:
-    secrets = SecretReader(lambda _group, _key: None, {**PERIAN, **AWS})
+    secrets = SecretReader(FlyteSecrets({}), {**PERIAN, **AWS})
     credentials = Credentials.read(SPEC, secrets, local=True)
     assert "aws-key" not in repr(credentials)
     assert "aws-key" not in credentials.redactor()("a log with aws-key in it")

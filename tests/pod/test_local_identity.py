@@ -12,6 +12,7 @@ from perian_shim.config import PerianConfig
 from perian_shim.lifecycle.console import Console
 from perian_shim.pod.run import prepared
 from perian_shim.pod.run_context import RunContext
+from perian_shim.pod.secrets import FlyteSecrets
 from perian_shim.resolver_options import Distribution, LaunchOptions
 from perian_shim.spec import FunctionWork, JobSpec
 
@@ -34,7 +35,7 @@ def key(code: str | None, *, n: int = 1) -> str:
     template = TaskTemplate()
     template.id.name = "shop.f"
     ParseDict(spec.to_custom(), template.custom)
-    context = RunContext("s3://b/x", None, ENVIRON, lambda *_: None, lambda _: MemoryStore())
+    context = RunContext("s3://b/x", None, ENVIRON, FlyteSecrets({}), lambda _: MemoryStore())
     options = LaunchOptions(Distribution(code, ".") if code else None)
     inputs = {"n": Literal(scalar=Scalar(primitive=Primitive(integer=n)))}
     with prepared(context, template, inputs, options, Console()) as attempt:
