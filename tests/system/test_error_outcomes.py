@@ -200,6 +200,7 @@ WORDS_SEEN = threading.Event()
 def announcing(harness: Harness) -> AbstractContextManager[Harness]:
     """Tell when a pod has printed what its job said: when it asks for the next time."""
     shown = threading.Event()
+    WORDS_SEEN.clear()  # another door's pod may have set it
 
     def change(bend: Bend) -> None:
         if shown.is_set():
