@@ -7,7 +7,8 @@
 #                IMAGE_SIZES=ours=45,ours-flytekit=147,naive=360 adds what `make image` told,
 #                REPETITIONS=4 takes half the time
 #   make image   build the executor image; WHEELHOUSE=folder BASE_IMAGE=image TAG=name TARGET=flytekit
-#   make wheelhouse WHEELHOUSE=folder    collect the wheels for building it without a network
+#   make wheelhouse WHEELHOUSE=folder    collect the wheels for building it without a network, and
+#                for installing perian-shim for the Python that runs this (PYTHON=)
 #   make lock    resolve requirements/*.txt anew (needs uv)
 
 PYTHON ?= python3
@@ -18,9 +19,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: demo test faults matrix bench image wheelhouse check lock clean
 
 demo: $(VENV)/.sandbox
-	$(BIN)/perian-shim demo
+	@echo "# the example workflow on an embedded Perian: about 10 seconds"
+	@$(BIN)/perian-shim demo
 
 test: check
+	@echo "# the tests: about 8 minutes on two cores"
 	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 faults: $(VENV)/.dev
@@ -42,23 +45,27 @@ wheelhouse:
 	    $(if $(BASE_IMAGE),--base $(BASE_IMAGE))
 
 check: $(VENV)/.dev
+	@echo "# ruff and mypy: about a minute the first time"
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy --allow-any-generics tests examples tools images benchmarks
 
 $(BIN)/python:
-	$(PYTHON) tools/make_venv.py $(VENV)
+	@echo "# a virtual environment in $(VENV): a few seconds"
+	@$(PYTHON) tools/make_venv.py $(VENV)
 
 $(VENV)/.sandbox: requirements/sandbox.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --require-hashes -r $<
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
-	touch $@
+	@echo "# flytekit and what the sandbox needs, from the package index into $(VENV): once, a minute or two"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r $<
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --require-hashes -r $<
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
-	touch $(VENV)/.sandbox $@
+	@echo "# what the tests need, from the package index into $(VENV): once, a minute or two"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r $<
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $(VENV)/.sandbox $@
 
 LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --generate-hashes \
         --no-header --no-emit-index-url --no-annotate

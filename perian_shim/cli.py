@@ -26,6 +26,8 @@ from perian_shim.version import __version__
 if TYPE_CHECKING:
     from perian_shim.sandbox import Sandbox
 
+EVERY_IMAGE = ("*",)
+
 COLUMNS = ("JOB", "STATUS", "CREATED", "KEY", "EXECUTION")
 
 PAGE = 100
@@ -41,9 +43,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
+    except ModuleNotFoundError as error:
+        print(f"perian-shim {options.command}: {missing(error)}", file=sys.stderr)
+        return 1
     except (PerianError, ImportError, RuntimeError, OSError, ValueError) as error:
         print(f"perian-shim {options.command}: {error}", file=sys.stderr)
         return 1
+
+
+def missing(error: ModuleNotFoundError) -> str:
+    """Say which package is not installed, and what installs it."""
+    from perian_shim.sandbox.errors import ADVICE  # noqa: PLC0415 - seldom needed
+
+    return f"the package {error.name} is not installed: {ADVICE}"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -87,7 +99,9 @@ def parser() -> argparse.ArgumentParser:
     flow.set_defaults(run=run)
     serve = commands.add_parser("sandbox", help="serve an embedded Perian and S3 until stopped")
     serve.add_argument(
-        "--state-dir", type=Path, default=Path(".sandbox"), help="where jobs are kept (%(default)s)"
+        "--state-dir",
+        type=Path,
+        help="where jobs are kept (perian-shim/sandbox in ~/.local/state, or in XDG_STATE_HOME)",
     )
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     serve.add_argument("--port", type=int, default=0, help="the API's port; 0: a free one")
@@ -99,9 +113,9 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--image",
         action="append",
-        default=[],
         metavar="PATTERN",
-        help="further images that stand for this machine, e.g. 'example.org/*'; may be repeated",
+        help="only these images, beside the usual ones, stand for this machine, e.g."
+        " 'example.org/*'; may be repeated; without it all images do",
     )
     serve.set_defaults(run=sandbox)
     listing = commands.add_parser("jobs", help="list jobs at Perian, the newest first")
@@ -154,15 +168,16 @@ def demo(_: argparse.Namespace) -> int:
 def sandbox(options: argparse.Namespace) -> int:
     """Serve a sandbox until a signal ends it."""
     from perian_shim.sandbox import Sandbox  # noqa: PLC0415 - needs the extra
+    from perian_shim.sandbox.state import default_state_dir  # noqa: PLC0415 - needs the extra
 
     server = Sandbox(
-        options.state_dir,
+        options.state_dir or default_state_dir(),
         host=options.host,
         api_port=options.port,
         s3_port=options.s3_port,
         token=options.token,
         runner=options.runner,
-        host_images=options.image,
+        host_images=EVERY_IMAGE if options.image is None else options.image,
     )
     server.serve_forever(announce, cancel_jobs=True)
     return 0
@@ -172,6 +187,8 @@ def announce(server: "Sandbox") -> None:
     """Print what a shell has to export, as lines that it can evaluate."""
     print(f"# perian-shim sandbox, jobs in {server.state_dir}; stop it with Ctrl-C")
     print(f"# {server.isolation.statement}")
+    if server.isolation.engine is None:
+        print(f"# images: {server.images.statement}")
     for name, value in server.environment().items():
         print(f"export {name}={shlex.quote(value)}")
     print(flush=True)

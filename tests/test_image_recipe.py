@@ -1,6 +1,7 @@
 """What the executor image is put together by: requirements, libraries, the tool that builds it."""
 
 import _ctypes
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,10 @@ import assemble
 import image
 import pytest
 import rootfs
-from container_engine import bytes_of
+from container_engine import Engine, bytes_of
 from hypothesis import given
 from hypothesis import strategies as st
+from support.tools import require_tool
 from support.waiting import LONG_SECONDS
 from symbols import HEADER_SIZE, without_symbols
 
@@ -145,3 +147,84 @@ def test_without_an_engine_it_says_what_to_install(
     monkeypatch.setenv("PATH", "/nowhere")
     assert image.main(["build"]) == 1
     assert "install podman and buildah, or docker" in capsys.readouterr().err
+
+
+WHEELS = [
+    "jinja2-3.1-py3-none-any.whl",
+    "protobuf-6.3-cp39-abi3-manylinux2014_x86_64.whl",
+    "grpcio-1.7-cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+]
+
+
+@pytest.mark.parametrize(
+    ("wheels", "python", "machine", "fit"),
+    [
+        (WHEELS, "3.12", "x86_64", True),
+        (WHEELS, "3.12", "aarch64", False),
+        (WHEELS[::2], "3.11", "x86_64", False),
+        (WHEELS[:2], "3.11", "x86_64", True),
+        (WHEELS[:2], "3.8", "x86_64", False),
+        (WHEELS[:1], "3.11", "aarch64", True),
+        (["dumb_init-1.2.5-py2.py3-none-manylinux1_x86_64.whl"], "3.10", "x86_64", True),
+    ],
+)
+def test_wheels_are_compared_with_the_python_and_machine_of_the_base(
+    wheels: list[str], python: str, machine: str, fit: bool
+) -> None:
+    assert image.fitting(wheels, python, machine) is fit
+
+
+def engine_saying(folder: Path, script: str) -> Engine:
+    """A container engine that answers as a shell script says."""
+    program = folder / "docker"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return Engine(str(program), (str(program), "build"), ())
+
+
+def test_a_base_that_is_not_here_is_named_before_anything_is_built(tmp_path: Path) -> None:
+    engine = engine_saying(tmp_path, "exit 1")
+    with pytest.raises(ValueError, match="pulls nothing") as caught:
+        image.check_offline(engine, None, tmp_path)
+    for words in (image.default_base(), "save", "load < base.tar.gz", "BASE_IMAGE="):
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("echo 3.11 aarch64", "Python 3.11 on aarch64: collect them with `make wheelhouse"),
+        ('[ "$1" = image ] || { echo no such file >&2; exit 127; }', "has no python3 that runs"),
+    ],
+)
+def test_a_base_that_does_not_fit_the_wheels_is_named_before_anything_is_built(
+    script: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / WHEELS[2]).touch()
+    with pytest.raises(ValueError, match=message):
+        image.check_offline(engine_saying(tmp_path, script), "base:1", tmp_path)
+
+
+def test_a_base_that_fits_is_taken(tmp_path: Path) -> None:
+    (tmp_path / WHEELS[2]).touch()
+    image.check_offline(engine_saying(tmp_path, "echo 3.12 x86_64"), "base:1", tmp_path)
+
+
+@pytest.mark.parametrize("target", ["demo", "test"])
+def test_make_says_what_it_does_and_how_long_it_takes(target: str, tmp_path: Path) -> None:
+    """Each slow step of a first run: the environment, the packages, the work."""
+    require_tool("make")
+    command = ["make", "--dry-run", f"VENV={tmp_path}/venv", target]
+    printed = subprocess.run(
+        command,
+        cwd=image.CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=LONG_SECONDS,
+    ).stdout.splitlines()
+    slow = ("make_venv.py", "-r requirements", "perian-shim demo", "ruff format", "-m pytest")
+    for number, line in enumerate(printed):
+        if any(words in line for words in slow):
+            assert printed[number - 1].startswith('echo "# ')
+            assert re.search(r"second|minute", printed[number - 1])

@@ -3,6 +3,7 @@
 import inspect
 import re
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,19 +141,23 @@ def test_every_argument_listed_is_one_of_the_tasks() -> None:
 
 
 @pytest.mark.slow
-def test_pyflyte_run_works_on_a_started_sandbox(tmp_path: Path) -> None:
-    """Start the sandbox by its command, export what it prints, and run what the README says."""
-    command = [str(BIN / "perian-shim"), "sandbox", "--state-dir", str(tmp_path / "state")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+def test_a_new_user_gets_by_with_the_lines_of_the_readme(tmp_path: Path) -> None:
+    """Start the sandbox as shown, export what it prints, save the program, run it as shown."""
+    section = README.split("## Try it without an account")[1].split("\n## ")[0]
+    (program,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    install, run = re.findall(r"```bash\n(.*?)```", section, re.DOTALL)
+    (tmp_path / "first.py").write_text(program)
+    start = install.split("\n")[1]
+    variables = {"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    command = ["/bin/sh", "-ec", f"exec {start}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=variables) as server:
         try:
             assert server.stdout is not None
             exports = "".join(iter(server.stdout.readline, "\n"))
-            (block,) = [block for block in blocks("bash") if block.startswith("pyflyte run")]
-            script = f"{exports}\nexport PERIAN_POLL_MIN_SECONDS=0.2\n{block}"
             done = subprocess.run(
-                ["/bin/sh", "-ec", script],
-                cwd=ROOT,
-                env={"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(tmp_path)},
+                ["/bin/sh", "-ec", f"{exports}\n{run}"],
+                cwd=tmp_path,
+                env={**variables, "PERIAN_POLL_MIN_SECONDS": "0.2"},
                 capture_output=True,
                 timeout=5 * LONG_SECONDS,
                 text=True,
@@ -161,6 +166,10 @@ def test_pyflyte_run_works_on_a_started_sandbox(tmp_path: Path) -> None:
         finally:
             server.terminate()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "333 of 344 penguins are complete" in done.stdout
-    assert "error_g=392.16" in done.stdout.replace("\n", "")
+    assert done.stdout.rstrip().endswith("Summary(rows=4, mean=2.5)")
+    assert done.stdout.count("-> Done") == 3
+    assert "image registry.example.org/team/first:1 was not pulled" in done.stdout
+    assert f"the Python environment {sys.prefix} stand for every image" in exports
     assert server.returncode == 0
+    state = tmp_path / ".local/state/perian-shim/sandbox"
+    assert state.stat().st_mode & 0o777 == 0o700

@@ -5,7 +5,10 @@
     image.py wheelhouse FOLDER [--base IMAGE]
 
 ``build`` prints size, layers and start-up time. What it sends to the builder is a copy of the few
-files that the image is made of, so nothing else of the checkout can end in it. pip's configuration
+files that the image is made of, so nothing else of the checkout can end in it. With a wheelhouse
+nothing is fetched from anywhere: the base must be on this machine, and the wheels must fit it; both
+is looked at before anything is built. ``wheelhouse`` collects wheels for the base's Python and what
+``pip install perian-shim`` needs for the Python that runs this. pip's configuration
 file and the certificates that pip, requests or OpenSSL are told to trust here are passed on as
 build secrets. Exits with 1 and a sentence if no container engine works, else with the builder's
 code.
@@ -13,6 +16,7 @@ code.
 
 import argparse
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -29,6 +33,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 DOCKERFILE = Path("images/executor.Dockerfile")
 PARTS = ["images", "requirements", "examples", "perian_shim", "pyproject.toml", "README.md"]
 STARTS = 5
+REGISTERING = "requirements/executor-flytekit.txt"
+"""What perian-shim needs where tasks are defined and registered: flytekit, all of it."""
 
 
 @contextmanager
@@ -118,6 +124,79 @@ def build(
         )
 
 
+def default_base() -> str:
+    """Return the base image that the recipe names."""
+    lines = (CHECKOUT / DOCKERFILE).read_text().splitlines()
+    return next(line.partition("=")[2] for line in lines if line.startswith("ARG BASE_IMAGE="))
+
+
+def check_offline(engine: Engine, base: str | None, wheelhouse: Path) -> None:
+    """See that all is here that a build without a network needs.
+
+    Raises:
+        ValueError: something is not; says what, and how to get it.
+    """
+    name = base or default_base()
+    if not engine.exists(name):
+        raise ValueError(
+            f"the base image {name} is not on this machine, and a build from a wheelhouse pulls"
+            f" nothing. Where there is a network: `{engine.program} pull {name}` and"
+            f" `{engine.program} save {name} | gzip > base.tar.gz`; here:"
+            f" `{engine.program} load < base.tar.gz`. Or name one that is here: BASE_IMAGE="
+        )
+    code = "import platform, sys; print('%d.%d' % sys.version_info[:2], platform.machine())"
+    asked = engine.run_command(name, "python3", "-c", code)
+    ended = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if ended.returncode != 0:
+        raise ValueError(f"the base image {name} has no python3 that runs: {ended.stderr.strip()}")
+    python, machine = ended.stdout.split()
+    wheels = [wheel.name for wheel in wheelhouse.glob("*.whl")]
+    if not fitting(wheels, python, machine):
+        raise ValueError(
+            f"the wheels in {wheelhouse} are not for the base image {name}, which has Python"
+            f" {python} on {machine}: collect them with `make wheelhouse BASE_IMAGE={name}` on a"
+            " machine of that architecture"
+        )
+
+
+def fitting(wheels: Sequence[str], python: str, machine: str) -> bool:
+    """Whether compiled wheels are there for a Python; true where none is compiled.
+
+    Args:
+        wheels: file names.
+        python: its version, as 3.12.
+        machine: its architecture, as x86_64.
+    """
+    minor = int(python.partition(".")[2])
+    compiled = [name.removesuffix(".whl").split("-")[-3:] for name in wheels]
+    compiled = [tags for tags in compiled if tags[1] != "none"]
+
+    def fits(tag: str, abi: str, platform: str) -> bool:
+        versions = [int(each[3:]) for each in tag.split(".") if re.fullmatch(r"cp3\d+", each)]
+        right = minor in versions or (abi == "abi3" and any(each <= minor for each in versions))
+        return right and platform.endswith(machine)
+
+    return not compiled or any(fits(*tags) for tags in compiled)
+
+
+def fill_for_registering(folder: Path) -> None:
+    """Collect what ``pip install perian-shim`` needs, for this Python, and perian-shim itself."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    hashed = ["--require-hashes", "--no-deps", "--only-binary", ":all:"]
+    for lock in (REGISTERING, "requirements/build.txt"):
+        command = [*pip, "download", *hashed, "-d", str(folder), "-r", str(CHECKOUT / lock)]
+        subprocess.run(command, check=True)
+    # The build tools come from there too, into an environment of their own.
+    offline = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder.resolve())}
+    command = [*pip, "wheel", "--no-deps", "--wheel-dir", str(folder), str(CHECKOUT)]
+    subprocess.run(command, check=True, env=offline)
+
+
+def say(text: str) -> None:
+    """Tell what comes next, before it is waited for."""
+    print(f"# {text}", flush=True)
+
+
 def fill_wheelhouse(engine: Engine, folder: Path, base: str | None = None) -> int:
     """Download the wheels that an image needs, for the base's Python; return how many."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -174,10 +253,17 @@ def main(arguments: Sequence[str]) -> int:
     try:
         engine = find_engine()
         if options.command == "wheelhouse":
-            count = fill_wheelhouse(engine, options.folder, options.base)
+            say(f"wheels for {options.base or default_base()}: a minute or two, pulled if need be")
+            fill_wheelhouse(engine, options.folder, options.base)
+            say("wheels for Python {}.{} here: about a minute".format(*sys.version_info))
+            fill_for_registering(options.folder)
+            count = len(list(options.folder.glob("*.whl")))
             print(f"{options.folder} has {count} wheels")
             return 0
         cache = not options.no_cache
+        if options.wheelhouse is not None:
+            check_offline(engine, options.base, options.wheelhouse)
+        say(f"{options.tag} from {options.base or default_base()}: one to three minutes")
         build(engine, options.tag, options.base, options.wheelhouse, options.target, cache=cache)
         print(describe(engine, options.tag))
     except (NoEngine, ValueError) as error:

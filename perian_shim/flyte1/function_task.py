@@ -182,9 +182,15 @@ class PerianTask(OnNodes, AsyncPythonFunctionTask[PerianConfig]):  # type: ignor
         """Run the function in this process, or through Perian when asked for without a backend."""
         if not self.goes_through_perian(ctx):
             return super().dispatch_execute(ctx, input_literal_map)
+        from perian_shim.flyte1.local_code import shipped_code  # noqa: PLC0415 - for such runs only
+
         self.warn_of_variants()
         executor = PerianExecutor()  # type: ignore[no-untyped-call]  # flytekit
-        return executor.execute_from_model(self.local_template(ctx), **input_literal_map.literals)
+        settings = local_settings(ctx)
+        template = self.local_template(ctx)
+        code = shipped_code(ctx, settings, self.task_function.__module__)
+        executor.options = tuple(part for option in code.items() for part in option)
+        return executor.run(template, input_literal_map.literals)  # an input may be called "tt"
 
     def goes_through_perian(self, ctx: FlyteContext) -> bool:
         """Whether a call in this process is to become a job: locally, with a remote prefix."""
@@ -195,11 +201,10 @@ class PerianTask(OnNodes, AsyncPythonFunctionTask[PerianConfig]):  # type: ignor
 
     def local_template(self, ctx: FlyteContext) -> TaskTemplate:
         """Return the template for a run without a backend."""
-        settings = ctx.serialization_settings or PythonCustomizedContainerTask.SERIALIZE_SETTINGS
         if self.container_image is None and ctx.serialization_settings is None:
             message = f"PerianTask {self.name!r}: no image is named for the job"
             raise DefinitionError(message, remedy="Name one with container_image=.")
-        spec = get_serializable(OrderedDict(), settings, self)
+        spec = get_serializable(OrderedDict(), local_settings(ctx), self)
         assert isinstance(spec, TaskSpec)
         template: TaskTemplate = spec.template
         return template
@@ -255,6 +260,11 @@ class PerianTask(OnNodes, AsyncPythonFunctionTask[PerianConfig]):  # type: ignor
     def get_extended_resources(self, settings: SerializationSettings) -> None:  # noqa: ARG002 - flytekit's
         """Return None: the accelerator is the job's, not the pod's."""
         return
+
+
+def local_settings(ctx: FlyteContext) -> SerializationSettings:
+    """Return what a run without a backend serializes with."""
+    return ctx.serialization_settings or PythonCustomizedContainerTask.SERIALIZE_SETTINGS
 
 
 TaskPlugins.register_pythontask_plugin(PerianConfig, PerianTask)

@@ -22,6 +22,8 @@ from perian_shim.lifecycle.console import confidential_forms
 from perian_shim.pod.secrets import FlyteSecrets, content_of
 from perian_shim.secret_keys import ORGANIZATION_KEY, REGISTRY_KEYS, TOKEN_KEY
 from perian_shim.spec import ForwardedSecret, FunctionWork, JobSpec
+from perian_shim.storage.aws_keys import given_keys
+from perian_shim.storage.s3_settings import S3Settings
 from perian_shim.work.job_credentials import StorageAccess, storage_access
 from perian_shim.work.request import Private
 
@@ -112,15 +114,19 @@ class Credentials:
     access: StorageAccess = field(default_factory=StorageAccess, repr=False)
 
     @classmethod
-    def read(cls, spec: JobSpec, secrets: SecretReader) -> "Credentials":
+    def read(cls, spec: JobSpec, secrets: SecretReader, *, local: bool = False) -> "Credentials":
         """Read what a job's record asks for.
 
         Args:
             spec: the record.
             secrets: reads them.
+            local: whether this is a run on the user's own machine. The job then gets the keys of
+                the object store that are set there, if the group has none. A pod's own keys are
+                the cluster's and are never handed on.
 
         Raises:
             MissingSecret: something is nowhere; the message says where it was looked for.
+            StorageFailed: of the keys set here one half is missing.
         """
         group = spec.config.secret_group
         organization = secrets.require(group, ORGANIZATION_KEY)
@@ -128,13 +134,37 @@ class Credentials:
         forwarded = {each: secrets.forwarded(each) for each in spec.secrets}
         access = StorageAccess()
         if isinstance(spec.work, FunctionWork):
-            access = storage_access(lambda key: secrets.read(group, key), group, secrets.environ)
+            own = own_keys(secrets.environ) if local else None
+            access = storage_access(
+                lambda key: secrets.read(group, key), group, secrets.environ, own
+            )
         return cls(organization, token, Private(forwarded, secrets.registry(group)), access)
 
     def redactor(self) -> Redactor:
         """Return what takes all of it out of text."""
         hidden = [*self.private.confidential(), *self.access.confidential()]
         return Redactor([self.token], confidential_forms(hidden))
+
+
+def own_keys(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the keys of S3 that are set on the user's machine, as a secret group would name them.
+
+    Raises:
+        StorageFailed: one half is missing.
+        ConfigError: flytekit's config file cannot be read.
+    """
+    s3 = S3Settings.read(environ)
+    keys = given_keys(s3, environ)
+    if keys is None:
+        return {}
+    named = {
+        "aws_access_key_id": keys.access_key,
+        "aws_secret_access_key": keys.secret_key,
+        "aws_session_token": keys.token,
+        "aws_region": s3.region,
+        "aws_endpoint_url": s3.public_endpoint or s3.endpoint,
+    }
+    return {key: value for key, value in named.items() if value}
 
 
 def connector(group: str, secrets: SecretReader) -> Callable[..., PerianClient]:

@@ -42,7 +42,7 @@ def local_place(
 
     Args:
         raw_prefix: URI prefix that the run was given.
-        task: the task's name.
+        task: the task's name, and whatever else tells it from others.
         environ: the process's environment.
         key_of: returns the idempotency key of the work, given whose it is.
     """

@@ -57,6 +57,8 @@ HURRIED_TIMEOUT = 4.0
 LAST_SECONDS = 5.0
 """What of the time between SIGTERM and SIGKILL is kept for reporting to Flyte."""
 
+OWN_KEYS = "the job gets the keys of S3 that are set here, since the task's secrets hold none"
+
 LOCAL_TIMEOUT_SECONDS = 12 * 3600.0
 
 
@@ -127,8 +129,10 @@ def prepared(
     max_output_bytes(environ)  # a wrong setting is told before a job is paid for
     task = TaskRecord.from_template(template)
     secrets = SecretReader(context.secrets, environ)
-    credentials = Credentials.read(task.spec, secrets)
+    credentials = Credentials.read(task.spec, secrets, local=context.place is None)
     console.redact = credentials.redactor()
+    if credentials.access.own:
+        console(f"[perian-shim] {OWN_KEYS}")
     literals = taken(context, inputs, options)
     clock = Clock(sleep=TERMINATION.sleep)
     with contextlib.ExitStack() as stack:
@@ -144,7 +148,10 @@ def prepared(
             def key_of(node: NodeIdentity) -> str:
                 return work_key(node, task.spec, literals)
 
-            place = stack.enter_context(local_place(raw_prefix, task.name, environ, key_of))
+            # Other code is other work; in a cluster it is another version of the task.
+            code = options.distribution.location if options.distribution else ""
+            what = f"{task.name} {code}".strip()
+            place = stack.enter_context(local_place(raw_prefix, what, environ, key_of))
             longest, policy = local_limit(task, environ, console), RetryPolicy.attended()
         patient = PatientStore(store, Retrier(policy, clock))
         key = work_key(place.node, task.spec, literals)

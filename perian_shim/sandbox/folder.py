@@ -145,6 +145,14 @@ class JobFolder:
     def clear_workspace(self) -> None:
         """Remove the job's root, with everything that it wrote there."""
         shutil.rmtree(self.workspace, ignore_errors=True)
+        if self.workspace.exists():
+            # Without privileges, an overlay's own folders are closed even to their owner.
+            for folder, inner, _ in os.walk(self.workspace):
+                for path in (Path(folder, name) for name in inner):
+                    if not path.is_symlink():
+                        with contextlib.suppress(OSError):
+                            path.chmod(0o700)
+            shutil.rmtree(self.workspace, ignore_errors=True)
 
 
 def write_private(path: Path, content: str) -> None:

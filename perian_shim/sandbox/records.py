@@ -147,7 +147,8 @@ class Execution:
         initializing_seconds: how long to stay Initializing.
         grace_seconds: from SIGTERM to SIGKILL.
         rewrite_prefixes: directories that rewrite isolation maps into the job's folder.
-        extra_path: directories appended to the default PATH.
+        extra_path: directories that come before the default PATH.
+        notice: the first line of the job's log, empty for none.
     """
 
     isolation: str
@@ -164,6 +165,7 @@ class Execution:
     grace_seconds: float = 2.0
     rewrite_prefixes: tuple[str, ...] = ()
     extra_path: tuple[str, ...] = ()
+    notice: str = ""
 
     def __repr__(self) -> str:
         return f"Execution(isolation={self.isolation!r}, image={self.image!r}, …)"
@@ -201,6 +203,7 @@ class Execution:
             grace_seconds=number(fields, "grace_seconds"),
             rewrite_prefixes=tuple(str(item) for item in sequence(fields["rewrite_prefixes"])),
             extra_path=tuple(str(item) for item in sequence(fields["extra_path"])),
+            notice=optional_text(fields, "notice") or "",
         )
 
 

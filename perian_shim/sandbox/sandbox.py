@@ -2,9 +2,11 @@
 
 Security: the sandbox executes what it is sent, as the user who started it (root, with overlay
 isolation, which is no security boundary). It listens on the loopback interface unless told
-otherwise and asks for a token, which is random unless given. Do not expose it.
+otherwise. Its API asks for a token, which is random unless given, and its storage for signatures
+by keys that are random; the state directory is its user's alone. Do not expose it.
 """
 
+import os
 import secrets
 import signal
 import sys
@@ -14,13 +16,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType, TracebackType
 
-from perian_shim.sandbox.errors import SandboxError
-from perian_shim.sandbox.s3.process import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, ObjectStorage
+from perian_shim.sandbox.errors import SandboxError, address_problem
+from perian_shim.sandbox.s3.process import REGION, ObjectStorage
+from perian_shim.sandbox.s3.signatures import TOLERANCE_SECONDS
 from perian_shim.sandbox.server.application import Application, Credentials
 from perian_shim.sandbox.server.http import ApiServer
 from perian_shim.sandbox.server.images import ImageCatalogue
 from perian_shim.sandbox.server.job_request import JobPolicy
 from perian_shim.sandbox.server.store import JobStore
+from perian_shim.sandbox.state import hold, make_private
 from perian_shim.sandbox.supervisor.exec import DEFAULT_PATH
 from perian_shim.sandbox.supervisor.isolation import Isolation, IsolationChoice, choose_isolation
 from perian_shim.sandbox.supervisor.rewrite import DEFAULT_PREFIXES
@@ -34,7 +38,7 @@ class Sandbox:
     directory has them all. What was in the S3 is lost when it stops.
 
     Args:
-        state_dir: where jobs are kept; made if missing.
+        state_dir: where jobs are kept; made if missing, else it must be this user's alone.
         host: address that both servers listen on.
         api_port: port of the API, 0 for a free one.
         s3_port: port of the storage, 0 for a free one.
@@ -49,6 +53,7 @@ class Sandbox:
         initializing_seconds: how long it then stays Initializing.
         grace_seconds: from SIGTERM to SIGKILL on cancellation and timeout.
         rewrite_prefixes: directories that rewrite isolation moves into the job's folder.
+        clock_tolerance: seconds by which the time of a request to the storage may be wrong.
 
     Raises:
         ValueError: an argument is invalid.
@@ -72,6 +77,7 @@ class Sandbox:
         initializing_seconds: float = 0.0,
         grace_seconds: float = 2.0,
         rewrite_prefixes: Iterable[str] = DEFAULT_PREFIXES,
+        clock_tolerance: float = TOLERANCE_SECONDS,
     ) -> None:
         self.state_dir = Path(state_dir).absolute()
         self.host = host
@@ -86,11 +92,16 @@ class Sandbox:
         self.policy_settings = (queued_seconds, initializing_seconds, grace_seconds)
         self.rewrite_prefixes = tuple(rewrite_prefixes)
         self.storage = ObjectStorage(
-            self.state_dir / "storage.log", host=host, port=s3_port, bucket=bucket
+            self.state_dir / "storage.log",
+            host=host,
+            port=s3_port,
+            bucket=bucket,
+            tolerance=clock_tolerance,
         )
         self.choice: IsolationChoice | None = None
         self.store: JobStore | None = None
         self.server: ApiServer | None = None
+        self.lock: int | None = None
 
     def __repr__(self) -> str:
         return f"Sandbox({str(self.state_dir)!r}, started={self.server is not None})"
@@ -100,30 +111,48 @@ class Sandbox:
 
         Raises:
             SandboxError: it cannot start; says why, and nothing is left running.
-            OSError: the state directory cannot be written, or the API's address cannot be used.
+            OSError: the state directory cannot be written.
         """
         if self.server is not None:
             raise SandboxError("the sandbox is started already")
-        self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.choice = choose_isolation(self.state_dir, *self.requested)
-        self.store = JobStore(self.state_dir / "jobs")
-        policy = self.policy(self.choice)
+        make_private(self.state_dir)
         with ExitStack() as undo:
+            self.lock = hold(self.state_dir)
+            undo.callback(self.release)
+            self.choice = choose_isolation(self.state_dir, *self.requested)
+            self.store = JobStore(self.state_dir / "jobs")
             self.storage.start()
             undo.callback(self.storage.stop)
             credentials = Credentials(self.organization, self.token)
-            application = Application(self.store, policy, credentials)
-            server = ApiServer(application, self.host, self.api_port)
+            application = Application(self.store, self.policy(self.choice), credentials)
+            server = self.listening(application)
             server.start()
             undo.pop_all()
         self.server = server
         return self
 
+    def listening(self, application: Application) -> ApiServer:
+        """Return the API's server, on its address."""
+        try:
+            return ApiServer(application, self.host, self.api_port)
+        except OSError as error:
+            place = f"{self.host}:{self.api_port}"
+            raise SandboxError(
+                f"the sandbox's API did not start on {place}: {address_problem(error)}"
+            ) from error
+
+    def release(self) -> None:
+        """Give the state directory back."""
+        lock, self.lock = self.lock, None
+        if lock is not None:
+            os.close(lock)
+
     def policy(self, choice: IsolationChoice) -> JobPolicy:
         """Give how jobs run."""
         queued, initializing, grace = self.policy_settings
-        # An image named "python" must have one, also where the machine's is in an odd place.
-        python = str(Path(sys.base_prefix) / "bin")
+        # What runs the sandbox is what jobs find first: its Python, and the `pyflyte-execute` that
+        # knows this perian-shim; an image named "python" must have one wherever it may be.
+        places = dict.fromkeys(str(Path(each) / "bin") for each in (sys.prefix, sys.base_prefix))
         return JobPolicy(
             isolation=choice,
             images=self.images,
@@ -131,7 +160,7 @@ class Sandbox:
             initializing_seconds=initializing,
             grace_seconds=grace,
             rewrite_prefixes=self.rewrite_prefixes,
-            extra_path=() if python in DEFAULT_PATH else (python,),
+            extra_path=tuple(place for place in places if place not in DEFAULT_PATH),
         )
 
     def stop(self, *, cancel_jobs: bool = False) -> None:
@@ -145,6 +174,7 @@ class Sandbox:
         """
         server, self.server = self.server, None
         with ExitStack() as undo:
+            undo.callback(self.release)
             undo.callback(self.storage.stop)
             if server is not None:
                 undo.callback(server.stop)
@@ -205,11 +235,11 @@ class Sandbox:
             "PERIAN_ORGANIZATION": self.organization,
             "PERIAN_TOKEN": self.token,
             "FLYTE_AWS_ENDPOINT": self.s3_endpoint,
-            "FLYTE_AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "FLYTE_AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "FLYTE_AWS_ACCESS_KEY_ID": self.storage.access_key_id,
+            "FLYTE_AWS_SECRET_ACCESS_KEY": self.storage.secret_access_key,
             "AWS_ENDPOINT_URL_S3": self.s3_endpoint,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "AWS_ACCESS_KEY_ID": self.storage.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.storage.secret_access_key,
             "AWS_DEFAULT_REGION": REGION,
         }
 

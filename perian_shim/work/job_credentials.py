@@ -16,6 +16,8 @@ from perian_shim.secret_keys import ACCESS_KEYS, GOOGLE_KEY
 
 GOOGLE_FILE = "/perian-shim/google-application-credentials.json"
 
+CONFIDENTIAL = {"aws_access_key_id", "aws_secret_access_key", "aws_session_token", GOOGLE_KEY}
+
 ReadSecret = Callable[[str], str | None]
 
 
@@ -27,18 +29,25 @@ class StorageAccess:
         variables: variables that may be seen.
         secrets: variables that may not.
         files: path to content.
+        own: whether it is that of the user's own machine.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    own: bool = False
 
     def confidential(self) -> list[str]:
         """Return the values that must not be shown."""
         return [*self.secrets.values(), *(content.decode() for content in self.files.values())]
 
 
-def storage_access(read: ReadSecret, group: str, environ: Mapping[str, str]) -> StorageAccess:
+def storage_access(
+    read: ReadSecret,
+    group: str,
+    environ: Mapping[str, str],
+    own: Mapping[str, str] | None = None,
+) -> StorageAccess:
     """Return the access that the secrets give.
 
     Args:
@@ -46,23 +55,30 @@ def storage_access(read: ReadSecret, group: str, environ: Mapping[str, str]) -> 
         group: the group's name, for messages.
         environ: the resolver container's environment: its S3 endpoint and region are the job's
             too, unless the secrets say otherwise.
+        own: for a run on the user's own machine, the keys that are set there, by the same names;
+            the job gets them if the group has none.
 
     Raises:
         MissingSecret: neither AWS nor Google credentials are there, or only half of AWS's.
     """
     found = {key: value for key in ACCESS_KEYS if (value := read(key))}
+    is_own = bool(own) and not CONFIDENTIAL & set(found)
+    if is_own:
+        found = {**(own or {}), **found}
     has_aws = {"aws_access_key_id", "aws_secret_access_key"} <= set(found)
     if not has_aws and GOOGLE_KEY not in found:
         message = (
             f"The job has no access to the object store: Flyte secret group {group!r} has neither"
-            " aws_access_key_id and aws_secret_access_key nor google_application_credentials."
+            " aws_access_key_id and aws_secret_access_key nor google_application_credentials"
         )
-        raise MissingSecret(message)
+        here = ", and keys of S3 are not set in this environment either (AWS_ACCESS_KEY_ID, …)"
+        raise MissingSecret(f"{message}{'' if own is None else here}.")
     access = google_access(found[GOOGLE_KEY]) if GOOGLE_KEY in found else StorageAccess()
     if not has_aws:
         return access
     aws = aws_access(found, environ)
-    return StorageAccess(aws.variables, {**access.secrets, **aws.secrets}, access.files)
+    secrets = {**access.secrets, **aws.secrets}
+    return StorageAccess(aws.variables, secrets, access.files, is_own)
 
 
 def google_access(credentials: str) -> StorageAccess:

@@ -175,7 +175,7 @@ def test_an_address_in_use_is_an_error_that_leaves_nothing_running(tmp_path: Pat
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         sandbox = Sandbox(tmp_path, api_port=taken.getsockname()[1])
-        with pytest.raises(OSError, match="in use"):
+        with pytest.raises(SandboxError, match="port is in use"):
             sandbox.start()
     assert sandbox.storage.process is None
 

@@ -15,7 +15,7 @@ from botocore.config import Config
 from support.waiting import LONG_SECONDS
 
 from perian_shim.sandbox.errors import SandboxError
-from perian_shim.sandbox.s3.process import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, ObjectStorage
+from perian_shim.sandbox.s3.process import REGION, ObjectStorage
 from perian_shim.sandbox.spawn import HERE
 
 if TYPE_CHECKING:
@@ -34,16 +34,20 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStorage]
 
 @pytest.fixture
 def client(storage: ObjectStorage) -> Iterator["S3Client"]:
-    made = boto3.client(
-        "s3",
-        endpoint_url=storage.endpoint,
-        aws_access_key_id=ACCESS_KEY_ID,
-        aws_secret_access_key=SECRET_ACCESS_KEY,
-        region_name=REGION,
-        config=Config(signature_version="s3v4"),
-    )
+    made = client_of(storage)
     yield made
     made.close()
+
+
+def client_of(storage: ObjectStorage) -> "S3Client":
+    return boto3.client(
+        "s3",
+        endpoint_url=storage.endpoint,
+        aws_access_key_id=storage.access_key_id,
+        aws_secret_access_key=storage.secret_access_key,
+        region_name=REGION,
+        config=Config(signature_version="s3v4", proxies={}),
+    )
 
 
 def test_the_bucket_is_there(client: "S3Client") -> None:
@@ -91,13 +95,15 @@ def test_uploads_in_parallel_do_not_disturb_each_other(client: "S3Client") -> No
         assert body == str(number).encode() * 50_000
 
 
-def test_storages_share_nothing(storage: ObjectStorage, tmp_path: Path) -> None:
+def test_storages_share_nothing(storage: ObjectStorage, client: "S3Client", tmp_path: Path) -> None:
     other = ObjectStorage(tmp_path / "log", bucket=BUCKET)
     other.start()
     try:
-        requests.put(f"{storage.endpoint}/{BUCKET}/only-here", data=b"x", timeout=30).close()
-        answer = requests.get(f"{other.endpoint}/{BUCKET}/only-here", timeout=30)
-        assert answer.status_code == 404
+        client.put_object(Bucket=BUCKET, Key="only-here", Body=b"x")
+        theirs = client_of(other)
+        assert "Contents" not in theirs.list_objects_v2(Bucket=BUCKET)
+        theirs.close()
+        assert other.secret_access_key != storage.secret_access_key
     finally:
         other.stop()
 
@@ -121,10 +127,11 @@ def test_without_the_extra_the_sandbox_imports_and_the_storage_says_what_is_miss
         f"import sys; sys.path.insert(0, {str(HERE.parent.parent)!r})\n"
         "import perian_shim.sandbox\n"
         "from perian_shim.sandbox.s3.server import main\n"
-        'main([\'{"host": "127.0.0.1", "port": 0, "bucket": "b"}\'])\n'
+        'main([\'{"host": "127.0.0.1", "port": 0, "bucket": "b", "tolerance": 900}\'])\n'
     )
     outcome = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code],
+        input='["key", "secret"]\n',
         capture_output=True,
         text=True,
         check=False,

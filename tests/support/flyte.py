@@ -33,6 +33,8 @@ from perian_shim.settings import EXECUTION_ID
 ABSENT = ("support", "pandas", "pyarrow", "numpy", "pydantic")
 """Modules that the executor image does not have, and so no pod here."""
 
+DAYS = 30 * 24 * 3600.0
+
 _names = itertools.count(1)
 
 
@@ -157,9 +159,10 @@ def without_absent_modules(folder: Path) -> Path:
 def running_sandbox(folder: Path) -> Iterator[Sandbox]:
     """Start a sandbox; flytekit in this process uploads and downloads there too.
 
-    One for each process: flytekit keeps what it once read of the object store's place.
+    One for each process: flytekit keeps what it once read of the object store's place. Pods of the
+    tests may have clocks of their own.
     """
-    with Sandbox(folder / "state") as sandbox:
+    with Sandbox(folder / "state", clock_tolerance=DAYS) as sandbox:
         variables = sandbox.environment()
         with variables_set({name: each for name, each in variables.items() if "AWS" in name}):
             yield sandbox

@@ -1,22 +1,23 @@
-"""A real S3 server (moto's, in a thread of this process), one for the whole session.
+"""A real S3 server (the sandbox's, in a thread of this process), one for the whole session.
 
 Every test takes a bucket of its own with `new_bucket`; `s3_store` is the product's own access.
-URLs and POST policies of a bucket are boto3's, which are those that the product makes; moto does
-not check signatures, so what a refusal looks like is tested against `support.storage_front`.
+URLs and POST policies of a bucket are boto3's. The server checks every signature, those that the
+product makes among them.
 """
 
 import atexit
 import functools
 import itertools
-import logging
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import boto3
 import botocore.config
-from moto.server import ThreadedMotoServer
 
+from perian_shim.sandbox.s3.server import make_storage
+from perian_shim.sandbox.s3.signatures import Keyring
 from perian_shim.storage.s3 import S3Store
 
 if TYPE_CHECKING:
@@ -33,12 +34,10 @@ bucket_numbers = itertools.count(1)
 @functools.cache
 def s3_endpoint() -> str:
     """The URL of the session's S3 server; the first call starts it."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server.start()
-    atexit.register(server.stop)
-    host, port = server.get_host_and_port()
-    return f"http://{host}:{port}"
+    server = make_storage("127.0.0.1", 0, "first-bucket", Keyring(ACCESS_KEY, SECRET_KEY))
+    threading.Thread(target=server.serve_forever, name="session-s3", daemon=True).start()
+    atexit.register(server.shutdown)
+    return f"http://127.0.0.1:{server.port}"
 
 
 def s3_store(

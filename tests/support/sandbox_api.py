@@ -27,7 +27,7 @@ from perian_shim.sandbox.server.http import ApiServer
 from perian_shim.sandbox.server.images import ImageCatalogue
 from perian_shim.sandbox.server.job_request import JobPolicy
 from perian_shim.sandbox.server.store import JobStore
-from perian_shim.sandbox.supervisor.isolation import Isolation, choose_isolation, overlay_obstacle
+from perian_shim.sandbox.supervisor.isolation import Isolation, choose_isolation, try_overlay
 
 ORGANIZATION = "acme"
 TOKEN = "sandbox-test-token"
@@ -45,7 +45,7 @@ FINAL = {
 @functools.cache
 def why_no_overlay() -> str | None:
     with tempfile.TemporaryDirectory() as folder:
-        return overlay_obstacle(Path(folder))
+        return try_overlay(Path(folder)).obstacle
 
 
 def require(isolation: Isolation) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -306,6 +307,20 @@ def test_wheels_are_all_that_a_build_without_a_network_needs(
         assert "start-up" in built.stdout
     finally:
         engine.remove(tag)
+
+
+def test_wheels_are_all_that_those_who_register_need(wheels: Path, tmp_path: Path) -> None:
+    recipe.fill_for_registering(wheels)
+    command = [sys.executable, "-m", "pip", "install", "--no-index", "--find-links", str(wheels)]
+    ended = subprocess.run(
+        [*command, "--dry-run", "--ignore-installed", "--target", str(tmp_path), "perian-shim"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=BUILD_SECONDS,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert f"perian-shim-{recipe.version()}" in ended.stdout
 
 
 def offline() -> list[str]:

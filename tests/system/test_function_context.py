@@ -252,8 +252,6 @@ def pyflyte_run(functions: FunctionHarness, file: Path, *options: str) -> str:
             "PATH": f"{BIN}:/usr/bin:/bin",
             "HOME": str(file.parent),
             "PERIAN_POLL_MIN_SECONDS": "0.2",
-            "_FSEC_PERIAN_AWS_ACCESS_KEY_ID": variables["AWS_ACCESS_KEY_ID"],
-            "_FSEC_PERIAN_AWS_SECRET_ACCESS_KEY": variables["AWS_SECRET_ACCESS_KEY"],
         },
         capture_output=True,
         timeout=2 * LONG_SECONDS,

@@ -1,6 +1,7 @@
 """Runs on somebody's own machine: no way out leaves a job behind, running again rejoins one."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from support.local_runs import BIN, LocalRun, start
 from support.outcomes import JobTrace
 from support.waiting import LONG_SECONDS, wait_until
 
+from perian_shim.sandbox import Sandbox
 from perian_shim.sandbox.server.store import JobSnapshot
 
 pytestmark = pytest.mark.slow
@@ -155,3 +157,47 @@ def test_ctrl_c_in_a_workflow_that_runs_its_tasks_on_another_thread_ends_the_job
     run.send(signal.SIGINT)
     run.end()
     assert desk.wait_for_end() == ["Cancelled"], run.text
+
+
+PROGRAM = """
+from shop.prices import price
+
+from flytekit import FlyteContextManager, workflow
+from flytekit.core.data_persistence import FileAccessProvider
+
+@workflow
+def main(n: int = 2) -> int:
+    return price(n=n)
+
+if __name__ == "__main__":
+    context = FlyteContextManager.current_context()
+    access = FileAccessProvider("/tmp/unused", raw_output_prefix=PREFIX)
+    with FlyteContextManager.with_context(context.with_file_access(access)):
+        print("costs", main())
+"""
+
+PRICES = """
+from flytekit import task
+from perian_shim import PerianConfig
+from shop.rates import RATE
+
+@task(task_config=PerianConfig(cores=1), container_image="python:3.12")
+def price(n: int) -> int:
+    return n * RATE
+"""
+
+
+def test_a_program_that_calls_its_workflow_takes_its_code_along(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    package = tmp_path / "src" / "shop"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "rates.py").write_text("RATE = 21")
+    (package / "prices.py").write_text(PRICES)
+    prefix = f"s3://{sandbox.bucket}/program"
+    (tmp_path / "program.py").write_text(f"PREFIX = {prefix!r}\n{PROGRAM}")
+    variables = {"PYTHONPATH": str(tmp_path / "src"), "PERIAN_POLL_MIN_SECONDS": "0.2"}
+    run = start([sys.executable, "program.py"], tmp_path, {**sandbox.environment(), **variables})
+    assert run.end() == 0, run.text
+    assert run.text.rstrip().endswith("costs 42"), run.text

@@ -109,3 +109,33 @@ def test_no_secret_is_in_a_repr_or_a_variable_that_can_be_seen() -> None:
         assert secrets[key] not in repr(given)
         assert secrets[key] not in given.variables.values()
         assert secrets[key] in given.confidential()
+
+
+OWN = {"aws_access_key_id": "own-id", "aws_secret_access_key": "own-key", "aws_region": "own"}
+
+
+def test_keys_of_the_users_own_machine_are_the_jobs_where_the_group_has_none() -> None:
+    given = storage_access({"aws_region": "eu-west-1"}.get, "perian", {}, OWN)
+    assert given.secrets == {"AWS_ACCESS_KEY_ID": "own-id", "AWS_SECRET_ACCESS_KEY": "own-key"}
+    assert given.variables["AWS_REGION"] == "eu-west-1"
+    assert given.own
+
+
+@pytest.mark.parametrize("secrets", [KEYS, GOOGLE])
+def test_keys_of_the_group_come_before_those_of_the_users_own_machine(
+    secrets: Mapping[str, str],
+) -> None:
+    given = storage_access(secrets.get, "perian", {}, OWN)
+    assert not {"own-id", "own-key"} & set(given.secrets.values())
+    assert not given.own
+
+
+@pytest.mark.parametrize("half", ["aws_access_key_id", "aws_secret_access_key"])
+def test_half_a_key_of_the_group_is_not_completed_by_the_users_own(half: str) -> None:
+    with pytest.raises(MissingSecret):
+        storage_access({half: "x"}.get, "perian", {}, OWN)
+
+
+def test_without_any_keys_a_local_run_names_the_variables_too() -> None:
+    with pytest.raises(MissingSecret, match="AWS_ACCESS_KEY_ID"):
+        storage_access(dict[str, str]().get, "perian", {}, {})

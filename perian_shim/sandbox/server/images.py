@@ -7,6 +7,7 @@ a job with it ends as on the platform: accepted, then UserError with the registr
 """
 
 import fnmatch
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,29 @@ class ImageCatalogue:
             self.directories[str(ImageReference.parse(reference))] = directory.resolve()
         self.patterns = (*HOST_IMAGES, *host_images)
 
+    @property
+    def statement(self) -> str:
+        """One sentence for people."""
+        if "*" in self.patterns:
+            return (
+                "none is pulled; this machine's programs and the Python environment"
+                f" {sys.prefix} stand for every image"
+            )
+        return f"none is pulled; this machine stands for {', '.join(self.patterns)}"
+
+    def notice(self, reference: str) -> str:
+        """Return what the job's log is to say of its image; nothing of those that are as good.
+
+        The programs of Debian or Python are here as well; what else is in an image is not.
+        """
+        image = ImageReference.parse(reference)
+        if str(image) in self.directories or matches(image, HOST_IMAGES):
+            return ""
+        return (
+            f"[sandbox] image {image} was not pulled: this machine's programs and the Python"
+            f" environment of the sandbox stand for it"
+        )
+
     def root(self, reference: str) -> Path:
         """Give the directory that an image stands for.
 
@@ -107,10 +131,8 @@ class ImageCatalogue:
         directory = self.directories.get(str(image))
         if directory is not None:
             return directory
-        for pattern in self.patterns:
-            subject = str(image) if ":" in pattern else image.repository
-            if fnmatch.fnmatchcase(subject, pattern):
-                return HOST_ROOT
+        if matches(image, self.patterns):
+            return HOST_ROOT
         known = {ImageReference.parse(name).repository for name in self.directories}
         if image.repository in known:
             raise LookupError(f"manifest for {image} not found: manifest unknown: manifest unknown")
@@ -118,3 +140,11 @@ class ImageCatalogue:
             f"pull access denied for {image.repository}, repository does not exist or may require "
             f"'docker login': denied: requested access to the resource is denied (image {image})"
         )
+
+
+def matches(image: ImageReference, patterns: Iterable[str]) -> bool:
+    """Whether a pattern means an image; see `ImageCatalogue`."""
+    return any(
+        fnmatch.fnmatchcase(str(image) if ":" in pattern else image.repository, pattern)
+        for pattern in patterns
+    )

@@ -31,7 +31,7 @@ class JobPolicy:
         initializing_seconds: how long it then stays Initializing.
         grace_seconds: from SIGTERM to SIGKILL on cancellation and timeout.
         rewrite_prefixes: directories that are moved into the job's folder under rewrite isolation.
-        extra_path: directories appended to the default PATH of jobs on this machine's root.
+        extra_path: directories that come before the default PATH of jobs on this machine's root.
     """
 
     isolation: IsolationChoice
@@ -85,9 +85,11 @@ class Submission:
         """Give what the supervisor needs."""
         root: str | None = None
         pull_error: str | None = None
+        notice = ""
         if policy.isolation.mode is not Isolation.CONTAINER:
             try:
                 root = str(policy.images.root(self.image))
+                notice = policy.images.notice(self.image)
             except LookupError as error:
                 pull_error = str(error)
         return Execution(
@@ -105,6 +107,7 @@ class Submission:
             grace_seconds=policy.grace_seconds,
             rewrite_prefixes=policy.rewrite_prefixes,
             extra_path=policy.extra_path if root == "/" else (),
+            notice=notice,
         )
 
     def job_view(self, offer: InstanceType) -> dict[str, Json]:

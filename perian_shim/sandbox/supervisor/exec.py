@@ -83,7 +83,7 @@ def split_command(command: str | None) -> tuple[str, ...]:
 
 def base_environment(home: str, extra_path: Sequence[str]) -> dict[str, str]:
     """Give the variables that every job has unless it sets them itself."""
-    return {"PATH": ":".join((*DEFAULT_PATH, *extra_path)), "HOME": home, "LANG": "C.UTF-8"}
+    return {"PATH": ":".join((*extra_path, *DEFAULT_PATH)), "HOME": home, "LANG": "C.UTF-8"}
 
 
 def start_child(output: int, program: Program, enter: Callable[[], None]) -> int:

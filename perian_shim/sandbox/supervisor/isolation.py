@@ -5,7 +5,8 @@
     own changes above, thrown away when it ends. Any absolute path can be written; the host is
     untouched. The command is process 1, as in a container: one that does not handle SIGTERM is
     ended by SIGKILL after the grace period. What the host changes below while the job runs may
-    or may not be seen by it. Needs Linux and CAP_SYS_ADMIN.
+    or may not be seen by it. Needs Linux, and CAP_SYS_ADMIN or a kernel (5.11 or newer) that lets
+    users have namespaces; see `rootless` for what differs then.
 ``CONTAINER``
     A real container of the real image, by docker or podman. Only when asked for.
 ``REWRITE``
@@ -28,6 +29,7 @@ from pathlib import Path
 from perian_shim.sandbox.errors import IsolationUnavailable
 from perian_shim.sandbox.spawn import script_command
 from perian_shim.sandbox.supervisor.linux import IS_LINUX
+from perian_shim.sandbox.supervisor.probe import ROOTLESS
 
 PROBE_TIMEOUT_SECONDS = 30.0
 
@@ -57,17 +59,27 @@ class IsolationChoice:
     statement: str
 
 
-def overlay_obstacle(state_directory: Path) -> str | None:
+@dataclass(frozen=True)
+class Trial:
+    """What came of trying the overlay.
+
+    Attributes:
+        obstacle: why it does not work, None if it does.
+        rootless: whether it works in a user namespace, which takes no privilege.
+    """
+
+    obstacle: str | None = None
+    rootless: bool = False
+
+
+def try_overlay(state_directory: Path) -> Trial:
     """Try the overlay for real, in a short-lived process.
 
     Args:
         state_directory: where jobs will be; an overlay's upper layer needs a suitable file system.
-
-    Returns:
-        None if it works, else why not.
     """
     if not IS_LINUX:
-        return "overlay file systems and namespaces exist on Linux only"
+        return Trial("overlay file systems and namespaces exist on Linux only")
     with tempfile.TemporaryDirectory(prefix="probe-", dir=state_directory) as workspace:
         try:
             outcome = subprocess.run(
@@ -80,11 +92,11 @@ def overlay_obstacle(state_directory: Path) -> str | None:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return f"the trial did not end within {PROBE_TIMEOUT_SECONDS:g} s"
+            return Trial(f"the trial did not end within {PROBE_TIMEOUT_SECONDS:g} s")
     if outcome.returncode == 0:
-        return None
+        return Trial(rootless=outcome.stdout == ROOTLESS)
     complaint = outcome.stderr.strip() or f"the trial exited with {outcome.returncode}"
-    return complaint.splitlines()[-1]
+    return Trial(complaint.splitlines()[-1])
 
 
 def choose_isolation(
@@ -106,22 +118,24 @@ def choose_isolation(
         return IsolationChoice(
             Isolation.REWRITE, None, "rewrite: jobs are plain processes (asked for)"
         )
-    obstacle = overlay_obstacle(state_directory)
-    if obstacle is None:
+    trial = try_overlay(state_directory)
+    if trial.obstacle is None:
+        how = ", in which it is root and the sandbox's user outside" if trial.rootless else ""
         return IsolationChoice(
             Isolation.OVERLAY,
             None,
-            "overlay: every job has its own root file system and process namespace",
+            f"overlay: every job has its own root file system and process namespace{how}",
         )
     if requested is Isolation.OVERLAY:
         raise IsolationUnavailable(
-            f"overlay isolation does not work here: {obstacle}. Run as root on Linux, "
-            "or leave the choice to the sandbox."
+            f"overlay isolation does not work here: {trial.obstacle}. Run as root on Linux, or"
+            " where users may have namespaces, or leave the choice to the sandbox."
         )
     return IsolationChoice(
         Isolation.REWRITE,
         None,
-        f"rewrite: jobs are plain processes, because overlay isolation does not work: {obstacle}",
+        f"rewrite: jobs are plain processes, because overlay isolation does not work:"
+        f" {trial.obstacle}",
     )
 
 

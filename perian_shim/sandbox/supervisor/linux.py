@@ -9,8 +9,10 @@ import ctypes
 import errno
 import os
 import sys
+from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
+CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 
 MS_RDONLY = 0x1
@@ -52,6 +54,34 @@ def unshare(flags: int) -> None:
     call("unshare", f"flags {flags:#x}", ctypes.c_int(flags))
 
 
+def enter_process_namespace() -> bool:
+    """Have this process's children in a process namespace of their own.
+
+    Without the privilege that takes, this process goes into a user namespace first, in which it is
+    root.
+
+    Returns:
+        Whether it is now in a user namespace.
+
+    Raises:
+        OSError: neither is possible.
+    """
+    try:
+        unshare(CLONE_NEWPID)
+    except PermissionError:
+        user, group = os.geteuid(), os.getegid()
+        unshare(CLONE_NEWUSER)
+        for name, content in (
+            ("setgroups", "deny"),
+            ("uid_map", f"0 {user} 1"),
+            ("gid_map", f"0 {group} 1"),
+        ):
+            Path("/proc/self", name).write_text(content)
+        unshare(CLONE_NEWPID)
+        return True
+    return False
+
+
 def mount(
     source: str | None,
     target: str,
@@ -72,8 +102,9 @@ def mount(
 
 
 def bind_read_only(source: str, target: str) -> None:
-    """Show ``source`` at ``target`` without its submounts and without write access."""
-    mount(source, target, None, MS_BIND)
+    """Show ``source`` at ``target``, itself without write access."""
+    # With what is mounted below: in a user namespace the kernel does not let it be uncovered.
+    mount(source, target, None, MS_BIND | MS_REC)
     mount(None, target, None, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 

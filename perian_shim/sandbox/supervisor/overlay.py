@@ -11,7 +11,8 @@ import os
 import stat
 from pathlib import Path
 
-from perian_shim.sandbox.supervisor import linux
+from perian_shim.sandbox.supervisor import linux, mounts
+from perian_shim.sandbox.supervisor.rootless import Layers, assemble, rootless_layers
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 DEVICE_LINKS = {
@@ -24,7 +25,7 @@ DEVICE_LINKS = {
 NETWORK_FILES = ("etc/hosts", "etc/resolv.conf")
 
 
-def enter(workspace: Path, image_root: Path, hidden: Path) -> None:
+def enter(workspace: Path, image_root: Path, hidden: Path, *, rootless: bool) -> None:
     """Move this process into a fresh overlay of ``image_root``.
 
     Call it as process 1 of a new process namespace: ``/proc`` shows the caller's.
@@ -33,6 +34,7 @@ def enter(workspace: Path, image_root: Path, hidden: Path) -> None:
         workspace: an empty directory for the overlay's layers.
         image_root: what the job sees below its own changes.
         hidden: a directory of the host that must look empty inside.
+        rootless: whether this process is in a user namespace.
 
     Raises:
         OSError: a step is not permitted or not supported here.
@@ -40,15 +42,23 @@ def enter(workspace: Path, image_root: Path, hidden: Path) -> None:
     linux.unshare(linux.CLONE_NEWNS)
     linux.mount(None, "/", None, linux.MS_REC | linux.MS_PRIVATE)
     os.chdir(workspace)
-    # Relative names: in an overlay's options, colons and commas of a path would need escaping.
-    lower = "/"
-    if image_root != Path("/"):
-        lower = "lower"
-        Path(lower).mkdir()
-        linux.mount(str(image_root), lower, None, linux.MS_BIND)
     root = Path("merged")
     root.mkdir()
-    mount_layers(lower, str(root))
+    is_host = image_root == Path("/")
+    if rootless and is_host:
+        assemble(root)
+    elif rootless:
+        rootless_layers().show(str(image_root), root)
+    else:
+        # Relative names: in an overlay's options, colons and commas would need escaping.
+        lower = "/"
+        if not is_host:
+            lower = "lower"
+            Path(lower).mkdir()
+            linux.mount(str(image_root), lower, None, linux.MS_BIND)
+        mount_layers(lower, str(root))
+        if is_host:
+            add_mounts(root)
     with contextlib.suppress(FileNotFoundError):
         add_network_files(root)
     mount_system(root)
@@ -58,6 +68,18 @@ def enter(workspace: Path, image_root: Path, hidden: Path) -> None:
     os.chdir(root)
     os.chroot(".")
     os.chdir("/")
+
+
+def add_mounts(root: Path) -> None:
+    """Show what is mounted on this machine, as far as it can be: /home may be, or the project."""
+    layers = Layers()
+    for point in mounts.here():
+        inside = root / point.lstrip("/")
+        with contextlib.suppress(OSError):
+            if inside.is_dir() and not inside.is_symlink():
+                layers.show(point, inside)
+            elif inside.is_file():
+                linux.mount(point, str(inside), None, linux.MS_BIND)
 
 
 def mount_layers(lower: str, target: str) -> None:

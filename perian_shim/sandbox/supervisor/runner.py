@@ -72,12 +72,12 @@ class OverlayRunner(ProcessRunner):
         image_root = Path(execution.image_root or "/")
         try:
             # From here on every child is in the new process namespace, this process is not.
-            linux.unshare(linux.CLONE_NEWPID)
+            rootless = linux.enter_process_namespace()
         except OSError as error:
             raise SetupError(str(error)) from error
 
         def enter() -> None:
-            overlay.enter(workspace, image_root, self.folder.path.parent)
+            overlay.enter(workspace, image_root, self.folder.path.parent, rootless=rootless)
 
         return start_child(output, program, enter)
 

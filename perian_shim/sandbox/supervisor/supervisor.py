@@ -174,6 +174,8 @@ class Supervisor:
         self.move(Status.INITIALIZING)
         if self.sleep(self.execution.initializing_seconds):
             return self.interruption()
+        if self.execution.notice:
+            self.events.write(f"{self.execution.notice}\n".encode())
         runner = make_runner(self.folder, self.record.job_id, self.execution)
         source, output = os.pipe()
         try:

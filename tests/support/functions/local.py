@@ -1,7 +1,6 @@
 """A user's module for ``pyflyte run``: says where its functions ran."""
 
 import os
-import sys
 from pathlib import Path
 
 from flytekit import task
@@ -11,14 +10,7 @@ from perian_shim import PerianConfig
 from perian_shim.settings import JOB_KEY
 
 
-@task(
-    task_config=PerianConfig(cores=1),
-    container_image="python:3.12",
-    environment={
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
-        "PYTHONPATH": str(Path(__file__).parent),
-    },
-)
+@task(task_config=PerianConfig(cores=1), container_image="python:3.12")
 def where(file: FlyteFile) -> str:
     """Read a file, and say where."""
     place = "in a job" if JOB_KEY in os.environ else "here"

@@ -1,0 +1,56 @@
+"""Whose keys of the object store a function task's job gets."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from perian_shim.config import PerianConfig
+from perian_shim.errors import MissingSecret, StorageFailed
+from perian_shim.pod.credentials import Credentials, SecretReader
+from perian_shim.spec import FunctionWork, JobSpec
+
+PERIAN = {"PERIAN_ORGANIZATION": "acme", "PERIAN_TOKEN": "token", "HOME": "/no/such/home"}
+FLYTE = {"FLYTE_AWS_ACCESS_KEY_ID": "flyte-id", "FLYTE_AWS_SECRET_ACCESS_KEY": "flyte-key"}
+AWS = {
+    "AWS_ACCESS_KEY_ID": "aws-id",
+    "AWS_SECRET_ACCESS_KEY": "aws-key",
+    "AWS_SESSION_TOKEN": "aws-token",
+}
+SPEC = JobSpec(PerianConfig(cores=1), "image", FunctionWork("resolver", ()))
+
+
+def job_secrets(environ: Mapping[str, str], *, local: bool) -> dict[str, str]:
+    secrets = SecretReader(lambda _group, _key: None, {**PERIAN, **environ})
+    return dict(Credentials.read(SPEC, secrets, local=local).access.secrets)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        (FLYTE, ["flyte-id", "flyte-key"]),
+        (AWS, ["aws-id", "aws-key", "aws-token"]),
+        ({**FLYTE, **AWS}, ["flyte-id", "flyte-key"]),
+    ],
+)
+def test_a_local_runs_job_gets_the_keys_that_the_run_itself_uses(
+    environ: dict[str, str], expected: list[str]
+) -> None:
+    assert list(job_secrets(environ, local=True).values()) == expected
+
+
+@pytest.mark.parametrize("environ", [FLYTE, AWS])
+def test_a_pods_own_keys_are_never_its_jobs(environ: dict[str, str]) -> None:
+    with pytest.raises(MissingSecret):
+        job_secrets(environ, local=False)
+
+
+def test_half_a_key_is_an_error() -> None:
+    with pytest.raises(StorageFailed, match="one half"):
+        job_secrets({"AWS_ACCESS_KEY_ID": "x"}, local=True)
+
+
+def test_they_are_hidden() -> None:
+    secrets = SecretReader(lambda _group, _key: None, {**PERIAN, **AWS})
+    credentials = Credentials.read(SPEC, secrets, local=True)
+    assert "aws-key" not in repr(credentials)
+    assert "aws-key" not in credentials.redactor()("a log with aws-key in it")
