@@ -201,6 +201,7 @@ def announcing(harness: Harness) -> AbstractContextManager[Harness]:
     """Tell when a pod has printed what its job said: when it asks for the next time."""
     WORDS_SEEN.clear()  # the other door's pod may have said them in this process
     shown = threading.Event()
+    WORDS_SEEN.clear()  # another door's pod may have set it
 
     def change(bend: Bend) -> None:
         if shown.is_set():

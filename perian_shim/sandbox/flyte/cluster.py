@@ -240,8 +240,8 @@ class Cluster:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            # A terminal's Ctrl-C is for whoever runs the cluster, which then deletes its pods.
-            start_new_session=True,
+            # A terminal's Ctrl-C is then for whoever runs the cluster, which deletes its pods.
+            start_new_session=bool(self.entrypoint),
         )
 
     def variables(self, template: tasks_pb2.TaskTemplate, pod: Pod, folder: Path) -> dict[str, str]:
@@ -309,10 +309,13 @@ class RunningPod:
         self.timers.append(timer)
 
     def kill(self) -> None:
-        """Kill all its processes."""
+        """Kill it, with all its processes if they are a group of their own."""
         if self.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                if os.getpgid(self.process.pid) == self.process.pid:
+                    os.killpg(self.process.pid, signal.SIGKILL)
+                else:
+                    self.process.kill()
 
     def wait(self) -> Attempt:
         """Wait for the container's end and judge it by FlytePropeller's rules."""

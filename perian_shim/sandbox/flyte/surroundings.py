@@ -20,6 +20,9 @@ from perian_shim.sandbox.sandbox import Sandbox
 POLL_SECONDS = "0.2"
 """Jobs here take about a second; the default pause would be most of what one sees."""
 
+OUTAGE_SECONDS = "60"
+"""A sandbox that does not answer has been killed; its pods need not wait for it."""
+
 BIN = Path(sys.executable).parent
 
 ENTRYPOINT = (sys.executable, "-m", "perian_shim.entrypoint")
@@ -40,6 +43,7 @@ def cluster_on(
             **storage_of(variables),
             "PERIAN_API_URL": variables["PERIAN_API_URL"],
             "PERIAN_POLL_MIN_SECONDS": POLL_SECONDS,
+            "PERIAN_OUTAGE_SECONDS": OUTAGE_SECONDS,
             "FLYTE_SDK_LOGGING_LEVEL": VERBOSE if verbose else QUIET,
         },
         secrets=secrets,
