@@ -46,7 +46,7 @@ def for_people(error: E, where: str = "") -> E:
         return error.with_traceback(None)
     if verbosity > 0:
         return error
-    kind = shown_kind(cast("type[PerianError]", type(error)))
+    kind = shown_kind(type(error))
     shown = kind.__new__(kind)
     shown.__dict__.update(error.__dict__, where=where)
     shown.args = error.args
@@ -63,7 +63,6 @@ def pyflyte_verbosity() -> int | None:
     return int(root.params.get("verbose") or 0)
 
 
-@functools.cache
 def shown_kind(kind: type[PerianError]) -> type[PerianError]:
     """Return the kind of error that is this one and one of click's."""
     from click import ClickException  # noqa: PLC0415 - has been loaded

@@ -1,5 +1,6 @@
 """Runs on somebody's own machine: no way out leaves a job behind, running again rejoins one."""
 
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.flyte import Harness
+from support.connections import unused_port
 from support.job_gate import JobGate
 from support.local_runs import BIN, LocalRun, start
 from support.outcomes import JobTrace
@@ -42,21 +43,24 @@ async def driver(n: int = 42) -> int:
 class Desk:
     """Somebody's machine: a folder with a workflow, and the sandbox that it uses."""
 
-    harness: Harness
+    sandbox: Sandbox
     gate: JobGate
     folder: Path
     known: set[str]
 
-    def run(self, n: int = 42, entity: str = "main", **variables: str) -> LocalRun:
-        sandbox = self.harness.sandbox
-        prefix = f"s3://{sandbox.bucket}/local/{self.folder.name}"
-        command = [str(BIN / "pyflyte"), "run", "--raw-output-data-prefix", prefix]
+    def run(
+        self, n: int = 42, entity: str = "main", *, verbose: bool = False, **variables: str
+    ) -> LocalRun:
+        prefix = f"s3://{self.sandbox.bucket}/local/{self.folder.name}"
+        command = [str(BIN / "pyflyte"), *(["-v"] if verbose else []), "run"]
+        command += ["--raw-output-data-prefix", prefix]
         command += ["flow.py", entity, "--n", str(n)]
         polling = {"PERIAN_POLL_MIN_SECONDS": "0.2", "PERIAN_POLL_MAX_SECONDS": "0.5"}
-        return start(command, self.folder, {**sandbox.environment(), **polling, **variables})
+        variables = {"COLUMNS": "300", **variables}  # no line is broken
+        return start(command, self.folder, {**self.sandbox.environment(), **polling, **variables})
 
     def snapshots(self) -> list[JobSnapshot]:
-        store = self.harness.sandbox.store
+        store = self.sandbox.store
         assert store is not None
         with store.lock:
             records = [each for each in store.load() if each.job_id not in self.known]
@@ -74,14 +78,40 @@ class Desk:
         return [job.status for job in self.jobs]
 
 
+FAILURES = """
+from flytekit import FlyteContextManager, workflow
+from flytekit.core.data_persistence import FileAccessProvider
+from perian_shim import PerianConfig, PerianContainerTask
+from perian_shim.errors import JobFailed
+
+fail = PerianContainerTask(
+    name="local.fail", task_config=PerianConfig(cores=1), image="debian:12",
+    command=["/bin/bash", "-c", "exit 3"], inputs={"n": int}, outputs={"answer": int},
+)
+
+@workflow
+def main(n: int) -> int:
+    return fail(n=n)
+
+if __name__ == "__main__":
+    access = FileAccessProvider("/tmp/unused", raw_output_prefix=PREFIX)
+    context = FlyteContextManager.current_context().with_file_access(access)
+    with FlyteContextManager.with_context(context):
+        try:
+            main(n=1)
+        except JobFailed as error:
+            print("caught", error.code)
+"""
+
+
 @pytest.fixture
-def desk(harness: Harness, tmp_path: Path) -> Iterator[Desk]:
-    store = harness.sandbox.store
+def desk(sandbox: Sandbox, tmp_path: Path) -> Iterator[Desk]:
+    store = sandbox.store
     assert store is not None
     with store.lock:
         known = {each.job_id for each in store.load()}
     with JobGate() as gate:
-        desk = Desk(harness, gate, tmp_path, known)
+        desk = Desk(sandbox, gate, tmp_path, known)
         (tmp_path / "flow.py").write_text(f"GATE = {gate.command!r}\n{WORKFLOW}")
         yield desk
         for job in desk.jobs:
@@ -201,3 +231,60 @@ def test_a_program_that_calls_its_workflow_takes_its_code_along(
     run = start([sys.executable, "program.py"], tmp_path, {**sandbox.environment(), **variables})
     assert run.end() == 0, run.text
     assert run.text.rstrip().endswith("costs 42"), run.text
+
+
+BLOCK = re.compile(r"╭─ Error ─+╮\n(.*?)╰─+╯", re.DOTALL)
+
+
+def block(text: str) -> str:
+    """Return the words of the one block in which pyflyte shows an error."""
+    (lines,) = BLOCK.findall(text)
+    return " ".join(line.strip("│ ") for line in lines.splitlines())
+
+
+def test_a_failure_is_one_block_that_says_what_happened_to_which_job_and_what_to_do(
+    desk: Desk,
+) -> None:
+    (desk.folder / "flow.py").write_text(FAILURES)
+    run = desk.run(n=1)
+    assert run.end() == 1
+    (job,) = desk.jobs
+    said = block(run.text)
+    assert f"The container of job {job.job_id} failed: it exited with code 3." in said
+    assert "What to do: Read the log lines" in said
+    assert "Traceback" not in run.text
+
+
+def test_the_traceback_is_there_for_who_asks(desk: Desk) -> None:
+    (desk.folder / "flow.py").write_text(FAILURES)
+    run = desk.run(n=1, verbose=True)
+    assert run.end() == 1
+    assert "Traceback" in run.text
+    assert "perian_shim/lifecycle/attempt.py" in run.text
+
+
+def test_an_address_where_nobody_listens_fails_in_seconds_and_leaves_nothing_in_doubt(
+    desk: Desk,
+) -> None:
+    run = desk.run(PERIAN_API_URL=f"http://127.0.0.1:{unused_port()}")
+    assert run.end() == 1
+    said = block(run.text)
+    assert "No good answer for 10 s" in said
+    assert "Check the base URL of the API" in said
+    assert "may exist" not in said
+
+
+def test_a_wrong_definition_is_one_block_with_the_line_of_the_users_file(desk: Desk) -> None:
+    (desk.folder / "flow.py").write_text(WORKFLOW.replace("cores=1", "cores=-1"))
+    run = desk.run()
+    assert run.end() == 1
+    assert "flow.py:6: PerianConfig.cores: expected a whole number" in block(run.text)
+
+
+def test_a_program_catches_the_error_that_is_documented(desk: Desk) -> None:
+    prefix = f"s3://{desk.sandbox.bucket}/local/{desk.folder.name}"
+    (desk.folder / "flow.py").write_text(FAILURES.replace("PREFIX", repr(prefix)))
+    environment = {**desk.sandbox.environment(), "PERIAN_POLL_MIN_SECONDS": "0.2"}
+    run = start([sys.executable, "flow.py"], desk.folder, environment)
+    assert run.end() == 0, run.text
+    assert "caught PERIAN:JobFailed" in run.text
