@@ -13,6 +13,7 @@ Sizes are in bytes of the answers.
 from dataclasses import dataclass, field, replace
 
 from perian_shim.api.jobs import Glance, Job
+from perian_shim.errors import ApiUnavailable, JobVanished
 from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.policies import TrafficPolicy
 
@@ -102,6 +103,17 @@ class Looks:
             return None if glance is None or glance.job is None else self.note(glance.job)
         self.announced = glance.answer_bytes or self.announced
         return self.told(glance) or replace(self.known, logs=None)
+
+    def whole(self) -> Job | None:
+        """Return a job that has ended with its log; None if that cannot be had for a minute.
+
+        It has been paid for and is known to have ended: its outputs do not wait for its log.
+        """
+        with self.jobs.retrier.bounded(self.policy.patience):
+            try:
+                return self.read()
+            except (ApiUnavailable, JobVanished):
+                return None
 
     @property
     def known(self) -> Job:

@@ -166,6 +166,7 @@ class TrafficPolicy:
         share: what may be read of a very long log while the job runs, in lengths of it.
         longest: bound of the pause between two looks at a job with a very long log.
         blind: the same if such an answer neither begins with the status nor says how long it is.
+        patience: how long an outage is ridden out for the log of a job that has ended.
     """
 
     short: int = 256 * KB
@@ -175,6 +176,7 @@ class TrafficPolicy:
     share: float = 1.5
     longest: float = 60.0
     blind: float = 600.0
+    patience: float = 60.0
 
 
 @dataclass(frozen=True)

@@ -182,8 +182,11 @@ class Watcher:
                     break
             elif not waits:
                 break
-        if unread:
-            job = self.with_last_words(job, looks.read())
+        last = looks.whole() if unread else None
+        if last is not None:
+            job = self.with_last_words(job, last)
+        elif unread:
+            self.emit(f"[perian-shim] job {job.id}: the end of its log could not be read")
         self.print_lines(self.tail.flush())
         return job
 

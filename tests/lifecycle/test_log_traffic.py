@@ -13,7 +13,9 @@ from typing import Any, cast
 import pytest
 
 from perian_shim.api.client import PerianClient
+from perian_shim.api.errors import MalformedResponse
 from perian_shim.api.jobs import MB, Glance, Job
+from perian_shim.api.phases import Phase
 from perian_shim.lifecycle.clock import Clock
 from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.policies import Limits, PollPolicy, RetryPolicy, TrafficPolicy
@@ -182,6 +184,24 @@ def test_a_failed_jobs_long_log_is_waited_for_by_its_head_and_read_once(
     again = Printing(500 * MB, status_first=status_first)
     again.followed(Counting(again), POLICY)
     assert before <= again.whole_reads + 1
+
+
+@dataclass
+class Withholding(Counting):
+    """A client whose answers break off within the log once the job has ended."""
+
+    def get_job(self, job_id: str) -> Job:
+        if self.printing.now >= self.printing.seconds:
+            raise MalformedResponse("half", method="GET", path="/job/j", incomplete=True)
+        return super().get_job(job_id)
+
+
+def test_the_outputs_of_a_job_that_has_ended_do_not_wait_long_for_its_log() -> None:
+    printing = Printing(500 * MB)
+    job, lines = printing.followed(Withholding(printing), POLICY)
+    assert job.phase is Phase.SUCCEEDED
+    assert printing.noticed_after <= LATE + 2 * POLICY.patience
+    assert lines[-1] == "[perian-shim] job j: the end of its log could not be read"
 
 
 # --- with all of the client, from the bytes of the answers to the printed lines ------------------
