@@ -155,8 +155,24 @@ class Watcher:
     def drain(self, job: Job, looks: Looks) -> Job:
         """Look at the job that has ended until its log stands still, and print what is left of it.
 
-        The status that ended it stays, whatever a stale answer says later. What explains a failure
-        may come later than the status, and is waited for.
+        The status that ended it stays, whatever a stale answer says later.
+        """
+        job, unread = self.settled(job, looks)
+        last = looks.whole() if unread else None
+        if last is not None:
+            job = self.with_last_words(job, last)
+        elif unread:
+            self.emit(f"[perian-shim] job {job.id}: the end of its log could not be read")
+        self.print_lines(self.tail.flush())
+        return job
+
+    def settled(self, job: Job, looks: Looks) -> tuple[Job, bool]:
+        """Wait until the log of a job that has ended stands still.
+
+        What explains a failure may come later than the status, and is waited for.
+
+        Returns:
+            The job with what was seen of it, and whether its log is still to be read.
         """
         clock = self.jobs.retrier.clock
         waits = job.phase not in EXPLAINED
@@ -167,28 +183,20 @@ class Watcher:
             if waits:
                 now = clock.monotonic()
                 if now - moved >= self.policy.settling or now - began >= self.policy.settled:
-                    break
+                    return job, unread
                 clock.sleep(min(self.policy.shortest, self.policy.settling / 5))
             elif unread or reads >= DRAIN_READS:
-                break
+                return job, unread
             again, reads = looks.again(), reads + 1
+            before = mark
             if again is not None:
                 job = self.with_last_words(job, again)
-                mark, before = (job.logs, job.errors, looks.announced), mark
-                unread = unread or (mark != before and looks.brief)
-                if mark != before:
-                    moved = clock.monotonic()
-                elif not waits:
-                    break
+                mark = (job.logs, job.errors, looks.announced)
+            if mark != before:
+                moved = clock.monotonic()
+                unread = unread or looks.brief
             elif not waits:
-                break
-        last = looks.whole() if unread else None
-        if last is not None:
-            job = self.with_last_words(job, last)
-        elif unread:
-            self.emit(f"[perian-shim] job {job.id}: the end of its log could not be read")
-        self.print_lines(self.tail.flush())
-        return job
+                return job, unread
 
     def with_last_words(self, job: Job, again: Job) -> Job:
         """Return a job that has ended with what a later look shows of its log, and print that."""
