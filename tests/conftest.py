@@ -1,6 +1,7 @@
 """What many tests need: the helpers' path, one sandbox per process, a cluster stand-in on it."""
 
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -26,6 +27,33 @@ load_profile()
 def bounded(what: str) -> AbstractContextManager[None]:
     """Let nothing that is waited for last for ever; who tries more examples has more time."""
     return time_limit(what, TEST_SECONDS * max(1.0, examples(USUAL) / USUAL))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let all cases be tested through every door."""
+    text = "test through both doors also what lies below them"
+    parser.addoption("--every-door", action="store_true", help=text)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of what lies below the doors let each case go through one of them, always the same."""
+    if config.getoption("--every-door"):
+        return
+    spared = [item for item in items if item.get_closest_marker("below_the_doors") and spare(item)]
+    config.hook.pytest_deselected(items=spared)
+    items[:] = [item for item in items if item not in set(spared)]
+
+
+def spare(item: pytest.Item) -> bool:
+    """Whether a case goes through the other door."""
+    callspec = getattr(item, "callspec", None)
+    door = callspec.params.get("harness") if callspec else None
+    if not isinstance(door, Door):
+        return False
+    name, _, parameters = item.nodeid.partition("[")
+    case = name + parameters.replace(door.value, "", 1)
+    doors = list(Door)
+    return door is not doors[(zlib.crc32(case.encode()) >> 8) % len(doors)]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -32,6 +32,8 @@ from perian_shim.sandbox.records import Status
 
 SLEEPER = CreateJobRequest(DockerRun("debian", command="sleep 600"), Requirements(cores=1))
 
+pytestmark = pytest.mark.below_the_doors
+
 
 class Visitor:
     """A client of a front, and the front."""

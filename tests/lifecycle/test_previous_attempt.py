@@ -28,6 +28,8 @@ from perian_shim.work.task_run import Place
 
 EVER = 1e9
 
+pytestmark = pytest.mark.below_the_doors
+
 
 @dataclass
 class Release:

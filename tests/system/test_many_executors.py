@@ -38,7 +38,7 @@ from perian_shim.sandbox.server.http import ApiServer
 from perian_shim.sandbox.server.store import JobSnapshot
 from perian_shim.settings import JOB_KEY
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.below_the_doors]
 
 EXECUTORS = 100
 STARTED_IN_EARNEST = 3

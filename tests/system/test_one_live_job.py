@@ -26,7 +26,7 @@ from support.storage_front import Answer, s3_error
 from support.traps import Trap, When
 from support.waiting import LONG_SECONDS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.below_the_doors]
 
 UNWELL = Answer(503, b"<Error><Code>ServiceUnavailable</Code></Error>")
 RECORDS = re.compile(r"_perian(/|%2F)attempts")

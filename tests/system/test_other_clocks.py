@@ -9,7 +9,7 @@ from support.shell_task import shell
 
 from perian_shim import PerianContainerTask
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.below_the_doors]
 
 
 def answering() -> PerianContainerTask:
