@@ -589,12 +589,16 @@ class Lifecycles(RuleBasedStateMachine):
         return told and (unseen or left or hindered)
 
     def check_twins(self) -> None:
-        """Two jobs run at once only for as long as nobody could have known, and a moment."""
+        """Two jobs run at once only for as long as nobody could have known, and a moment.
+
+        Once the last pod has ended there is nobody: what goes on then is ``check_living``'s.
+        """
         world = self.world
+        ended = max(trial.pod.ended_at for trial in self.node.trials)
         for index, job in enumerate(world.jobs):
             for twin in world.jobs[index + 1 :]:
                 since = max(job.visible, twin.visible, world.troubled)
-                both = min(job.gone, twin.gone, world.now) - since
+                both = min(job.gone, twin.gone, ended) - since
                 assert both <= MOMENT, f"{job.id} and {twin.id} ran at once for {both} s"
 
     def check_superseded(self) -> None:

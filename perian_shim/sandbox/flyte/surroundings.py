@@ -23,6 +23,9 @@ POLL_SECONDS = "0.2"
 OUTAGE_SECONDS = "60"
 """A sandbox that does not answer has been killed; its pods need not wait for it."""
 
+POD_IMAGE = "example.org/resolver:latest"
+"""What the tasks' pods are registered with; nothing runs it."""
+
 BIN = Path(sys.executable).parent
 
 ENTRYPOINT = (sys.executable, "-m", "perian_shim.entrypoint")
@@ -77,7 +80,8 @@ def serialization_settings(code: str, *, images_are_here: bool = True) -> Serial
     """
     # Lines are to be seen as they are printed. An image finds its own programs; this machine's
     # are where this process has them.
-    env = {"PYTHONUNBUFFERED": "1"}
+    # Pods are processes of this machine as well: of their image only that there is one counts.
+    env = {"PYTHONUNBUFFERED": "1", "PERIAN_SHIM_IMAGE": POD_IMAGE}
     if images_are_here:
         env["PATH"] = os.pathsep.join([str(BIN), os.defpath])
     return SerializationSettings(

@@ -4,6 +4,7 @@
 # flytekit's annotations do not know what a task or workflow is once it is decorated.
 
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,6 +28,8 @@ from flytekit.models.literals import Literal, LiteralMap, Primitive, Scalar
 from support.waiting import LONG_SECONDS
 from support.workflow_runs import Recorder, plain
 
+from perian_shim import PerianConfig, PerianContainerTask
+from perian_shim.flyte1 import notices
 from perian_shim.sandbox.flyte import attempts
 from perian_shim.sandbox.flyte.cluster import Attempt, Cluster, NodeError
 from perian_shim.sandbox.flyte.engine import Engine
@@ -343,3 +346,15 @@ def test_a_real_images_path_is_its_own() -> None:
     here = serialization_settings("s3://bucket/code.tar.gz")
     assert "PATH" not in (elsewhere.env or {})
     assert "PATH" in (here.env or {})
+
+
+def test_nobody_is_warned_of_a_pods_image_that_nothing_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(notices, "_said", set())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shell = PerianContainerTask(
+            name="shell", task_config=PerianConfig(cores=1), image="debian:12", command=["true"]
+        )
+        Registry(serialization_settings("s3://bucket/code.tar.gz")).add(shell)
