@@ -96,7 +96,7 @@ def test_the_commands_shown_exist() -> None:
 
 @pytest.mark.slow
 def test_the_run_command_shown_works(tmp_path: Path) -> None:
-    (command,) = re.findall(r"^perian-shim run .*", "\n".join(blocks("bash")), re.MULTILINE)
+    (command,) = re.findall(r"^perian-shim run examples.*", "\n".join(blocks("bash")), re.MULTILINE)
     done = subprocess.run(
         ["/bin/sh", "-ec", command],
         cwd=ROOT,
@@ -140,29 +140,59 @@ def test_every_argument_listed_is_one_of_the_tasks() -> None:
     assert len(listed) > 8
 
 
-@pytest.mark.slow
-def test_a_new_user_gets_by_with_the_lines_of_the_readme(tmp_path: Path) -> None:
-    """Start the sandbox as shown, export what it prints, save the program, run it as shown."""
-    section = README.split("## Try it without an account")[1].split("\n## ")[0]
-    (program,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    install, run = re.findall(r"```bash\n(.*?)```", section, re.DOTALL)
+TRY_IT = README.split("## Try it without an account")[1].split("\n## ")[0]
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path) -> Path:
+    """A new user's home, with the program of the README in it."""
+    (program,) = re.findall(r"```python\n(.*?)```", TRY_IT, re.DOTALL)
     (tmp_path / "first.py").write_text(program)
-    start = install.split("\n")[1]
-    variables = {"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
-    command = ["/bin/sh", "-ec", f"exec {start}"]
+    return tmp_path
+
+
+def line_of(beginning: str) -> str:
+    """Return the one line of the section that begins so."""
+    (line,) = re.findall(rf"^{re.escape(beginning)}.*", TRY_IT, re.MULTILINE)
+    return str(line)
+
+
+def in_a_shell(home: Path, script: str) -> "subprocess.CompletedProcess[str]":
+    """Run lines in a shell of the user's."""
+    return subprocess.run(
+        ["/bin/sh", "-ec", script],
+        cwd=home,
+        env={**variables_of(home), "PERIAN_POLL_MIN_SECONDS": "0.2"},
+        capture_output=True,
+        timeout=5 * LONG_SECONDS,
+        text=True,
+        check=False,
+    )
+
+
+def variables_of(home: Path) -> dict[str, str]:
+    """Return what a user's shell has."""
+    return {"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(home), "TMPDIR": str(home)}
+
+
+@pytest.mark.slow
+def test_a_new_user_runs_the_program_of_the_readme_as_a_cluster_would(newcomer: Path) -> None:
+    done = in_a_shell(newcomer, line_of("perian-shim run first.py"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith('o0 = {"rows": 4, "mean": 2.5}')
+    assert "Warning" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_new_user_gets_by_with_the_lines_of_the_readme(newcomer: Path) -> None:
+    """Start the sandbox as shown, export what it prints, run the program as shown."""
+    command = ["/bin/sh", "-ec", f"exec {line_of('perian-shim sandbox')}"]
+    variables = variables_of(newcomer)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=variables) as server:
         try:
             assert server.stdout is not None
             exports = "".join(iter(server.stdout.readline, "\n"))
-            done = subprocess.run(
-                ["/bin/sh", "-ec", f"{exports}\n{run}"],
-                cwd=tmp_path,
-                env={**variables, "PERIAN_POLL_MIN_SECONDS": "0.2"},
-                capture_output=True,
-                timeout=5 * LONG_SECONDS,
-                text=True,
-                check=False,
-            )
+            done = in_a_shell(newcomer, f"{exports}\n{line_of('pyflyte run')}")
         finally:
             server.terminate()
     assert done.returncode == 0, done.stdout + done.stderr
@@ -171,5 +201,5 @@ def test_a_new_user_gets_by_with_the_lines_of_the_readme(tmp_path: Path) -> None
     assert "image registry.example.org/team/first:1 was not pulled" in done.stdout
     assert f"the Python environment {sys.prefix} stand for every image" in exports
     assert server.returncode == 0
-    state = tmp_path / ".local/state/perian-shim/sandbox"
+    state = newcomer / ".local/state/perian-shim/sandbox"
     assert state.stat().st_mode & 0o777 == 0o700
