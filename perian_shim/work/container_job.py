@@ -9,7 +9,7 @@ from perian_shim.api.phases import Phase
 from perian_shim.errors import InvalidCommand, ResultMissing
 from perian_shim.spec import ContainerWork
 from perian_shim.template import TemplateError, render_command
-from perian_shim.work.job_failure import job_failure
+from perian_shim.work.job_failure import job_failure, unrecorded_failure
 from perian_shim.work.outputs import Harvest, Outputs
 from perian_shim.work.staging import Stager, Staging, is_wrapped
 from perian_shim.work.task_run import TaskRun
@@ -76,6 +76,10 @@ class ContainerJob:
         if result is not None:
             left.check(result)
         if job.phase is Phase.FAILED:
+            if wrapped and result is None:
+                error = unrecorded_failure(job.id, job.errors, job.logs)
+                if error is not None:
+                    raise error
             raise job_failure(job.id, job.errors)
         if not wrapped:
             return {}

@@ -2,7 +2,7 @@
 
 import re
 
-from perian_shim.errors import JobFailed, JobKilled
+from perian_shim.errors import JobFailed, JobKilled, JobUnsuitable, TransferFailed
 
 KILLED = 128 + 9
 """Exit code of a process that got SIGKILL."""
@@ -25,3 +25,26 @@ def job_failure(job_id: str, reason: str | None, exit_code: int | None = None) -
     if exit_code is not None and not reason:
         said = f": it exited with code {exit_code}."
     return JobFailed(f"The container of job {job_id} failed{said}", job_id=job_id)
+
+
+WRAPPERS_CODES = {64: JobUnsuitable, 65: TransferFailed, 66: TransferFailed}
+"""How the wrapper ends when it could not leave its result either."""
+
+OWN_LINE = "[perian-shim] "
+
+
+def unrecorded_failure(job_id: str, reason: str | None, log: str | None) -> TransferFailed | None:
+    """Return the error for a wrapper that failed and left no result, None if it was not that.
+
+    Args:
+        job_id: Perian's id of the job.
+        reason: the platform's words.
+        log: the job's log, whose last line of ours says why.
+    """
+    match = re.search(r"exit\w*\D{0,20}?(\d+)", reason or "", re.IGNORECASE)
+    error = WRAPPERS_CODES.get(int(match[1])) if match else None
+    lines = [line for line in (log or "").splitlines() if line.startswith(OWN_LINE)]
+    if error is None or not lines:
+        return None
+    said = lines[-1].removeprefix(OWN_LINE)
+    return error(f"Job {job_id} could leave no result: {said}.", job_id=job_id)

@@ -151,7 +151,7 @@ class Harvest:
             entries = {name: dict(e["entries"]) for name, e in outputs if "entries" in e}
             exit_code = int(record["exit_code"])
             has_error = bool(record["error"])
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return None
         text = self.error_text() if has_error else None
         return Result(exit_code, str(record.get("problem", "")), kinds, entries, text)
@@ -258,11 +258,24 @@ class Harvest:
             case OutputKind.FILE | OutputKind.DIRECTORY:
                 return blob_literal(entry.uri, shape.literal_type)
         assert shape.element is not None
+        self.check_names(entry)
         found = entry.children()
         literals = {name: self.literal(shape.element, found[name]) for name in order_entries(found)}
         if shape.kind is OutputKind.MAP:
             return files_literal(literals, shape.literal_type)
         return files_literal(list(literals.values()), shape.literal_type)
+
+    def check_names(self, entry: Entry) -> None:
+        """Expect paths that stay in the output: a rented machine wrote them.
+
+        Raises:
+            OutputInvalid: one is empty or absolute, leads out, or holds a control character.
+        """
+        for path in entry.inside or {}:
+            control = any(ord(character) < ord(" ") for character in path)
+            if control or {"", ".", ".."} & set(path.split("/")):
+                message = f"Output {entry.name!r}: job {self.job_id} recorded an entry {path!r}."
+                raise OutputInvalid(message, job_id=self.job_id)
 
     def value(self, shape: OutputShape, entry: Entry) -> SerializedLiteral:
         """Return a simple value, read and parsed."""

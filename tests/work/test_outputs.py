@@ -171,3 +171,16 @@ def test_what_was_not_left_is_missing_unless_it_may_be(bucket: Bucket) -> None:
     with pytest.raises(OutputMissing, match="/var/outputs/n"):
         collected(reader, {"n": int})
     assert collected(reader, {"n": int | None}).literals["n"].scalar.HasField("union")
+
+
+@pytest.mark.parametrize("path", ["..", "../x", "a/../../x", "/x", "", ".", "a//b", "a/", "a\0b"])
+def test_an_entry_that_leads_out_of_its_output_is_refused(bucket: Bucket, path: str) -> None:
+    reader = left(bucket, outputs={"fs": {"kind": "directory", "entries": {path: "file"}}})
+    with pytest.raises(OutputInvalid, match="recorded an entry"):
+        collected(reader, {"fs": list[FlyteFile]})
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"exit_code": 1e999, "outputs": {}}'])
+def test_a_record_that_no_wrapper_writes_is_none(bucket: Bucket, content: bytes) -> None:
+    bucket.put("run/_perian/result.json", content)
+    assert harvest(s3_endpoint(), bucket.name).result() is None

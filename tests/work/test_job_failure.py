@@ -1,0 +1,22 @@
+"""What a failed job without a result record is called."""
+
+import pytest
+
+from perian_shim.errors import JobUnsuitable, TransferFailed
+from perian_shim.work.job_failure import unrecorded_failure
+
+LOG = "[perian-shim] attempt 1\nmine\n[perian-shim] no result was left: Request has expired\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [(64, JobUnsuitable), (65, TransferFailed), (66, TransferFailed)]
+)
+def test_the_wrappers_last_line_is_the_cause(code: int, error: type[TransferFailed]) -> None:
+    failure = unrecorded_failure("j", f"container exited with code {code}", LOG)
+    assert type(failure) is error
+    assert "Request has expired" in str(failure)
+
+
+@pytest.mark.parametrize(("code", "log"), [(3, LOG), (66, "mine\n"), (66, None)])
+def test_a_programs_own_failure_is_not_taken_for_the_wrappers(code: int, log: str | None) -> None:
+    assert unrecorded_failure("j", f"container exited with code {code}", log) is None
