@@ -14,6 +14,7 @@ from perian_shim.api.redaction import Redactor
 __all__ = [
     "MAX_FOREIGN_TEXT",
     "MAX_TEXT",
+    "NOT_STARTED",
     "Redactor",
     "detail_text",
     "foreign_text",
@@ -28,6 +29,13 @@ MAX_TEXT = 1000
 
 MAX_FOREIGN_TEXT = 300
 """The same for pages and other text that the API itself would not send."""
+
+NOT_STARTED = re.compile(
+    r"\bexec\b.{0,200}\b(no such file or directory|executable file not found|permission denied"
+    r"|exec format error)|exec format error|stat .{1,200}: no such file or directory",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What container runtimes say when an image does not have, or cannot run, a command's program."""
 
 _INVISIBLE_HTML = re.compile(
     r"<(script|style)\b.*?(</\1\s*>|\Z)|<!--.*?(-->|\Z)", re.DOTALL | re.IGNORECASE

@@ -2,14 +2,14 @@
 
 The files below are sent with the job request and put side by side in one directory together with
 `plan`, which says what to download, run and upload; run.sh's head describes it. They are data here:
-nothing in this package is imported by the rest of perian_shim, and run.sh, transports.sh and
-transfer.py need only a POSIX shell, the usual small tools, and one of python3, curl, GNU wget or
-busybox wget.
+nothing in this package is imported by the rest of perian_shim. They need /bin/sh and python3, which
+runs stages.py and transfer.py, and nothing else; or, for run.sh and transports.sh alone, the usual
+small tools and one of curl, GNU wget or busybox.
 """
 
 from pathlib import Path
 
-ASSETS = ("run.sh", "transports.sh", "transfer.py")
+ASSETS = ("run.sh", "transports.sh", "stages.py", "transfer.py")
 """Names of the files that a job needs, all of them, in the directory of its plan."""
 
 

@@ -1,13 +1,17 @@
 #!/bin/sh
 # Runs a container task's command in the user's own image, which holds nothing of ours.
 #
-#   /bin/sh <dir>/run.sh COMMAND [ARGUMENT...]    with plan, transports.sh and transfer.py in <dir>
+#   /bin/sh <dir>/run.sh COMMAND [ARGUMENT...]    with plan and the other files of this folder in <dir>
 #
 # It makes the directories and downloads the inputs that the plan names, runs COMMAND (standard
 # input /dev/null; arguments, environment and working directory as they came), uploads the declared
 # outputs with one presigned S3 POST policy, then `_perian/result.json`, and exits with COMMAND's
 # exit code. Outputs are uploaded only if COMMAND exited 0, left no error file, and no signal asked
 # to stop. Its own exit codes: 64 unusable plan or image, 65 download failed, 66 upload failed.
+#
+# What it needs is looked for before COMMAND runs. With python3, this shell only starts the stages of
+# stages.py and COMMAND, and waits; no other program of the image is used. Without, the functions below
+# do the same with small tools and a transport of transports.sh.
 #
 # TERM, INT, HUP and QUIT reach COMMAND as TERM, USR1 and USR2 as they are. (A background child of a
 # non-interactive shell ignores INT and QUIT: passed on, they would do nothing.)
@@ -16,13 +20,15 @@
 #   version 1 | include URL | dir PATH | copy NAME PATH | get PATH URL | output NAME PATH [LEVELS]
 #   error PATH | post URL | prefix KEY_PREFIX/ | max_bytes N | field NAME VALUE
 # copy puts <dir>/NAME at PATH. LEVELS says that an output is a directory whose entries, so many levels
-# deep, are its elements: the result then lists them as file, directory or other. An output directory
-# without any file, and such an element, becomes an empty object with a key that ends in a slash.
+# deep, are its elements: the result then lists them as file, directory or other. Links are followed, but
+# for those that lead back to a directory that they are in. A directory without any file becomes
+# an empty object with a key that ends in a slash. What is neither file nor directory is an error.
 # PERIAN_SHIM_TRANSPORT forces python3, curl, wget (GNU) or busybox; PERIAN_SHIM_PAUSE is the first
 # pause between attempts, in seconds (default 2, doubled each time). A URL's query is never printed.
 #
-# Needs cat dd env find mkdir mktemp mv od rm sed sleep tr wc. All variables begin with shim_: assigning
-# to a name that is in the environment would change it for COMMAND.
+# The wrapper's own programs are looked for in PATH and PERIAN_SHIM_PATH (default: the usual
+# directories); COMMAND has the PATH that the job was given. All variables begin with shim_: assigning to
+# a name that is in the environment would change it for COMMAND.
 #
 # shellcheck disable=SC2034  # some variables are used in transports.sh only
 # shellcheck disable=SC2317  # the trap's and attend's functions are reached by name
@@ -38,7 +44,9 @@ shim_post='' shim_prefix='' shim_max=5368709120 shim_fields='' shim_outputs='' s
 shim_phase=transfer shim_child='' shim_pending='' shim_stopped=''
 shim_json='' shim_has_error='false' shim_listed='' shim_found=0 shim_files=0 shim_bytes=0 shim_problem='' shim_detail='' shim_final=''
 shim_connect=30 shim_total='' shim_attempts=4
-shim_own=$(tr '\000' '\n' 2>/dev/null <"/proc/$$/cmdline")
+shim_given=${PATH-} shim_has_path=${PATH+yes}
+PATH=${PATH:+$PATH:}${PERIAN_SHIM_PATH-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}
+shim_tools='cat dd env find mkdir mktemp mv od rm sed sleep tr wc'
 shim_pause=${PERIAN_SHIM_PAUSE:-2}
 case $shim_pause in '' | *[!0-9]*) shim_pause=2 ;; esac
 
@@ -50,11 +58,13 @@ fail() {
     shim_problem=$2 shim_json='' shim_code=$1
     if [ -n "$shim_stopped" ]; then
         shim_problem="stopped by $shim_stopped before all was done"
-        case $shim_stopped in HUP) shim_code=129 ;; INT) shim_code=130 ;; QUIT) shim_code=131 ;; TERM) shim_code=143 ;; esac
+        stop_code
     fi
     [ "${shim_exit:-0}" = 0 ] || shim_code=$shim_exit
     finish "$shim_code"
 }
+
+stop_code() { case $shim_stopped in HUP) shim_code=129 ;; INT) shim_code=130 ;; QUIT) shim_code=131 ;; *) shim_code=143 ;; esac; }
 
 # The name has no "/perian-shim" in it: a sandbox may rewrite that path in files sent with a job.
 make_tmp() {
@@ -65,6 +75,9 @@ make_tmp() {
     shim_problem="no temporary directory can be made in ${TMPDIR:-/tmp}, /tmp, /var/tmp or /dev/shm"
     return 1
 }
+
+# cmdline PID: sets shim_cmdline. `read` leaves out the NULs between the arguments.
+cmdline() { shim_cmdline='' && { read -r shim_cmdline <"/proc/$1/cmdline"; } 2>/dev/null; }
 
 drop_tmp() { [ -z "$shim_tmp" ] || rm -rf "$shim_tmp"; shim_tmp=''; }
 
@@ -85,8 +98,9 @@ on_signal() {
 # not yet reset the traps would swallow the signal. Without /proc there is only a short pause.
 send() {
     shim_tries=50
-    while [ "$shim_tries" -gt 0 ] &&
-        [ "$(tr '\000' '\n' 2>/dev/null <"/proc/$shim_child/cmdline")" = "$shim_own" ]; do
+    while [ "$shim_tries" -gt 0 ]; do
+        cmdline "$shim_child"
+        [ "$shim_cmdline" = "$shim_own" ] || break
         shim_tries=$((shim_tries - 1))
     done
     kill -s "$1" "$shim_child" 2>/dev/null
@@ -128,8 +142,8 @@ attend() {
 # environment restores both, all but the value of such a name that has a newline in it.
 start_command() {
     unset PWD OLDPWD SHLVL
-    shim_env='' shim_one=$(printf '\001')
-    [ -z "${BASH_VERSION:-}" ] || shim_env='env -u SHLVL'
+    shim_env='' shim_one=$(printf '\001') shim_env_tool=$(command -v env)
+    [ -z "${BASH_VERSION:-}" ] || shim_env="$shim_env_tool -u SHLVL"
     IFS=$shim_nl
     # The colon keeps the process whose environment it is alive while tr reads.
     for shim_line in $({ LC_ALL=C tr '\n\000' '\001\n'; :; } 2>/dev/null </proc/self/environ); do
@@ -137,10 +151,12 @@ start_command() {
             PWD | OLDPWD | SHLVL | IFS | [0-9]* | *[!A-Za-z0-9_]*)
                 case $shim_line in *"$shim_one"*) continue ;; esac
                 set -- "$shim_line" "$@"
-                shim_env=${shim_env:-env} ;;
+                shim_env=${shim_env:-$shim_env_tool} ;;
         esac
     done
     unset IFS
+    PATH=$shim_given
+    [ -n "$shim_has_path" ] || unset PATH
     # shellcheck disable=SC2086  # words on purpose: nothing, `env`, or `env -u SHLVL`
     exec $shim_env "$@"
 }
@@ -166,23 +182,61 @@ foreign_names() {
     read -r shim_line <"$shim_tmp/foreign" && LC_ALL=C sed -n "${shim_line}p" "$1"
 }
 
-# list_entries LEVELS: the entries of shim_root as members of a JSON object; an element without any
-# file in it is added to objects.
+# walk NAME ROOT: writes what is in the directory ROOT and below it to the files dirs, files and others,
+# a path a line. `find` never follows a link itself: each directory link is a further ROOT to look
+# through, unless it leads to a directory that one of the links before it, or it itself, is in.
+walk() {
+    : >"$shim_tmp/dirs" && : >"$shim_tmp/files" && : >"$shim_tmp/others"
+    printf '%s\t%s\n' "$2" '' >"$shim_tmp/queue"
+    while IFS=$shim_tab read -r shim_visible shim_chain <&6; do
+        for shim_entry in 'dirs -type d' 'files -type f' 'links -type l' 'odd ! -type d ! -type f ! -type l'; do
+            # shellcheck disable=SC2086  # words on purpose
+            LC_ALL=C find "$shim_visible/" ${shim_entry#* } >"$shim_tmp/found" 2>"$shim_tmp/log" ||
+                fail 66 "output $1: cannot read all of $2: $(scrub <"$shim_tmp/log")"
+            case $shim_entry in
+                links*) mv -f "$shim_tmp/found" "$shim_tmp/links" ;;
+                odd*) cat "$shim_tmp/found" >>"$shim_tmp/others" ;;
+                *) LC_ALL=C sed 's|/*$||' "$shim_tmp/found" >>"$shim_tmp/${shim_entry%% *}" ;;
+            esac
+        done
+        while IFS= read -r shim_link; do sort_link "$1" "$shim_link"; done <"$shim_tmp/links"
+    done 6<"$shim_tmp/queue"
+}
+
+# sort_link NAME LINK: puts a link where what it leads to belongs.
+sort_link() {
+    if [ -d "$2" ]; then
+        shim_in=$(cd -P "${2%/*}/" && pwd -P) shim_to=$(cd -P "$2/" && pwd -P)
+        case ":$shim_chain:$shim_in/:" in
+            *":$shim_to/"*) say "output $1: left out, as it leads back to what it is in: $2" ;;
+            *) printf '%s\t%s\n' "$2" "$shim_chain:$shim_in/" >>"$shim_tmp/queue" ;;
+        esac
+    elif [ -f "$2" ] && ! is_made_up "$2"; then
+        printf '%s\n' "$2" >>"$shim_tmp/files"
+    else
+        printf '%s\n' "$2" >>"$shim_tmp/others"
+    fi
+}
+
+# is_made_up FILE: whether the kernel makes it up, as far as this image can tell.
+is_made_up() {
+    case $(readlink -f "$1" 2>/dev/null) in /proc/* | /sys/*) return 0 ;; esac
+    return 1
+}
+
+# has_files DIRECTORY: whether there is a file in it or below.
+has_files() { [ -n "$(LC_ALL=C sed -n "\|^$(pattern "$1")/|{p;q;}" "$shim_tmp/files")" ]; }
+
+# list_entries LEVELS: the entries of shim_root as members of a JSON object.
 list_entries() {
-    shim_depth=$(($1 - 1)) shim_comma=''
-    for shim_entry in 'directory -type d' 'file -type f' 'other ! -type f ! -type d'; do
-        # shellcheck disable=SC2086  # words on purpose
-        (cd -P "$shim_root" && LC_ALL=C find -L . ${shim_entry#* } 2>/dev/null) | LC_ALL=C sed -n \
-            -e '/^\.$/d' -e "s|^\./\([^/]*\(/[^/]*\)\{0,$shim_depth\}\)\$|\1|p" >"$shim_tmp/names"
-        LC_ALL=C sed -e 's/[\\"]/\\&/g' -e "s|.*|, \"&\": \"${shim_entry%% *}\"|" "$shim_tmp/names"
-        [ "${shim_entry%% *}" = directory ] || continue
-        LC_ALL=C sed -n "s|^[^/]*\(/[^/]*\)\{$shim_depth\}\$|&|p" "$shim_tmp/names" >"$shim_tmp/elements"
-        while IFS= read -r shim_path; do
-            [ -n "$(find -L "$shim_root/$shim_path" -type f 2>/dev/null | sed -n '1{p;q;}')" ] ||
-                keep_empty "$2/$shim_path"
-        done <"$shim_tmp/elements"
+    for shim_entry in 'directory dirs' 'file files' 'other others'; do
+        LC_ALL=C sed -n "s|^$(pattern "$shim_root")/\([^/]\{1,\}\(/[^/]\{1,\}\)\{0,$(($1 - 1))\}\)\$|\1|p" \
+            "$shim_tmp/${shim_entry#* }" | LC_ALL=C sed -e 's/[\\"]/\\&/g' -e "s|.*|, \"&\": \"${shim_entry%% *}\"|"
     done
 }
+
+# pattern TEXT: a sed pattern that matches it, for use between bars.
+pattern() { printf '%s' "$1" | LC_ALL=C sed 's/[][\\.*^$|]/\\&/g'; }
 
 # keep_empty NAME: S3 knows no directories, but what reads them takes such an object for an empty one.
 keep_empty() {
@@ -190,39 +244,56 @@ keep_empty() {
     printf '0\t%s\t%s\n' "${shim_prefix}outputs/$1/" "$shim_tmp/nothing" >>"$shim_tmp/objects"
 }
 
+# list_directory NAME LEVELS: what is in shim_root.
+list_directory() {
+    shim_bad=$(LC_ALL=C find -L "$shim_root" -name '*[[:cntrl:]]*' 2>/dev/null | scrub)
+    [ -z "$shim_bad" ] || fail 66 "output $1: a name has a control character: $shim_bad"
+    walk "$1" "$shim_root"
+    cat "$shim_tmp/dirs" "$shim_tmp/files" "$shim_tmp/others" >"$shim_tmp/names"
+    shim_bad=$(foreign_names "$shim_tmp/names" | LC_ALL=C tr '\200-\377' '?')
+    [ -z "$shim_bad" ] || fail 66 "output $1: a name is not UTF-8, so it cannot be a key: $shim_bad"
+    # Down to the level of the elements the result has them, deeper nothing can be made of them.
+    while IFS= read -r shim_path; do
+        [ "$(level "$shim_path")" -le "${2:-0}" ] ||
+            fail 66 "output $1: $shim_path is neither a file nor a directory"
+    done <"$shim_tmp/others"
+    while IFS= read -r shim_sub; do
+        if [ "$(level "$shim_sub")" -ge "${2:-0}" ] && ! has_files "$shim_sub"; then keep_empty "$1${shim_sub#"$shim_root"}"; fi
+    done <"$shim_tmp/dirs"
+    [ -z "$2" ] || shim_entries=$(list_entries "$2")
+}
+
+# level PATH: how many levels below shim_root it is
+level() {
+    shim_rest=${1#"$shim_root"} shim_level=0
+    while [ "${shim_rest#*/}" != "$shim_rest" ]; do shim_rest=${shim_rest#*/} shim_level=$((shim_level + 1)); done
+    printf '%s' "$shim_level"
+}
+
 # list_output NAME PATH LEVELS: appends to objects and to shim_listed (JSON).
 list_output() {
     shim_kind=missing shim_count=0 shim_sum=0 shim_root=${2%/} shim_entries=''
+    : >"$shim_tmp/files"
     if [ -d "$shim_root" ]; then
         shim_kind=directory
-        LC_ALL=C find -L "$shim_root" >"$shim_tmp/names" 2>/dev/null
-        shim_bad=$(LC_ALL=C find -L "$shim_root" -name '*[[:cntrl:]]*' 2>/dev/null | scrub)
-        [ -z "$shim_bad" ] || fail 66 "output $1: a name has a control character: $shim_bad"
-        shim_bad=$(foreign_names "$shim_tmp/names" | LC_ALL=C tr '\200-\377' '?')
-        [ -z "$shim_bad" ] || fail 66 "output $1: a name is not UTF-8, so it cannot be a key: $shim_bad"
-        shim_odd=$(find -L "$shim_root" ! -type f ! -type d 2>/dev/null | sed -n 1p)
-        [ -z "$shim_odd" ] || say "output $1: left out, as neither a file nor a directory: $shim_odd ..."
-        [ -z "$3" ] || shim_entries=$(list_entries "$3" "$1")
+        list_directory "$1" "$3"
     elif [ -f "$shim_root" ]; then
         shim_kind='file'
-    elif [ -e "$shim_root" ]; then
+        printf '%s\n' "$shim_root" >"$shim_tmp/files"
+    elif [ -e "$shim_root" ] || [ -L "$shim_root" ]; then
         fail 66 "output $1: $shim_root is neither a file nor a directory"
-    fi
-    if [ "$shim_kind" = missing ]; then
-        say "output $1: there is nothing at $shim_root"
     else
-        LC_ALL=C find -L "$shim_root" -type f -exec wc -c {} + >"$shim_tmp/sizes" 2>"$shim_tmp/log" ||
-            fail 66 "output $1: cannot read all of $shim_root: $(scrub <"$shim_tmp/log")"
-        # With several files wc adds a line "N total"; only a path has a slash.
-        LC_ALL=C sed -n "s|^ *\([0-9]*\) /|\1$shim_tab/|p" "$shim_tmp/sizes" >"$shim_tmp/files"
-        while IFS=$shim_tab read -r shim_size shim_path; do
-            [ "$shim_size" -le "$shim_max" ] ||
-                fail 66 "output $1: $shim_path has $shim_size bytes, one upload takes at most $shim_max"
-            printf '%s\t%s\t%s\n' "$shim_size" "${shim_prefix}outputs/$1${shim_path#"$shim_root"}" "$shim_path"
-            shim_count=$((shim_count + 1)) shim_sum=$((shim_sum + shim_size))
-        done <"$shim_tmp/files" >>"$shim_tmp/objects"
+        say "output $1: there is nothing at $shim_root"
     fi
-    [ "$shim_kind$shim_count$3" != directory0 ] || keep_empty "$1"
+    while IFS= read -r shim_path; do
+        shim_size=$(wc -c <"$shim_path" 2>"$shim_tmp/log") ||
+            fail 66 "output $1: cannot read all of $shim_root: $(scrub <"$shim_tmp/log")"
+        shim_size=$((shim_size))
+        [ "$shim_size" -le "$shim_max" ] ||
+            fail 66 "output $1: $shim_path has $shim_size bytes, one upload takes at most $shim_max"
+        printf '%s\t%s\t%s\n' "$shim_size" "${shim_prefix}outputs/$1${shim_path#"$shim_root"}" "$shim_path"
+        shim_count=$((shim_count + 1)) shim_sum=$((shim_sum + shim_size))
+    done <"$shim_tmp/files" >>"$shim_tmp/objects"
     [ -z "$3" ] || shim_entries=", \"entries\": {${shim_entries#, }}"
     shim_files=$((shim_files + shim_count)) shim_bytes=$((shim_bytes + shim_sum))
     [ "$shim_kind" = missing ] || shim_found=$((shim_found + 1))
@@ -303,9 +374,46 @@ make_parent() {
     fail 64 "$2 goes to $1, where the image's user may not write: choose another $3${shim_problem:+ ($shim_problem)}"
 }
 
+# expect_tools: that the image has what is needed, also after COMMAND.
+expect_tools() {
+    shim_lacking=''
+    for shim_name in $shim_tools; do
+        command -v "$shim_name" >/dev/null 2>&1 || shim_lacking="$shim_lacking $shim_name"
+    done
+    [ -z "$shim_lacking" ] || fail 64 "without python3 (3.6 or newer) the wrapper needs further programs, and\
+ the image lacks:$shim_lacking. Add python3 or these to it"
+}
+
+# expect_command NAME: that there is such a program, as far as that can be told.
+expect_command() {
+    case $1 in
+        */*) if [ -e "$1" ] || [ -L "$1" ]; then return 0; fi && fail 64 "the command $1 does not exist" ;;
+    esac
+    [ -n "$shim_has_path" ] || return 0
+    IFS=:
+    for shim_path in $shim_given; do
+        [ ! -f "${shim_path:-.}/$1" ] || { unset IFS && return 0; }
+    done
+    unset IFS
+    shim_detail=''
+    # shellcheck disable=SC2016  # literally $
+    case $shim_given in *'$'*) shim_detail=', in which nobody expands $: environment= needs the whole value' ;; esac
+    fail 64 "the command $1 is in no directory of PATH=$shim_given$shim_detail"
+}
+
+# probe DIRECTORY: that something can be written to it: there is room, and it is not read-only.
+probe() {
+    shim_probe=$(mktemp "$1/.perian-shim.XXXXXX" 2>"$shim_tmp/log") &&
+        { dd if=/dev/zero of="$shim_probe" bs=4096 count=1; } 2>"$shim_tmp/log" && rm -f "$shim_probe" && return 0
+    [ -z "$shim_probe" ] || rm -f "$shim_probe"
+    fail 64 "nothing can be written to $1: $(scrub <"$shim_tmp/log")"
+}
+
 prepare() {
+    expect_tools
     [ -r "$shim_dir/plan" ] || fail 64 "cannot read the plan $shim_dir/plan"
     make_tmp || fail 64 "$shim_problem"
+    probe "$shim_tmp"
     read_plan "$shim_dir/plan"
     [ -n "$shim_version" ] || fail 64 "the plan $shim_dir/plan is empty"
     if [ -n "$shim_post" ] || [ "$shim_gets" -gt 0 ]; then choose_transport; fi
@@ -314,11 +422,13 @@ prepare() {
     printf '%s' "$shim_outputs" >"$shim_tmp/outputs"
     while IFS=$shim_tab read -r shim_name shim_path shim_levels; do
         make_parent "$shim_path" "output $shim_name" output_data_dir
+        probe "${shim_path%/*}"
     done <"$shim_tmp/outputs"
     [ "$shim_gets" = 0 ] || {
         say "downloading $shim_gets files with $shim_transport"
         download "$shim_tmp/gets" || fail 65 "$shim_problem"
     }
+    expect_command "$1"
 }
 
 upload_error() {
@@ -339,6 +449,69 @@ upload_outputs() {
     say "uploaded $shim_found outputs ($shim_files files, $shim_bytes bytes) with $shim_transport"
 }
 
+# ---- with python3 -----------------------------------------------------------------------------
+
+has_python() {
+    case ${PERIAN_SHIM_TRANSPORT:-python3} in *python3*) ;; *) return 1 ;; esac
+    python3 -I -S "$shim_dir/stages.py" check </dev/null >/dev/null 2>&1
+}
+
+# stage NAME ARGUMENT...: runs a stage of stages.py that has limits.
+stage() {
+    shim_name=$1
+    shift
+    attend python3 -I -S "$shim_dir/stages.py" "$shim_name" "$shim_attempts" "$shim_pause" \
+        "$shim_connect" "${shim_total:-120}" "$@" 3</dev/null
+}
+
+# leave CODE PROBLEM: leaves a result without outputs and ends.
+leave() {
+    shim_phase=result
+    stage leave "$1" "$2" || [ "$1" != 0 ] || exit 66
+    exit "$1"
+}
+
+run_with_python() {
+    stage before "$1"
+    shim_code=$?
+    if [ -n "$shim_stopped" ]; then
+        stop_code
+        leave "$shim_code" "stopped by $shim_stopped before all was done"
+    fi
+    case $shim_code in
+        0) ;;
+        64 | 65) exit "$shim_code" ;;
+        *) leave 65 "python3 ended with code $shim_code before the command could run" ;;
+    esac
+    shim_phase='command'
+    attend python3 -I -S "$shim_dir/stages.py" start "$@" 3</dev/null
+    shim_exit=$?
+    [ -z "$shim_stopped" ] || leave "$shim_exit" "stopped by $shim_stopped"
+    shim_phase=transfer
+    stage after "$shim_exit"
+    shim_code=$?
+    [ "$shim_exit" = 0 ] || [ "$shim_code" = 0 ] || shim_code=$shim_exit
+    if [ -n "$shim_stopped" ]; then
+        stop_code
+        [ "$shim_exit" = 0 ] || shim_code=$shim_exit
+        leave "$shim_code" "stopped by $shim_stopped before all was done"
+    fi
+    case $shim_code in
+        0) exit "$shim_exit" ;;
+        66 | "$shim_exit") exit "$shim_code" ;;
+        *) leave 66 "python3 ended with code $shim_code before all outputs were uploaded" ;;
+    esac
+}
+
+# ---- the run ----------------------------------------------------------------------------------
+
+for shim_signal in TERM INT HUP QUIT USR1 USR2; do
+    # shellcheck disable=SC2064  # expanded now on purpose
+    trap "on_signal $shim_signal" "$shim_signal"
+done
+cmdline "$$"
+shim_own=$shim_cmdline
+if [ $# -gt 0 ] && has_python; then run_with_python "$@"; fi
 if [ ! -r "$shim_dir/transports.sh" ]; then
     say "$shim_dir/transports.sh is missing: it is sent along with run.sh; exit code 64"
     exit 64
@@ -346,12 +519,8 @@ fi
 # shellcheck source=perian_shim/job/transports.sh
 . "$shim_dir/transports.sh"
 trap drop_tmp EXIT
-for shim_signal in TERM INT HUP QUIT USR1 USR2; do
-    # shellcheck disable=SC2064  # expanded now on purpose
-    trap "on_signal $shim_signal" "$shim_signal"
-done
 [ $# -gt 0 ] || fail 64 'no command was given'
-prepare
+prepare "$1"
 [ -z "$shim_stopped" ] || fail 65 ''
 drop_tmp
 shim_phase='command'

@@ -1,23 +1,18 @@
 """Moves files by presigned URLs inside the job's image, with nothing but Python's standard library.
 
-Run as a program by transports.sh when the image has a working Python >= 3.6; also the reason why
-nothing here may use newer syntax. Paths and keys are bytes at heart: they reach Python's file
-functions through os.fsdecode, which gives back the same bytes in any locale. Sizes are in bytes,
-times in seconds.
+Loaded by stages.py when the image has a working Python >= 3.6; also the reason why nothing here may
+use newer syntax. Paths and keys are bytes at heart: they reach Python's file functions through
+os.fsdecode, which gives back the same bytes in any locale. Sizes are in bytes, times in seconds.
 
-    transfer.py check
-    transfer.py get RECORDS ATTEMPTS PAUSE CONNECT STALL          lines "get TAB path TAB URL"
-    transfer.py put POST OBJECTS ATTEMPTS PAUSE CONNECT STALL     lines "size TAB key TAB path"
-
-POST's first line is the URL, every further one a form field "name TAB value". Files are streamed,
-several at a time. A download is written beside its target and renamed when it is complete. On the
-first file that fails for good the others are stopped, the reason is printed to standard output
-without any URL's query, and the exit code is 1.
+Files are streamed, several at a time. A download is written beside its target and renamed when it
+is complete. A file that changes while it is uploaded is uploaded again. On the first file that
+fails for good the others are stopped. No message shows a URL's query.
 """
 
 import concurrent.futures
 import functools
 import http.client
+import io
 import os
 import re
 import ssl
@@ -31,7 +26,7 @@ from pathlib import Path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from typing import BinaryIO, TypeAlias
 
 THREADS = 8
 CHUNK = 256 * 1024
@@ -120,10 +115,10 @@ class HTTPSHandler(urllib.request.HTTPSHandler):
 class Body:
     """The bytes of a multipart form around one file, as chunks, with their exact total length."""
 
-    def __init__(self, fields: "Fields", path: str, stopped: threading.Event) -> None:
-        self.path = path
+    def __init__(self, fields: "Fields", source: "str | bytes", stopped: threading.Event) -> None:
+        self.source = source
         self.stopped = stopped
-        self.size = Path(path).stat().st_size
+        self.size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
         self.boundary = b"perian-shim-" + os.urandom(16).hex().encode()
         self.head = b"".join(self.part(name, b"") + value + b"\r\n" for name, value in fields)
         # S3 replaces ${filename} in a key by the file's name; with that very name, a key that
@@ -144,16 +139,22 @@ class Body:
     def __iter__(self) -> "Iterator[bytes]":
         yield self.head
         left = self.size
-        with Path(self.path).open("rb") as file:
+        with self.open() as file:
             while left:
                 chunk = file.read(min(CHUNK, left))
                 if not chunk:
-                    raise TransferError("the file shrank while it was read", final=True)
+                    raise TransferError("the file shrank while it was read")
                 if self.stopped.is_set():
                     raise TransferError("another upload failed", final=True)
                 left -= len(chunk)
                 yield chunk
         yield self.tail
+
+    def open(self) -> "BinaryIO":
+        """The content, from its beginning."""
+        if isinstance(self.source, bytes):
+            return io.BytesIO(self.source)
+        return Path(self.source).open("rb")
 
 
 class Transfers:
@@ -236,14 +237,27 @@ class Transfers:
         if announced is not None and received != int(announced):
             raise TransferError(f"received {received} bytes of {announced}")
 
-    def put(self, url: str, fields: "Fields", path: str) -> None:
-        """Upload one file by a form; `fields` include its key."""
-        body = Body(fields, path, self.stopped)
+    def put(self, url: str, fields: "Fields", source: "str | bytes") -> None:
+        """Upload one file, or bytes, by a form; `fields` include its key."""
+        before = state_of(source)
+        body = Body(fields, source, self.stopped)
         kind = "multipart/form-data; boundary=" + body.boundary.decode()
         headers = {"Content-Type": kind, "Content-Length": str(len(body))}
         request = urllib.request.Request(url, body, headers)  # noqa: S310  # the plan's URL
         with self.open(request) as answer:
             answer.read(CHUNK)
+        if state_of(source) != before:
+            raise TransferError(
+                "it was written to while it was uploaded: is something still running?"
+            )
+
+
+def state_of(source: "str | bytes") -> "tuple[int, ...]":
+    """What changes when a file is written to."""
+    if isinstance(source, bytes):
+        return ()
+    found = Path(source).stat()
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def make_parent(target: Path) -> None:
@@ -299,48 +313,12 @@ def read_records(path: str) -> "list[list[bytes]]":
     return [line.split(b"\t") for line in Path(path).read_bytes().split(b"\n") if line]
 
 
-def download(transfers: Transfers, records: str) -> None:
-    """Get every file of a list of get records."""
+def download_jobs(transfers: Transfers, records: "list[list[bytes]]") -> "Jobs":
+    """What gets every file of a list of get records."""
     jobs: Jobs = []
-    for number, (_, name, address) in enumerate(read_records(records)):
+    for number, (_, name, address) in enumerate(records):
         url, target = ascii_url(address), Path(os.fsdecode(name))
         part = target.parent / f".perian-shim.{number}.part"
         what = f"could not download {target} from {shown(url)}"
         jobs.append((what, functools.partial(transfers.get, url, target, part)))
-    transfers.run(jobs)
-
-
-def upload(transfers: Transfers, post: str, objects: str) -> None:
-    """Put every file of a list of objects."""
-    first, *rest = read_records(post)
-    url = ascii_url(first[0])
-    fields = [(name, value) for name, value in rest]
-    jobs: Jobs = []
-    for _, key, name in read_records(objects):
-        path = os.fsdecode(name)
-        form = [(b"key", key), *fields]
-        what = f"could not upload {path} to {shown(url)}"
-        jobs.append((what, functools.partial(transfers.put, url, form, path)))
-    transfers.run(jobs)
-
-
-def main(arguments: "list[str]") -> int:
-    """The program. Returns its exit code: 0, or 1 with the reason printed."""
-    what, *rest = arguments
-    if what == "check":
-        return 0 if sys.version_info >= (3, 6) else 1
-    transfers = Transfers(Limits(*rest[-4:]))
-    try:
-        if what == "get":
-            download(transfers, *rest[:-4])
-        else:
-            upload(transfers, *rest[:-4])
-    except TransferError as error:
-        text = str(error).encode("utf-8", "backslashreplace")
-        sys.stdout.buffer.write(text + b"\n")
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    return jobs

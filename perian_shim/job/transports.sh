@@ -1,5 +1,5 @@
-# Sourced by run.sh: how files come and go, with the first of python3, curl, GNU wget and busybox wget
-# that works in this image. After choose_transport, `download` and `upload` move what a list names,
+# Sourced by run.sh: how files come and go without python3, with the first of curl, GNU wget and busybox
+# wget that works in this image. After choose_transport, `download` and `upload` move what a list names,
 # with up to $shim_attempts attempts per file; they return 1 with the reason in shim_problem. A
 # download appears under its name only when it is complete. Variables and conventions: see run.sh.
 #
@@ -13,7 +13,7 @@ choose_transport() {
     [ -z "$shim_transport" ] || return 0
     for shim_name in ${PERIAN_SHIM_TRANSPORT:-python3 curl wget busybox}; do
         case $shim_name in
-            python3) python3 -I -S "$shim_dir/transfer.py" check </dev/null >/dev/null 2>&1 ;;
+            python3) false ;; # run.sh has found none that works
             curl) curl --version >/dev/null 2>&1 ;;
             wget) find_gnu_wget ;;
             busybox) find_busybox ;;
@@ -217,17 +217,8 @@ retry() {
     shim_problem=''
 }
 
-with_python() {
-    attend python3 -I -S "$shim_dir/transfer.py" "$@" "$shim_attempts" "$shim_pause" "$shim_connect" \
-        "${shim_total:-120}" >"$shim_tmp/problem" 3</dev/null && return 0
-    shim_problem=$(cat "$shim_tmp/problem")
-    : "${shim_problem:=python3 failed, see above}"
-    return 1
-}
-
 # download FILE: of get records
 download() {
-    if [ "$shim_transport" = python3 ]; then with_python get "$1"; return; fi
     while IFS=$shim_tab read -r shim_type shim_path shim_url <&4; do
         make_dir "${shim_path%/*}" || return 1
         if [ -d "$shim_path" ]; then
@@ -245,14 +236,21 @@ download() {
 
 # upload: what $shim_tmp/objects names, a line "SIZE KEY FILE" each
 upload() {
-    if [ "$shim_transport" = python3 ]; then
-        printf '%s\n%s' "$shim_post" "$shim_fields" >"$shim_tmp/post"
-        with_python put "$shim_tmp/post" "$shim_tmp/objects"
-        return
-    fi
     while IFS=$shim_tab read -r shim_size shim_key shim_path <&4; do
         retry "could not upload $shim_path to $(shown_url "$shim_post")" \
-            "${shim_transport}_put" "$shim_post" "$shim_key" "$shim_path" || return 1
+            put_whole "$shim_post" "$shim_key" "$shim_path" || return 1
     done 4<"$shim_tmp/objects"
+}
+
+# put_whole URL KEY FILE: one attempt; a file that was written to meanwhile is taken again.
+put_whole() {
+    : >"$shim_tmp/began"
+    shim_before=$(wc -c <"$3")
+    "${shim_transport}_put" "$@" || return 1
+    # shellcheck disable=SC3013  # dash, busybox ash and bash have -nt
+    if [ "$(wc -c <"$3")" != "$shim_before" ] || [ "$3" -nt "$shim_tmp/began" ]; then
+        shim_detail='it was written to while it was uploaded: is something still running?' shim_final=''
+        return 1
+    fi
 }
 

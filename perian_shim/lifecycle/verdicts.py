@@ -8,11 +8,13 @@ import re
 
 from perian_shim.api.jobs import Job
 from perian_shim.api.phases import Phase
+from perian_shim.api.server_text import NOT_STARTED
 from perian_shim.errors import (
     CreditExhausted,
     ImageUnavailable,
     JobCancelled,
     JobTimedOut,
+    JobUnsuitable,
     PlatformFailed,
     TaskError,
 )
@@ -37,6 +39,7 @@ PERMANENT: tuple[tuple[re.Pattern[str], type[TaskError]], ...] = (
         ),
         CreditExhausted,
     ),
+    (NOT_STARTED, JobUnsuitable),
 )
 
 

@@ -60,7 +60,11 @@ class ObjectStore(Protocol):
         ...
 
     def iter_objects(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Yield the objects below the folder ``prefix``, in the order of their names."""
+        """Yield the objects below the folder ``prefix``, in the order of their names.
+
+        One whose name ends in a slash marks a folder that may be empty. Stores that are reached by
+        fsspec do not show these.
+        """
         ...
 
     def size(self, uri: str) -> int | None:

@@ -50,7 +50,7 @@ class GcsStore(SignsNothing):
         return f"GcsStore({self._base!r})"
 
     def iter_objects(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Yield the objects below a folder; folder markers are left out."""
+        """Yield the objects below a folder, markers of folders in it too; its own is left out."""
         bucket, key = split_uri(prefix)
         query = {
             "prefix": key.rstrip("/") + "/" if key else "",
@@ -63,7 +63,7 @@ class GcsStore(SignsNothing):
                 return
             page = parsed(prefix, answer)
             for entry in page.get("items", []):
-                if not entry["name"].endswith("/"):
+                if entry["name"] != query["prefix"]:
                     yield ObjectInfo(f"{scheme}://{bucket}/{entry['name']}", int(entry["size"]))
             if not page.get("nextPageToken"):
                 return

@@ -141,7 +141,7 @@ class S3Store:
         return signed_policy(scope, url, bucket, key.rstrip("/") + "/", expires_in)
 
     def iter_objects(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Yield the objects below a folder; folder markers are left out."""
+        """Yield the objects below a folder, markers of folders in it too; its own is left out."""
         bucket, key = split_uri(prefix)
         query = {"list-type": "2", "prefix": key.rstrip("/") + "/" if key else ""}
         query["encoding-type"] = "url"  # names may hold what XML cannot
@@ -154,7 +154,7 @@ class S3Store:
             for entry in page.iter("Contents"):
                 name = entry.findtext("Key", "")
                 name = unquote_plus(name) if quoted else name
-                if not name.endswith("/"):
+                if name != query["prefix"]:
                     yield ObjectInfo(f"s3://{bucket}/{name}", int(entry.findtext("Size", "0")))
             token = page.findtext("NextContinuationToken")
             if page.findtext("IsTruncated") != "true" or not token:

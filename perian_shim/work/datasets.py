@@ -91,6 +91,8 @@ def data_files(store: ObjectStore, dataset: Dataset) -> Iterator[ObjectInfo]:
         return
     folder = dataset.uri.rstrip("/") + "/"
     for file in store.iter_objects(folder):
+        if file.uri.endswith("/"):
+            continue
         if not any(part.startswith(HIDDEN) for part in file.uri.removeprefix(folder).split("/")):
             yield file
 

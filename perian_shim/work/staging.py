@@ -1,6 +1,7 @@
 """What a job is given: its input files, leave to fetch and to upload, and the command to run.
 
-A job needs the wrapper when it must fetch something or leave something; the command is then
+A job needs the wrapper when it must fetch something or leave something, or is told of the directory
+of its outputs, where it may leave an error's text; the command is then
 ``/bin/sh /perian-shim/run.sh`` and the user's argv, and a *plan* says what to fetch, where outputs
 are looked for and with which POST policy they are uploaded (its format is described in
 ``job/run.sh``). Otherwise the command is the user's argv alone.
@@ -60,6 +61,9 @@ INLINE_BYTES = 64 * 1024
 
 INLINE_PLAN_BYTES = 64 * 1024
 """A plan that is larger than this is fetched by the job."""
+
+FETCHED_RECORDS = frozenset({"dir", "copy", "get"})
+"""What of a plan that is too large is fetched: what is done before the command."""
 
 MAX_LOOKED_FOR = 200
 """So many single files among the inputs are looked for before a job is paid for."""
@@ -124,7 +128,13 @@ class Stager:
         self.add_inputs(inputs, {name: v.type for name, v in task.inputs.items()})
         self.look_for_singles()
         self.move_large_values()
-        self.add_outputs({name: v.type for name, v in sorted(task.outputs.items())})
+        outputs = {name: v.type for name, v in sorted(task.outputs.items())}
+        if (
+            self.records
+            or outputs
+            or self.is_told_of_outputs([*argv, *task.spec.environment.values()])
+        ):
+            self.add_outputs(outputs)
         if not self.records:
             values = (ContainerFile(path, content) for path, content in self.values.items())
             return Staging(tuple(argv), tuple(values), wrapped=False)
@@ -136,6 +146,10 @@ class Stager:
         files.append(ContainerFile(f"{WRAPPER_DIR}/plan", self.plan(), read_only=True))
         command = (*WRAPPER_COMMAND, *argv)
         return Staging(command, tuple(files), wrapped=True)
+
+    def is_told_of_outputs(self, texts: Sequence[str]) -> bool:
+        """Whether a program is told where outputs go: then it may want to leave an error there."""
+        return any(self.work.output_data_dir in text for text in texts)
 
     def carried_values(self) -> list[ContainerFile]:
         """Send the values beside the wrapper, for it to copy them to where they belong.
@@ -239,11 +253,14 @@ class Stager:
         if not objects and not (is_well_formed(folder) and self.size(name, folder) is not None):
             raise InvalidInput(f"Input {name!r}: there is nothing below {folder!r}.")
         for found in objects:
-            inner = found.uri.removeprefix(folder)
+            inner = found.uri.removeprefix(folder).removesuffix("/")
             if posixpath.normpath(inner) != inner or inner.startswith("../"):
                 message = f"Input {name!r}: object {found.uri!r} has no place in a directory."
                 raise InvalidInput(message)
-            self.add_object(name, f"{path}/{inner}", found.uri)
+            if found.uri.endswith("/"):
+                self.records.append(record(name, "dir", f"{path}/{inner}"))
+            else:
+                self.add_object(name, f"{path}/{inner}", found.uri)
 
     def move_large_values(self) -> None:
         """Let the job fetch the largest values when all of them are too much for a request."""
@@ -258,9 +275,7 @@ class Stager:
             self.add_object(posixpath.basename(path), path, uri)
 
     def add_outputs(self, outputs: Mapping[str, LiteralType]) -> None:
-        """Let the job leave its outputs below the attempt's prefix."""
-        if not outputs and not self.records:
-            return
+        """Let the job leave its outputs, or its error's text, below the attempt's prefix."""
         directory = self.work.output_data_dir
         for name, literal_type in outputs.items():
             levels = output_shape(literal_type).levels
@@ -280,9 +295,12 @@ class Stager:
         plan = plan_text(self.records)
         if len(plan) <= INLINE_PLAN_BYTES:
             return plan
+        # What is needed after the command is never fetched: by then the URL may have expired.
+        fetched = [each for each in self.records if each[0] in FETCHED_RECORDS]
+        kept = [each for each in self.records if each[0] not in FETCHED_RECORDS]
         uri = join_uri(self.prefix, RECORD_FOLDER, "plan")
-        self.store.write(uri, plan)
-        return plan_text([("include", self.store.presign_get(uri, self.expires_in))])
+        self.store.write(uri, plan_text(fetched))
+        return plan_text([("include", self.store.presign_get(uri, self.expires_in)), *kept])
 
 
 def json_object(entries: Mapping[str, bytes]) -> bytes:

@@ -1,7 +1,9 @@
 """What is tried again, what is not, what a failure says, and what it never says."""
 
 import os
+import re
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from support.certificate import make_certificate
 from support.s3 import Bucket
 from support.storage_front import Answer, Answering, Seen, faulty_server, in_turn, s3_error
+from support.tools import require_tool
 from support.wrapper import TRANSPORTS, Ended, Job, make_image, result_of
 
 SECRET = "f00dfeedc0ffee"
@@ -222,27 +225,101 @@ def test_a_file_above_the_policys_limit_is_an_error_that_names_it(job: Job, buck
     assert bucket.keys() == {"run/_perian/result.json"}
 
 
-def test_links_that_lead_nowhere_are_left_out_and_named(job: Job, bucket: Bucket) -> None:
+@pytest.mark.parametrize(
+    "make",
+    [
+        'ln -s nowhere "$1/x/d/odd"',
+        'mkfifo "$1/x/d/odd"',
+        'ln -s /proc/version "$1/x/d/odd"',
+        'ln -s odd "$1/x/d/odd"',
+    ],
+    ids=["dangling link", "FIFO", "link to /proc", "link to itself"],
+)
+def test_what_is_neither_file_nor_directory_is_an_error_wherever_it_lies(
+    job: Job, bucket: Bucket, make: str
+) -> None:
+    if "/proc" in make and job.image.transport != "python3":
+        (job.image.path / "readlink").symlink_to(require_tool("readlink"))
     job.add("output", "x", job.work / "x")
     job.post_to(bucket)
 
-    ended = job.shell('mkdir "$1/x"; echo 1 >"$1/x/f"; ln -s nowhere "$1/x/dangling"')
-
-    assert ended.code == 0
-    assert f"{job.work}/x/dangling" in ended.err
-    assert bucket.keys("run/outputs/") == {"run/outputs/x/f"}
-
-
-@pytest.mark.parametrize("shell", ["dash", "busybox"])
-def test_links_in_a_circle_are_an_error(tmp_path: Path, bucket: Bucket, shell: str) -> None:
-    job = Job(tmp_path, make_image(tmp_path, "curl", shell))
-    job.add("output", "x", job.work / "x")
-    job.post_to(bucket)
-
-    ended = job.shell('mkdir "$1/x"; echo 1 >"$1/x/f"; ln -s . "$1/x/circle"')
+    ended = job.shell(f'mkdir -p "$1/x/d"; echo 1 >"$1/x/f"; {make}')
 
     assert ended.code == 66
-    assert f"output x: cannot read all of {job.work}/x" in ended.err
+    problem = f"output x: {job.work}/x/d/odd is neither a file nor a directory"
+    assert result_of(bucket)["problem"] == problem
+    assert bucket.keys("run/outputs/") == set()
+
+
+LOOPS = {
+    "to itself": ('ln -s . "$1/x/loop"', {"f", "d/g"}, {"loop"}),
+    "to what it is in": ('ln -s .. "$1/x/d/up"', {"f", "d/g"}, {"d/up"}),
+    "by two links": (
+        'mkdir "$1/x/e"; echo 1 >"$1/x/e/h"; ln -s ../e "$1/x/d/to-e"; ln -s ../d "$1/x/e/to-d"',
+        {"f", "d/g", "d/to-e/h", "e/h", "e/to-d/g"},
+        {"d/to-e/to-d", "e/to-d/to-e"},
+    ),
+}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_links_in_a_circle_are_cut_and_named(job: Job, bucket: Bucket, loop: str) -> None:
+    make, files, cut = LOOPS[loop]
+    job.add("output", "x", job.work / "x")
+    job.post_to(bucket)
+
+    ended = job.shell(f'mkdir -p "$1/x/d"; echo 1 >"$1/x/f"; echo 2 >"$1/x/d/g"; {make}')
+
+    assert ended.code == 0, ended.err
+    assert bucket.keys("run/outputs/") == {f"run/outputs/x/{name}" for name in files}
+    named = re.findall(r"left out, as it leads back to what it is in: (.*)", ended.err)
+    assert {name.removeprefix(f"{job.work}/x/") for name in named} == cut
+
+
+def test_a_link_to_a_directory_elsewhere_is_followed(job: Job, bucket: Bucket) -> None:
+    job.add("output", "x", job.work / "x")
+    job.post_to(bucket)
+
+    ended = job.shell(
+        'mkdir -p "$1/x/ckpt-100/deep" "$1/far"; echo 1 >"$1/x/ckpt-100/f"; echo 2 >"$1/far/g"'
+        ' && ln -s ckpt-100 "$1/x/latest"; ln -s "$1/far" "$1/x/far"; ln -s ../far/g "$1/x/link"'
+    )
+
+    assert ended.code == 0, ended.err
+    assert bucket.keys("run/outputs/x/") == {
+        f"run/outputs/x/{name}"
+        for name in ("ckpt-100/f", "ckpt-100/deep/", "latest/f", "latest/deep/", "far/g", "link")
+    }
+
+
+def test_a_file_that_is_written_to_while_it_is_uploaded_is_no_success(
+    job: Job, bucket: Bucket
+) -> None:
+    writer = """
+import os, sys, time
+if os.fork():
+    os._exit(0)
+os.setsid()
+os.closerange(0, 3)
+end = time.monotonic() + 60
+with open(sys.argv[1], "r+b", buffering=0) as file:
+    while os.path.exists(sys.argv[2]) and time.monotonic() < end:
+        os.pwrite(file.fileno(), b"x" * 4096, 0)
+"""
+    stop = job.work / "goes on"
+    stop.touch()
+    (job.work / "x").write_bytes(b"x" * 4096)
+    job.add("output", "x", job.work / "x")
+    job.post_to(bucket)
+    try:
+        ended = job.run(sys.executable, "-c", writer, str(job.work / "x"), str(stop))
+    finally:
+        stop.unlink()
+
+    assert ended.code == 66
+    assert "it was written to while it was uploaded" in str(result_of(bucket)["problem"])
+    if job.image.transport == "python3":
+        assert "still writes to" in ended.err
 
 
 @pytest.mark.parametrize("shell", ["dash", "busybox"])

@@ -13,13 +13,15 @@ from support.wrapper import TRANSPORTS, Job, make_image, result_of
 from perian_shim.job import ASSETS, read_asset
 
 SHELLS = ("dash", "busybox", "bash")
+KINDS = [(transport, shell) for transport in ("curl", "python3") for shell in SHELLS]
+"""Images in which small tools do the work, and such in which Python does."""
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
-@pytest.fixture(params=SHELLS)
+@pytest.fixture(params=KINDS, ids="-".join)
 def shell_job(request: pytest.FixtureRequest, tmp_path: Path) -> Job:
-    return Job(tmp_path, make_image(tmp_path, "curl", request.param))
+    return Job(tmp_path, make_image(tmp_path, *request.param))
 
 
 @pytest.fixture(params=TRANSPORTS)
@@ -49,19 +51,66 @@ def test_the_exit_code_is_the_commands(shell_job: Job, bucket: Bucket, code: int
     assert result_of(bucket)["exit_code"] == code
 
 
-def test_a_command_that_does_not_exist_is_127(shell_job: Job, bucket: Bucket) -> None:
+def test_a_command_that_does_not_exist_is_refused(shell_job: Job, bucket: Bucket) -> None:
     shell_job.post_to(bucket)
 
     ended = shell_job.run("/no/such/command")
 
-    assert ended.code == 127
-    assert "/no/such/command" in ended.err
-    assert result_of(bucket)["exit_code"] == 127
+    assert ended.code == 64
+    assert "the command /no/such/command does not exist" in ended.err
+    assert result_of(bucket)["problem"] == "the command /no/such/command does not exist"
 
 
 @pytest.mark.parametrize("name", ["say", "upload", "exit"])
 def test_the_wrappers_functions_and_builtins_are_no_commands(shell_job: Job, name: str) -> None:
-    assert shell_job.run(name).code == 127
+    ended = shell_job.run(name)
+    assert ended.code == 64
+    assert f"the command {name} is in no directory of PATH={shell_job.image.path}" in ended.err
+
+
+def test_a_path_that_nobody_expands_is_named_and_hides_no_tool_of_the_wrappers(
+    shell_job: Job, bucket: Bucket
+) -> None:
+    shell_job.environment["PERIAN_SHIM_PATH"] = str(shell_job.image.path)
+    shell_job.environment["PATH"] = "/opt/conda/bin:$PATH"
+    shell_job.post_to(bucket)
+
+    ended = shell_job.run("train")
+
+    assert ended.code == 64
+    assert "the command train is in no directory of PATH=/opt/conda/bin:$PATH" in ended.err
+    assert "nobody expands $" in str(result_of(bucket)["problem"])
+
+
+@pytest.mark.parametrize("path", ["/opt/conda/bin:$PATH", "", "/a b:/c"])
+def test_the_command_has_the_path_that_it_was_given(
+    shell_job: Job, bucket: Bucket, path: str
+) -> None:
+    shell_job.environment["PERIAN_SHIM_PATH"] = str(shell_job.image.path)
+    shell_job.environment["PATH"] = path
+    shell_job.post_to(bucket)
+
+    ended = shell_job.run(sys.executable, "-c", "import os; print(os.environ['PATH'])")
+
+    assert (ended.code, ended.out) == (0, f"{path}\n"), ended.err
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "code"),
+    [("echo ran", 0o755, 0), ("echo ran", 0o644, 126), ("#!/no/such/program", 0o755, 127)],
+    ids=["without #!", "not executable", "for a program that is not there"],
+)
+def test_a_script_is_run_as_a_shell_runs_it(
+    shell_job: Job, content: str, mode: int, code: int
+) -> None:
+    script = shell_job.work / "script"
+    script.write_text(content)
+    script.chmod(mode)
+
+    ended = shell_job.run(str(script))
+
+    assert ended.code == code, ended.err
+    assert ended.out == ("ran\n" if code == 0 else "")
 
 
 def test_a_command_killed_by_a_signal_is_128_and_its_number(shell_job: Job) -> None:
@@ -110,6 +159,7 @@ def test_the_environment_is_the_same(shell_job: Job, given: dict[str, str]) -> N
     expected = {
         "PATH": str(shell_job.image.path),
         "TMPDIR": str(shell_job.root / "tmp"),
+        "PERIAN_SHIM_PATH": "",
         "PERIAN_SHIM_PAUSE": "0",
         **shell_job.environment,
     }
@@ -229,8 +279,8 @@ def test_a_python_that_does_not_work_is_passed_over(job: Job, bucket: Bucket, br
 
 
 def test_python_is_preferred_and_another_can_be_forced(tmp_path: Path, bucket: Bucket) -> None:
-    job = Job(tmp_path, make_image(tmp_path, "python3"))
-    (job.image.path / "curl").symlink_to(require_tool("curl"))
+    job = Job(tmp_path, make_image(tmp_path, "curl"))
+    (job.image.path / "python3").symlink_to(Path(sys.executable).resolve())
     job.post_to(bucket)
 
     job.run("/bin/true")

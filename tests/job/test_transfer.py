@@ -66,6 +66,7 @@ def test_outputs_arrive_whole_under_their_names(job: Job, bucket: Bucket) -> Non
         expected[f"run/outputs/tree/deep/{name}/{name}"] = path.read_bytes()
     size = sum(len(v) for v in expected.values()) - 3
     (tree / "bare").mkdir()
+    expected["run/outputs/tree/bare/"] = b""
     for name in ("number", "nothing", "tree", "absent"):
         job.add("output", name, out / name)
     job.post_to(bucket)
@@ -154,7 +155,9 @@ def test_directories_without_files_become_markers(job: Job, bucket: Bucket) -> N
     assert ended.code == 0, ended.err
     assert bucket.keys("run/outputs/") == {
         "run/outputs/empty/",
+        "run/outputs/empty/deep/",
         "run/outputs/full/x",
+        "run/outputs/full/deep/",
         "run/outputs/ds/0/x",
         "run/outputs/ds/1 ü/",
     }

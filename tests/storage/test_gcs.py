@@ -49,11 +49,13 @@ def test_an_object_may_have_any_name(name: str, store: GcsStore, google: Gcs) ->
     assert [found.uri for found in store.iter_objects("gs://bucket/folder")] == [uri]
 
 
-def test_a_listing_is_whole_and_without_markers_of_folders(store: GcsStore, google: Gcs) -> None:
+def test_a_listing_is_whole_and_without_the_folders_own_marker(
+    store: GcsStore, google: Gcs
+) -> None:
     names = [f"folder/{number}" for number in range(5)]
-    google.objects["bucket"] = dict.fromkeys([*names, "folder/", "folder2/x"], b"1")
+    google.objects["bucket"] = dict.fromkeys([*names, "folder/sub/", "folder/", "folder2/x"], b"1")
     found = [each.uri for each in store.iter_objects("gs://bucket/folder/")]
-    assert found == [f"gs://bucket/{name}" for name in names]
+    assert found == [f"gs://bucket/{name}" for name in [*names, "folder/sub/"]]
 
 
 def test_what_is_not_there_reads_as_none_and_lists_as_nothing(store: GcsStore) -> None:

@@ -32,7 +32,7 @@ NEEDED = (
     "tr",
     "wc",
 )
-"""What run.sh's head says it needs."""
+"""What run.sh needs without python3."""
 TRANSPORTS = ("python3", "curl", "wget", "busybox")
 SECONDS = 60
 
@@ -59,7 +59,7 @@ def make_image(directory: Path, transport: str | None, shell: str = "dash") -> I
     path.mkdir()
     target = require_tool(shell)
     (path / "sh").symlink_to(target)
-    for name in NEEDED:
+    for name in NEEDED if transport != "python3" else ():
         (path / name).symlink_to(target if shell == "busybox" else require_tool(name))
     if transport == "python3":
         (path / "python3").symlink_to(Path(sys.executable).resolve())
@@ -140,6 +140,7 @@ class Job:
         environment = {
             "PATH": str(self.image.path),
             "TMPDIR": str(temporary),
+            "PERIAN_SHIM_PATH": "",
             "PERIAN_SHIM_PAUSE": "0",
             **self.environment,
         }

@@ -51,6 +51,7 @@ def staged(
     inputs: Mapping[str, Literal] | None = None,
     outputs: Mapping[str, Any] | None = None,
     types: Mapping[str, Any] | None = None,
+    argv: tuple[str, ...] = WORK.command,
 ) -> Staging:
     """What a job is given; ``types`` are those of the inputs, where they matter."""
     interface = TypedInterface()
@@ -59,7 +60,7 @@ def staged(
     for name, each in (outputs or {}).items():
         interface.outputs.variables[name].type.CopyFrom(declared(each))
     stager = Stager(WORK, store, f"s3://{bucket.name}/q7/x-n0-0", 3600)
-    return stager.stage(WORK.command, inputs or {}, TaskRecord("test", SPEC, interface))
+    return stager.stage(argv, inputs or {}, TaskRecord("test", SPEC, interface))
 
 
 def files(staging: Staging) -> dict[str, bytes]:
@@ -255,8 +256,9 @@ def test_a_large_plan_is_fetched(store: S3Store, bucket: Bucket) -> None:
         bucket.put(f"d/{number}", b"")
     directory: FlyteDirectory = FlyteDirectory(f"s3://{bucket.name}/d")
     staging = staged(store, bucket, {"d": literal(directory, FlyteDirectory)})
-    (version, include) = plan(staging)
+    (version, include, *kept) = plan(staging)
     assert (version, include[0]) == (["version", "1"], "include")
+    assert {each[0] for each in kept} == {"error", "post", "prefix", "max_bytes", "field"}
     with urllib.request.urlopen(include[1]) as answer:
         assert answer.read().decode().count("\nget\t") == 300
 
@@ -372,3 +374,25 @@ def test_forwarded_secrets_go_where_a_flyte_pod_has_them() -> None:
     assert {file.path: file.content for file in docker.container_files} == {path: b"three"}
     assert not {"one", "two", "three"} & set(docker.env_variables.values())
     assert PurePosixPath(path).is_absolute()
+
+
+def test_empty_folders_of_an_input_directory_are_made(store: S3Store, bucket: Bucket) -> None:
+    for key in ("d/f", "d/empty/", "d/deep/er/"):
+        bucket.put(key, b"")
+    directory: FlyteDirectory = FlyteDirectory(f"s3://{bucket.name}/d")
+    records = plan(staged(store, bucket, {"d": literal(directory, FlyteDirectory)}))
+    folders = {each[1] for each in records if each[0] == "dir"}
+    assert folders == {f"/var/inputs/d{each}" for each in ("", "/empty", "/deep/er")}
+
+
+@pytest.mark.parametrize(
+    ("argv", "wrapped"),
+    [(("true",), False), (("sh", "-c", "echo bad > /var/outputs/_ERROR"), True)],
+)
+def test_a_task_without_inputs_and_outputs_is_wrapped_if_it_is_told_of_the_outputs_directory(
+    store: S3Store, bucket: Bucket, argv: tuple[str, ...], wrapped: bool
+) -> None:
+    staging = staged(store, bucket, argv=argv)
+    assert staging.wrapped is wrapped
+    if wrapped:
+        assert ["error", "/var/outputs/_ERROR"] in plan(staging)
