@@ -123,7 +123,7 @@ class Retrier:
                 asked = error.retry_after if isinstance(error, ApiError) else None
                 chance, stretch = self.clock.chance(), self.pace.stretch
                 pause = self.policy.pause(failures, chance, asked, stretch)
-                if not self.reached:
+                if self.patience < self.policy.outage:  # somebody waits
                     pause = min(pause, self.patience - silence)
                 if began + silence + pause >= self.deadline:
                     raise

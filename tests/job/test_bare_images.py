@@ -9,6 +9,7 @@ import pytest
 from support.bare_root import bare_root, entering
 from support.s3 import Bucket
 from support.waiting import LONG_SECONDS
+from support.wrapper import NEEDED
 
 from perian_shim.job import ASSETS, read_asset
 
@@ -17,13 +18,12 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a root file system"),
 ]
 
-CURL = ("curl", "cat", "dd", "env", "find", "mkdir", "mktemp", "mv", "od", "rm", "sed", "sleep")
-CURL += ("tr", "wc")
+CURL = ["curl", *NEEDED]
 
-IMAGES = {
-    "sh and python3": (("python3",), "dash"),
+IMAGES: dict[str, tuple[list[str], str]] = {
+    "sh and python3": (["python3"], "dash"),
     "sh, curl and small tools": (CURL, "dash"),
-    "busybox": (("busybox",), "busybox"),
+    "busybox": (["busybox"], "busybox"),
 }
 
 

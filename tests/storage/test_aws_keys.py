@@ -115,7 +115,7 @@ def test_a_role_that_is_refused_is_named_and_final_and_the_token_is_not_told(
     with faulty_server(lambda _: refusal) as server, pytest.raises(StorageFailed) as raised:
         keys_of(irsa(server, tmp_path), tmp_path)
     assert raised.value.message == (
-        "Assuming arn:aws:iam::123456789012:role/pod failed: HTTP 403 Not authorized to assume"
+        "Assuming arn:aws:iam::123456789012:role/pod failed: HTTP 403 Not authorized to assume."
     )
     assert not raised.value.passing
 

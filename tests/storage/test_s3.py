@@ -128,7 +128,7 @@ def test_an_error_is_one_line_with_the_uri_and_what_the_store_said() -> None:
     ):
         read_from(server, 100)
     assert raised.value.message == (
-        "Access to s3://bucket/key failed: HTTP 403 (AccessDenied: User is not authorized)"
+        "Access to s3://bucket/key failed: HTTP 403 (AccessDenied: User is not authorized)."
     )
 
 

@@ -40,7 +40,7 @@ def bare_root(root: Path, programs: Iterable[str], shell: str = "dash") -> Path:
     return root
 
 
-def add(root: Path, program: Path, name: str) -> None:
+def add(root: Path, program: Path | str, name: str) -> None:
     """Put a program, and the libraries that it is linked with, into a root."""
     put(program, root / name)
     for library in libraries(program):
@@ -70,7 +70,7 @@ def add_python(root: Path) -> None:
             put(library, root / str(library).lstrip("/"))
 
 
-def libraries(program: Path) -> Iterator[Path]:
+def libraries(program: Path | str) -> Iterator[Path]:
     """Yield the libraries that a program is linked with; a static one has none."""
     said = subprocess.run(
         ["ldd", program], capture_output=True, text=True, check=False, timeout=30

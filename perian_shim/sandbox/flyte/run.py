@@ -104,9 +104,6 @@ def run_file(options: RunOptions) -> int:
         except InputError as error:
             print(f"perian-shim run: {error}", file=sys.stderr)
             return USAGE
-        except SandboxError as error:
-            print(f"perian-shim run: {error}", file=sys.stderr)
-            return FAILED
         except KeyboardInterrupt:  # before the run has begun, or after its end
             return SIGNALLED + signal.SIGINT
 
