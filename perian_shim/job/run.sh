@@ -453,14 +453,14 @@ upload_outputs() {
 
 has_python() {
     case ${PERIAN_SHIM_TRANSPORT:-python3} in *python3*) ;; *) return 1 ;; esac
-    python3 -I -S "$shim_dir/stages.py" check </dev/null >/dev/null 2>&1
+    python3 -B -I -S "$shim_dir/stages.py" check </dev/null >/dev/null 2>&1
 }
 
 # stage NAME ARGUMENT...: runs a stage of stages.py that has limits.
 stage() {
     shim_name=$1
     shift
-    attend python3 -I -S "$shim_dir/stages.py" "$shim_name" "$shim_attempts" "$shim_pause" \
+    attend python3 -B -I -S "$shim_dir/stages.py" "$shim_name" "$shim_attempts" "$shim_pause" \
         "$shim_connect" "${shim_total:-120}" "$@" 3</dev/null
 }
 
@@ -484,7 +484,7 @@ run_with_python() {
         *) leave 65 "python3 ended with code $shim_code before the command could run" ;;
     esac
     shim_phase='command'
-    attend python3 -I -S "$shim_dir/stages.py" start "$@" 3</dev/null
+    attend python3 -B -I -S "$shim_dir/stages.py" start "$@" 3</dev/null
     shim_exit=$?
     [ -z "$shim_stopped" ] || leave "$shim_exit" "stopped by $shim_stopped"
     shim_phase=transfer

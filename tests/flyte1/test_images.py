@@ -8,7 +8,7 @@ import pytest
 from flytekit import dynamic, task
 from flytekit.configuration import Image, ImageConfig, SerializationSettings
 from flytekit.configuration.default_images import DefaultImages
-from flytekit.core.context_manager import FlyteContextManager
+from flytekit.core.context_manager import FlyteContextManager, FlyteEntities
 from flytekit.models.task import TaskSpec
 from flytekit.tools.translator import get_serializable
 
@@ -49,6 +49,8 @@ def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a new process, on a machine that names no image."""
     monkeypatch.setattr(notices, "_said", set())
     monkeypatch.delenv(EXECUTOR_IMAGE, raising=False)
+    # A dynamic asks for the images of all tasks that there are in the process.
+    monkeypatch.setattr(FlyteEntities, "entities", [])
 
 
 def warned(made: Any, given: SerializationSettings) -> list[str]:

@@ -1,5 +1,6 @@
 """The API's front misbehaves as it is told to, and in no other way: seen with our own client."""
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -97,7 +98,9 @@ def test_without_misbehaviours_it_is_the_sandbox(visit: Visit) -> None:
     assert visitor.client.get_job(job).id == job
     assert job in visitor.listed()
     visitor.client.cancel_job(job)
-    assert visitor.api.seen == [Call.SUBMIT, Call.READ, Call.LIST, Call.CANCEL]
+    # Others of this session's tests may have filled more than a page of the list.
+    seen = [call for call, _ in itertools.groupby(visitor.api.seen)]
+    assert seen == [Call.SUBMIT, Call.READ, Call.LIST, Call.CANCEL]
 
 
 def test_while_the_listing_lags_a_job_is_known_by_its_id_alone(visit: Visit) -> None:

@@ -27,12 +27,17 @@ IMAGES: dict[str, tuple[list[str], str]] = {
 }
 
 
+def called(*command: str | Path) -> None:
+    """Run a command of this machine."""
+    subprocess.run(command, check=True, timeout=LONG_SECONDS)
+
+
 def image_root(folder: Path, image: str) -> Path:
     """Make the root file system of an image."""
     programs, shell = IMAGES[image]
     root = bare_root(folder / "root", programs, shell)
     if shell == "busybox":
-        subprocess.run(["chroot", root, "/bin/busybox", "--install", "-s", "/bin"], check=True)
+        called("chroot", root, "/bin/busybox", "--install", "-s", "/bin")
     return root
 
 
@@ -153,14 +158,12 @@ def test_outputs_for_which_there_is_no_room_are_missed_before_the_command(
     root = image_root(tmp_path, image)
     (root / "out").symlink_to("/dev/full-disk")
     (root / "dev/full-disk").mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", root / "dev/full-disk"], check=True
-    )
+    called("mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", root / "dev/full-disk")
     try:
         (root / "dev/full-disk/used").write_bytes(b"x" * 4096)
         ended = run(root, bucket)
     finally:
-        subprocess.run(["umount", root / "dev/full-disk"], check=True)
+        called("umount", root / "dev/full-disk")
 
     assert ended.returncode == 64, ended.stderr
     assert "No space left on device" in ended.stderr

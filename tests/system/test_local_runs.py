@@ -121,7 +121,7 @@ def desk(sandbox: Sandbox, tmp_path: Path) -> Iterator[Desk]:
 
 def running(desk: Desk, **options: object) -> LocalRun:
     run = desk.run(**options)  # type: ignore[arg-type]  # passed on
-    run.wait_for("-> Running")
+    run.wait_for("Running after")  # "Queued -> Running after", if it was seen queued
     return run
 
 

@@ -1,0 +1,96 @@
+"""The plan of a job, as run.sh describes it, and what ends a job that cannot do what it says.
+
+Needs nothing but Python >= 3.6, and transfer.py beside it.
+"""
+
+import os
+from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from perian_shim.job.transfer import Fields, read_records
+
+    Record: "TypeAlias" = "list[bytes]"
+else:
+    from transfer import read_records
+
+UNUSABLE, NOT_FETCHED, NOT_UPLOADED = 64, 65, 66
+
+
+class Failure(Exception):
+    """The job cannot be run, or its data not be moved."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Plan:
+    """What the plan says.
+
+    Args:
+        folder: where the plan and what came with it are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.places: list[tuple[str, str]] = []
+        self.gets: list[Record] = []
+        self.includes: list[bytes] = []
+        self.outputs: list[tuple[str, str, int]] = []
+        self.error = self.post = self.prefix = ""
+        self.fields: Fields = []
+        self.max_bytes = 5 * 1024**3
+        self.version = ""
+        self.read(folder / "plan")
+
+    def read(self, path: Path) -> None:
+        """Add the records of a file."""
+        try:
+            records = read_records(str(path))
+        except OSError:
+            raise Failure(UNUSABLE, f"cannot read the plan {path}") from None
+        if not self.version and not records:
+            raise Failure(UNUSABLE, f"the plan {path} is empty")
+        for record in records:
+            kind = os.fsdecode(record[0])
+            if not self.version and kind != "version":
+                text = f"the plan {path} does not begin with its version"
+                raise Failure(UNUSABLE, text)
+            self.add(kind, record)
+
+    def add(self, kind: str, record: "Record") -> None:
+        """Add a record."""
+        first, *rest = [os.fsdecode(field) for field in record[1:]]
+        if kind == "version":
+            self.version = first
+            if first != "1":
+                text = f"the plan has version {first}; this wrapper reads version 1, an older one"
+                raise Failure(UNUSABLE, text)
+        elif kind == "include":
+            self.includes.append(record[1])
+        elif kind == "dir":
+            self.places.append((f"{first}/", ""))
+        elif kind == "copy":
+            self.places.append((rest[0], first))
+        elif kind == "get":
+            self.places.append((first, ""))
+            self.gets.append(record)
+        elif kind == "output":
+            self.outputs.append((first, rest[0], int(rest[1]) if rest[1:] else 0))
+        elif kind == "field":
+            self.fields.append((record[1], record[2]))
+        else:
+            self.set(kind, first)
+
+    def set(self, kind: str, value: str) -> None:
+        """Set what there is one of."""
+        if kind in ("error", "post", "prefix"):
+            setattr(self, kind, value)
+        elif kind == "max_bytes":
+            self.max_bytes = int(value)
+        else:
+            text = f"the plan has a record '{kind}', unknown here: a newer perian-shim made it"
+            raise Failure(UNUSABLE, text)
