@@ -50,6 +50,8 @@ from support.flyte import Harness
 from support.flytekit_versions import needs_launch_plans_in_scripts
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.below_the_doors
+
 
 @pytest.fixture(scope="module")
 def store(harness: Harness) -> UploadStore:

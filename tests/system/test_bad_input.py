@@ -18,6 +18,8 @@ from support.shell_task import shell
 from perian_shim import PerianConfig
 from perian_shim.sandbox.flyte.cluster import NodeError
 
+pytestmark = pytest.mark.below_the_doors
+
 
 def kind(error: NodeError) -> tuple[str, str, bool]:
     return error.code, error.kind, error.recoverable

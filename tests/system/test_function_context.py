@@ -20,6 +20,8 @@ from support.workflow_runs import run_workflow
 
 from perian_shim.sandbox.supervisor.isolation import Isolation
 
+pytestmark = pytest.mark.below_the_doors
+
 CANARIES = {
     ("shop", "password"): "password-canary",
     ("shop", "pin"): "pin-canary",

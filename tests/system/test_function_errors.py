@@ -14,6 +14,8 @@ from support.functions import failing, unimportable
 
 from perian_shim.sandbox.records import Status
 
+pytestmark = pytest.mark.below_the_doors
+
 
 def facts(ran: Ran) -> tuple[str, int, int]:
     return ran.error.code, ran.error.kind, ran.error.origin
