@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
+if TYPE_CHECKING or __package__:  # in a job these files lie side by side, and in no package
     from collections.abc import Iterator
 
     from perian_shim.job.plan import NOT_UPLOADED, Failure

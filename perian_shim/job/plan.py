@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
+if TYPE_CHECKING or __package__:  # in a job these files lie side by side, and in no package
     from typing import TypeAlias
 
     from perian_shim.job.transfer import Fields, read_records

@@ -25,7 +25,7 @@ import tempfile
 from pathlib import Path
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:
+if TYPE_CHECKING or __package__:  # in a job these files lie side by side, and in no package
     from collections.abc import Iterable
 
     from perian_shim.job.listing import Output, reason, warn_of_writers
