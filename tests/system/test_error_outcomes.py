@@ -20,7 +20,7 @@ from flytekit.models.task import TaskTemplate
 from flytekit.types.file import FlyteFile
 from support.answers import reply
 from support.api_calls import Call
-from support.api_faults import NO_JOB, Bend, Spell, bent, showing
+from support.api_faults import Bend, Spell, bent, showing
 from support.api_front import FaultyApi, FaultyServer
 from support.container_errors import AGAIN, FATAL, SYSTEM, USER
 from support.flyte import Harness
@@ -152,15 +152,20 @@ def done_too_early(harness: Harness) -> AbstractContextManager[Harness]:
 
 
 def vanishing(harness: Harness) -> AbstractContextManager[Harness]:
-    return behind(harness, Spell(NO_JOB, Call.READ, after=2), **OUTAGE)
+    return once_logged(harness, Response.of(400, {"detail": "No job found with specified ID"}))
 
 
 def failing_reads(harness: Harness) -> AbstractContextManager[Harness]:
+    return once_logged(harness, Response.of(503, {"detail": "maintenance"}))
+
+
+def once_logged(harness: Harness, answer: Response) -> AbstractContextManager[Harness]:
+    """Answer so about a job whose log has been seen."""
     seen = threading.Event()
 
     def change(bend: Bend) -> Response | None:
         if seen.is_set():
-            return Response.of(503, {"detail": "maintenance"})
+            return answer
         if bend.view["logs"]:
             seen.set()
         return None
