@@ -31,9 +31,9 @@ MAX_FOREIGN_TEXT = 300
 """The same for pages and other text that the API itself would not send."""
 
 NOT_STARTED = re.compile(
-    r"\bexec\b.{0,200}\b(no such file or directory|executable file not found|permission denied"
-    r"|exec format error)|exec format error|stat .{1,200}: no such file or directory",
-    re.IGNORECASE | re.DOTALL,
+    r"\bexec:? [^\n]{0,200}\b(no such file or directory|executable file not found"
+    r"|permission denied|exec format error)|\bexec user process caused\b",
+    re.IGNORECASE,
 )
 """What container runtimes say when an image does not have, or cannot run, a command's program."""
 

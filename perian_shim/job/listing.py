@@ -1,23 +1,17 @@
 """What a job has left at the places of its outputs, and which processes still write there.
 
-Needs nothing but Python >= 3.6, and the files beside it. Paths are the image's bytes, by
+Needs nothing but Python >= 3.6, and the other files of this folder. Paths are the image's bytes, by
 os.fsdecode. Sizes are in bytes.
 """
 
 import os
 import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
-TYPE_CHECKING = False
-if TYPE_CHECKING or __package__:  # in a job these files lie side by side, and in no package
-    from collections.abc import Iterator
-
-    from perian_shim.job.plan import NOT_UPLOADED, Failure
-    from perian_shim.job.transfer import say, scrub
-else:
-    from plan import NOT_UPLOADED, Failure
-    from transfer import say, scrub
+from perian_shim.job.plan import NOT_UPLOADED, Failure
+from perian_shim.job.transfer import say, scrub
 
 CONTROLS = re.compile(rb"[\0-\x1f\x7f]")
 

@@ -1,20 +1,12 @@
 """The plan of a job, as run.sh describes it, and what ends a job that cannot do what it says.
 
-Needs nothing but Python >= 3.6, and transfer.py beside it.
+Needs nothing but Python >= 3.6, and transfer.py.
 """
 
 import os
 from pathlib import Path
 
-TYPE_CHECKING = False
-if TYPE_CHECKING or __package__:  # in a job these files lie side by side, and in no package
-    from typing import TypeAlias
-
-    from perian_shim.job.transfer import Fields, read_records
-
-    Record: "TypeAlias" = "list[bytes]"
-else:
-    from transfer import read_records
+from perian_shim.job.transfer import Fields, Record, read_records
 
 UNUSABLE, NOT_FETCHED, NOT_UPLOADED = 64, 65, 66
 

@@ -22,39 +22,30 @@ import os
 import signal
 import sys
 import tempfile
+import types
+from collections.abc import Iterable
 from pathlib import Path
 
-TYPE_CHECKING = False
-if TYPE_CHECKING or __package__:  # in a job these files lie side by side, and in no package
-    from collections.abc import Iterable
+if not __package__:
+    # In a job these files lie side by side: let their folder be the package that they are part of.
+    for name in ("perian_shim", "perian_shim.job"):
+        sys.modules[name] = types.ModuleType(name)
+        sys.modules[name].__path__ = [str(Path(__file__).parent)]
 
-    from perian_shim.job.listing import Output, reason, warn_of_writers
-    from perian_shim.job.plan import NOT_FETCHED, NOT_UPLOADED, UNUSABLE, Failure, Plan, Record
-    from perian_shim.job.transfer import (
-        Jobs,
-        Limits,
-        TransferError,
-        Transfers,
-        ascii_url,
-        download_jobs,
-        say,
-        scrub,
-        shown,
-    )
-else:
-    sys.path.insert(0, str(Path(__file__).parent))
-    from listing import Output, reason, warn_of_writers
-    from plan import NOT_FETCHED, NOT_UPLOADED, UNUSABLE, Failure, Plan
-    from transfer import (
-        Limits,
-        TransferError,
-        Transfers,
-        ascii_url,
-        download_jobs,
-        say,
-        scrub,
-        shown,
-    )
+from perian_shim.job.listing import Output, reason, warn_of_writers
+from perian_shim.job.plan import NOT_FETCHED, NOT_UPLOADED, UNUSABLE, Failure, Plan
+from perian_shim.job.transfer import (
+    Jobs,
+    Limits,
+    Record,
+    TransferError,
+    Transfers,
+    ascii_url,
+    download_jobs,
+    say,
+    scrub,
+    shown,
+)
 
 ERROR_BYTES = 64 * 1024
 """How much of the error file is uploaded."""

@@ -35,6 +35,7 @@ SERVER_ERRORS = 500
 RETRIED = (408, 429)
 
 # For type checkers only: Python 3.6 cannot subscript these.
+Record: "TypeAlias" = "list[bytes]"
 Fields: "TypeAlias" = "list[tuple[bytes, bytes]]"
 Jobs: "TypeAlias" = "list[tuple[str, Callable[[], None]]]"
 
@@ -308,12 +309,12 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def read_records(path: str) -> "list[list[bytes]]":
+def read_records(path: str) -> "list[Record]":
     """The lines of a file, split at tabs."""
     return [line.split(b"\t") for line in Path(path).read_bytes().split(b"\n") if line]
 
 
-def download_jobs(transfers: Transfers, records: "list[list[bytes]]") -> "Jobs":
+def download_jobs(transfers: Transfers, records: "list[Record]") -> "Jobs":
     """What gets every file of a list of get records."""
     jobs: Jobs = []
     for number, (_, name, address) in enumerate(records):

@@ -10,13 +10,13 @@ from flytekit.core.context_manager import (
     FlyteContextManager,
     SecretsManager,
 )
-from support.variables import variables_set
 
 from perian_shim.config import PerianConfig
 from perian_shim.errors import MissingSecret
 from perian_shim.executor import secrets_of
 from perian_shim.pod.credentials import Credentials, SecretReader
 from perian_shim.pod.secrets import FlyteSecrets
+from perian_shim.sandbox.flyte.surroundings import variables_set
 from perian_shim.spec import ContainerWork, ForwardedSecret, JobSpec
 from perian_shim.work.request import place_secrets
 

@@ -15,7 +15,6 @@ from flytekit.models.literals import Literal, LiteralMap
 from flytekit.models.task import TaskTemplate
 from support.doors import Door
 from support.in_pod import joined
-from support.variables import variables_set
 from support.zygote import Zygote
 
 from perian_shim.sandbox import Sandbox
@@ -27,6 +26,7 @@ from perian_shim.sandbox.flyte.cluster import (
     RunningPod,
 )
 from perian_shim.sandbox.flyte.store import Store
+from perian_shim.sandbox.flyte.surroundings import variables_set
 from perian_shim.sandbox.server.store import JobSnapshot
 from perian_shim.settings import EXECUTION_ID
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from perian_shim.errors import JobUnsuitable, TransferFailed
+from perian_shim.errors import JobFailed, JobUnsuitable, TransferFailed
 from perian_shim.work.job_failure import job_failure, unrecorded_failure
 
 LOG = "[perian-shim] attempt 1\nmine\n[perian-shim] no result was left: Request has expired\n"
@@ -36,3 +36,8 @@ def test_a_program_that_the_image_does_not_have_is_not_tried_again(reason: str) 
     assert isinstance(failure, JobUnsuitable)
     assert reason in str(failure)
     assert ("/bin/sh, and with python3" in failure.remedy) == ("/bin/sh" in reason)
+
+
+@pytest.mark.parametrize("reason", ["stat /data/x: no such file or directory", "permission denied"])
+def test_what_a_program_says_of_its_files_is_its_own_failure(reason: str) -> None:
+    assert type(job_failure("j", reason)) is JobFailed

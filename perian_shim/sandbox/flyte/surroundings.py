@@ -1,10 +1,10 @@
 """What surrounds a run on a sandbox: the cluster's pods, and the settings of registration."""
 
-import contextlib
 import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from flytekit.configuration import (
@@ -97,12 +97,16 @@ def serialization_settings(code: str, *, images_are_here: bool = True) -> Serial
     )
 
 
-@contextlib.contextmanager
-def storage_variables(sandbox: Sandbox) -> Iterator[None]:
+def storage_variables(sandbox: Sandbox) -> AbstractContextManager[None]:
     """Let flytekit in this process upload to the sandbox."""
-    ours = storage_of(sandbox.environment())
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
+    return variables_set(storage_of(sandbox.environment()))
+
+
+@contextmanager
+def variables_set(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of this process and put back what was there."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
