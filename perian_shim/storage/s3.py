@@ -44,12 +44,14 @@ from perian_shim.storage.web import Answer, BrokenOff, NoAnswer, Web, is_busy
 
 _NOT_FOUND = 404
 _NO_BUCKET = "NoSuchBucket"
-_ELSEWHERE = {301, 307, 400}
+_MALFORMED = 400
+_ELSEWHERE = {301, 307, _MALFORMED}
 """With these a store refuses what is signed for another region."""
 _USELESS = {
     _NO_BUCKET,
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
+    "AuthorizationHeaderMalformed",
     "ExpiredToken",
     "InvalidToken",
     "AccountProblem",
@@ -294,7 +296,9 @@ class S3Store:
         answer = self._ask(uri, "GET", bucket, key, limit=0)
         if is_busy(answer):
             raise failed(uri, reason(answer), passing=True)
-        if answer.status in _ELSEWHERE or error_code(answer) in _USELESS:
+        # A malformed request may be one that only this probe is.
+        moved = answer.status in _ELSEWHERE - {_MALFORMED}
+        if moved or error_code(answer) in _USELESS:
             failure = failed(uri, reason(answer), passing=False)
             region = told_region(answer)
             failure.remedy = _OTHER_REGION.format(region) if region else _CHECK_ACCESS

@@ -33,7 +33,8 @@ MARKS: Mapping[str, tuple[Marks, ...]] = {
     "orc": ((b"ORC", b""),),
     "avro": ((b"Obj\x01", b""),),
 }
-"""Of a format that is not here, as csv, a file is only expected not to be one of these."""
+"""Of a format that is not here, as csv, a file is only expected not to have the marks of one of
+these at both of its ends."""
 
 T = TypeVar("T")
 
@@ -103,11 +104,11 @@ def file_problem(store: ObjectStore, dataset: Dataset, file: ObjectInfo) -> str 
     begin = store.read(file.uri, LONGEST_MARK if file.size else 0)
     if begin is None:
         return f"{place} is gone"
+    end = store.read_end(file.uri, LONGEST_MARK) if begin else b""
     wanted = MARKS.get(format_of(dataset))
     if wanted is None:
-        other = next((name for name in MARKS if fits(begin, None, MARKS[name])), None)
+        other = next((name for name in MARKS if fits(begin, end or b"", framed(name))), None)
         return None if other is None else f"{place} is {other} and not {format_of(dataset)}"
-    end = store.read_end(file.uri, LONGEST_MARK) if begin else b""
     if fits(begin, end, wanted) and len(begin) == LONGEST_MARK:
         return None
     if not begin:
@@ -122,6 +123,11 @@ def fits(begin: bytes, end: bytes | None, marks: tuple[Marks, ...]) -> bool:
     return any(
         begin.startswith(first) and (end is None or end.endswith(last)) for first, last in marks
     )
+
+
+def framed(name: str) -> tuple[Marks, ...]:
+    """Return the marks of a format at both ends: a text may begin as a file of another does."""
+    return tuple((first, last) for first, last in MARKS[name] if last)
 
 
 def format_of(dataset: Dataset) -> str:

@@ -335,7 +335,16 @@ def test_what_no_job_could_use_is_not_handed_out(answer: Answer, says: str) -> N
     assert not raised.value.passing
 
 
-@pytest.mark.parametrize("answer", [Answer(403, s3_error("AccessDenied", "x")), Answer(403)])
-def test_who_may_only_write_gets_a_policy(answer: Answer) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(403, s3_error("AccessDenied", "x")),
+        Answer(403),
+        Answer(400, s3_error("InvalidRequest", "x")),
+    ],
+)
+def test_who_may_only_write_or_whose_store_dislikes_the_question_gets_a_policy(
+    answer: Answer,
+) -> None:
     with faulty_server(lambda _: answer) as server:
         assert s3_store(server.url).upload_policy("s3://bucket/run", 60).key_prefix == "run/"

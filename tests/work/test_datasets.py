@@ -88,6 +88,11 @@ def test_another_format_is_what_its_type_declares() -> None:
         collected({"": PARQUET}, "file", CSV)
 
 
+@pytest.mark.parametrize("begin", [b"ORCID,name\n", b"PAR1,x\n", b"ARROW1\n", b"Obj\x01,x\n"])
+def test_a_text_that_begins_like_a_file_of_another_format_is_a_text(begin: bytes) -> None:
+    collected({"": begin + b"1,2\n"}, "file", CSV)
+
+
 def test_each_dataset_of_a_list_is_looked_at() -> None:
     store = CountingStore({f"{PLACE}/0": PARQUET, f"{PLACE}/1/x": b"text"})
     entries = {"0": "file", "1": "directory"}
