@@ -119,6 +119,14 @@ def test_a_listing_that_lags_shows_the_job_in_the_end(visit: Visit) -> None:
     assert visitor.api.now() >= 120
 
 
+def test_a_lag_may_begin_with_a_later_submission(visit: Visit) -> None:
+    visitor = visit(ListingLag(0, submissions=2))
+    first = visitor.submit()
+    assert first not in visitor.listed()
+    second = visitor.submit()
+    assert {first, second} <= {*visitor.listed()}
+
+
 def test_each_front_lags_on_its_own(visit: Visit) -> None:
     slow, quick = visit(ListingLag(3600)), visit()
     job = slow.submit()

@@ -5,11 +5,13 @@ those of the front's own clock.
 """
 
 import datetime
+import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from support.api_calls import Call, requested
 from support.front import Exchange, Front
 
 from perian_shim.sandbox.records import JobRecord, Json
@@ -39,19 +41,27 @@ class ListingLag(Listing):
     Attributes:
         seconds: how long after.
         only: which jobs.
+        submissions: until so many were made here no job is listed, and the lag begins then: a job
+            that nobody has heard of is not seen before there is another, on no machine.
     """
 
     seconds: float
     only: Callable[[JobRecord], bool] = lambda _: True
+    submissions: int = 0
+    began: float = field(default=math.inf, repr=False)
 
     def listed(self, entries: Sequence[Entry], front: Front) -> list[Entry]:
         """Leave out what is too young."""
+        made = sum(requested(request) is Call.SUBMIT for request in front.requests)
+        if made >= self.submissions:
+            self.began = min(self.began, front.now() if self.submissions else -math.inf)
+        late = front.now() - self.began < self.seconds
         return [
             entry
             for entry in entries
             if isinstance(entry, dict)
             or not self.only(entry)
-            or front.age(entry.created_at) >= self.seconds
+            or (not late and front.age(entry.created_at) >= self.seconds)
         ]
 
 

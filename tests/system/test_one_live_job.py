@@ -45,7 +45,7 @@ def statuses(node: Scene) -> list[str]:
 def test_of_two_jobs_one_of_which_shows_late_one_goes_on_and_the_other_is_ended(
     lab: Lab, lag: int, speed: float
 ) -> None:
-    with scene(lab, lost_answer(), ListingLag(lag), speed=speed) as node:
+    with scene(lab, lost_answer(), ListingLag(lag, submissions=2), speed=speed) as node:
         ended = node.running()
         both = node.wait_for_one(of=2)
         node.let_go()
@@ -96,7 +96,7 @@ def test_two_pods_that_submit_at_the_same_time_leave_one_job(lab: Lab, lag: int)
 
 def test_a_losing_job_that_cannot_be_cancelled_yet_is_asked_until_it_has_ended(lab: Lab) -> None:
     denied = Spell(NO_JOB, Call.CANCEL, seconds=300, young=True)
-    with scene(lab, denied, lost_answer(), ListingLag(200), speed=30) as node:
+    with scene(lab, denied, lost_answer(), ListingLag(200, submissions=2), speed=30) as node:
         ended = node.running()
         node.wait_for_one(of=2)
         node.let_go()
