@@ -7,7 +7,7 @@ jittered, a ``Retry-After`` is kept with the jitter on top. Refusals because of 
 that it shares.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -16,7 +16,7 @@ from perian_shim.api.errors import ApiError, PerianError, RateLimited, Transport
 from perian_shim.errors import StorageFailed
 from perian_shim.lifecycle.clock import Clock
 from perian_shim.lifecycle.policies import RetryPolicy
-from perian_shim.storage.base import ObjectInfo, ObjectStore, UploadPolicy
+from perian_shim.storage.base import ObjectInfo, ObjectStore, Signing, UploadPolicy
 
 T = TypeVar("T")
 
@@ -167,17 +167,17 @@ class PatientStore:
     store: ObjectStore
     retrier: Retrier
 
-    def presign_get(self, uri: str, expires_in: int) -> str:
-        """Return a URL that reads one object."""
-        return self._call(lambda: self.store.presign_get(uri, expires_in))
+    def presign(self, uris: Sequence[str], expires_in: int) -> list[str]:
+        """Return for each object a URL that reads it."""
+        return self._call(lambda: self.store.presign(uris, expires_in))
 
     def upload_policy(self, prefix: str, expires_in: int) -> UploadPolicy:
         """Return leave to create objects below a prefix."""
         return self._call(lambda: self.store.upload_policy(prefix, expires_in))
 
-    def access_expires_in(self) -> float | None:
-        """Return how long what is signed stays good."""
-        return self.store.access_expires_in()
+    def signing(self) -> Signing:
+        """Return for how long what is signed stays good."""
+        return self._call(self.store.signing)
 
     def iter_objects(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield the objects below a folder."""
@@ -198,6 +198,14 @@ class PatientStore:
     def write(self, uri: str, content: bytes) -> None:
         """Create or replace an object."""
         self._call(lambda: self.store.write(uri, content))
+
+    def delete(self, uri: str) -> None:
+        """Delete an object, if it is there."""
+        self._call(lambda: self.store.delete(uri))
+
+    def join(self, parts: Sequence[str], uri: str) -> None:
+        """Make one object of several."""
+        self._call(lambda: self.store.join(parts, uri))
 
     def _call(self, act: Callable[[], T]) -> T:
         return self.retrier.call(act, store_may_recover)

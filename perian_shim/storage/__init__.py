@@ -16,11 +16,12 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from perian_shim.errors import InvalidInput
-from perian_shim.storage.base import ObjectInfo, ObjectStore, UploadPolicy, join_uri
+from perian_shim.storage.base import ObjectInfo, ObjectStore, Signing, UploadPolicy, join_uri
 
 __all__ = [
     "ObjectInfo",
     "ObjectStore",
+    "Signing",
     "UploadPolicy",
     "can_presign",
     "is_well_formed",

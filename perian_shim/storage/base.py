@@ -1,7 +1,7 @@
 """The protocol of an object store. Times are in seconds, sizes in bytes, names are whole URIs."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -41,22 +41,36 @@ class UploadPolicy:
     max_bytes: int = MAX_OBJECT_BYTES
 
 
+@dataclass(frozen=True)
+class Signing:
+    """For how long what a store signs stays good.
+
+    Attributes:
+        seconds: until the credentials end that sign now; None if they do not end by themselves.
+        renewed: whether others follow them. If not, ``seconds`` is all that there is, and None
+            only for credentials that are known to have no end.
+    """
+
+    seconds: float | None = None
+    renewed: bool = True
+
+
 class ObjectStore(Protocol):
     """What perian-shim asks of an object store.
 
     Every method may raise ``StorageFailed``, naming the URI and the store's own error.
     """
 
-    def presign_get(self, uri: str, expires_in: int) -> str:
-        """Return a URL that reads one object without credentials for ``expires_in`` seconds."""
+    def presign(self, uris: Sequence[str], expires_in: int) -> list[str]:
+        """Return for each object a URL that reads it without credentials for so many seconds."""
         ...
 
     def upload_policy(self, prefix: str, expires_in: int) -> UploadPolicy:
         """Return leave to create objects below ``prefix`` for ``expires_in`` seconds."""
         ...
 
-    def access_expires_in(self) -> float | None:
-        """Return how long what we sign stays good, None if longer than its own expiry."""
+    def signing(self) -> Signing:
+        """Return for how long what we sign stays good."""
         ...
 
     def iter_objects(self, prefix: str) -> Iterator[ObjectInfo]:
@@ -81,6 +95,14 @@ class ObjectStore(Protocol):
 
     def write(self, uri: str, content: bytes) -> None:
         """Create or replace an object."""
+        ...
+
+    def delete(self, uri: str) -> None:
+        """Delete an object; it is no fault if there is none."""
+        ...
+
+    def join(self, parts: Sequence[str], uri: str) -> None:
+        """Make one object of several, in this order, within the store; they stay."""
         ...
 
 

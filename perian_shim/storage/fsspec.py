@@ -70,6 +70,10 @@ class FsspecStore(SignsNothing):
         """Create or replace an object."""
         self._attempt(uri, lambda fs: fs.pipe_file(uri, content))
 
+    def delete(self, uri: str) -> None:
+        """Delete an object; it is no fault if there is none."""
+        self._attempt(uri, lambda fs: fs.rm_file(uri))
+
     def _attempt(self, uri: str, call: Callable[[AbstractFileSystem], T]) -> T | None:
         """Return what a call returns, None if there is no such object."""
         try:

@@ -95,6 +95,12 @@ class GcsStore(SignsNothing):
         path = f"/upload/storage/v1/b/{quoted(bucket)}/o"
         good(uri, self._ask(uri, "POST", path, {"uploadType": "media", "name": key}, content))
 
+    def delete(self, uri: str) -> None:
+        """Delete an object; it is no fault if there is none."""
+        answer = self._ask(uri, "DELETE", object_path(uri), {})
+        if answer.status != _NOT_FOUND:
+            good(uri, answer)
+
     def _ask(
         self,
         uri: str,

@@ -5,7 +5,7 @@ a job more memory than all the rest of it. Presigned requests are signature vers
 bucket's own region, which is asked for once per bucket: unlike ordinary calls of an SDK, a
 presigned one cannot follow a redirect to another region.
 
-A presigned request dies with the credentials that signed it. ``access_expires_in`` tells when,
+A presigned request dies with the credentials that signed it. ``signing`` tells when,
 so that the caller can warn before it pays for a job that cannot leave its outputs.
 
 A read is the whole content or an error: an answer that breaks off is asked for again, a few times.
@@ -16,11 +16,11 @@ import datetime
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from urllib.parse import unquote_plus
 
 from perian_shim.storage.aws_keys import KeyChain, key_chain
-from perian_shim.storage.base import ObjectInfo, UploadPolicy, broken_off, split_uri
+from perian_shim.storage.base import ObjectInfo, Signing, UploadPolicy, broken_off, split_uri
 from perian_shim.storage.failures import NO_SUCH_PART, end_of, failed, unanswered
 from perian_shim.storage.post_policy import signed_policy
 from perian_shim.storage.s3_address import (
@@ -38,6 +38,7 @@ from perian_shim.storage.s3_answers import (
     reason,
     told_region,
 )
+from perian_shim.storage.s3_join import join
 from perian_shim.storage.s3_settings import S3Settings
 from perian_shim.storage.sigv4 import Scope, presigned_get, query_string, signed_headers
 from perian_shim.storage.web import Answer, BrokenOff, NoAnswer, Web, is_busy
@@ -122,17 +123,19 @@ class S3Store:
     def __repr__(self) -> str:
         return f"S3Store(endpoint={self._addressing.endpoint!r})"
 
-    def access_expires_in(self) -> float | None:
-        """Return how long what we sign stays good, None if longer than its own expiry."""
-        return self._keys.seconds_left()
+    def signing(self) -> Signing:
+        """Return for how long what we sign stays good."""
+        return Signing(self._keys.seconds_left())
 
-    def presign_get(self, uri: str, expires_in: int) -> str:
-        """Return a URL that reads one object."""
+    def presign(self, uris: Sequence[str], expires_in: int) -> list[str]:
+        """Return for each object a URL that reads it."""
+        return [self._presigned(uri, expires_in) for uri in uris]
+
+    def _presigned(self, uri: str, expires_in: int) -> str:
         bucket, key = split_uri(uri)
         scope = self._scope(uri, bucket, self._public)
-        return presigned_get(
-            scope, object_url(self._public.bucket_url(bucket, scope.region), key), expires_in
-        )
+        url = object_url(self._public.bucket_url(bucket, scope.region), key)
+        return presigned_get(scope, url, expires_in)
 
     def upload_policy(self, prefix: str, expires_in: int) -> UploadPolicy:
         """Return leave to create objects below a prefix."""
@@ -200,6 +203,27 @@ class S3Store:
         digest = hashlib.md5(content, usedforsecurity=False).digest()
         headers = {"Content-MD5": base64.b64encode(digest).decode()}
         self._good(uri, self._ask(uri, "PUT", bucket, key, body=content, headers=headers))
+
+    def delete(self, uri: str) -> None:
+        """Delete an object; it is no fault if there is none."""
+        bucket, key = split_uri(uri)
+        answer = self._ask(uri, "DELETE", bucket, key)
+        if answer.status != _NOT_FOUND:
+            self._good(uri, answer)
+
+    def join(self, parts: Sequence[str], uri: str) -> None:
+        """Make one object of several, in this order; they stay."""
+        bucket, key = split_uri(uri)
+
+        def ask(
+            method: str,
+            query: Mapping[str, str],
+            headers: Mapping[str, str] | None = None,
+            body: bytes = b"",
+        ) -> Answer:
+            return self._ask(uri, method, bucket, key, query=query, headers=headers, body=body)
+
+        join(ask, parts, uri)
 
     def _ask(
         self,

@@ -239,7 +239,7 @@ class Stager:
 
     def add_object(self, name: str, path: str, uri: str) -> None:
         """Let the job fetch one object."""
-        url = self.store.presign_get(uri, self.expires_in)
+        (url,) = self.store.presign([uri], self.expires_in)
         self.records.append(record(name, "get", path, url))
 
     def add_tree(self, name: str, path: str, uri: str) -> None:
@@ -300,7 +300,8 @@ class Stager:
         kept = [each for each in self.records if each[0] not in FETCHED_RECORDS]
         uri = join_uri(self.prefix, RECORD_FOLDER, "plan")
         self.store.write(uri, plan_text(fetched))
-        return plan_text([("include", self.store.presign_get(uri, self.expires_in)), *kept])
+        (url,) = self.store.presign([uri], self.expires_in)
+        return plan_text([("include", url), *kept])
 
 
 def json_object(entries: Mapping[str, bytes]) -> bytes:

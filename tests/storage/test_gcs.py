@@ -11,7 +11,7 @@ from support.gcs import Gcs, refusal
 from support.storage_front import UNWELL, Answer, FaultyStorage, faulty_server, in_turn
 
 from perian_shim.errors import InvalidInput, StorageFailed
-from perian_shim.storage import ObjectStore
+from perian_shim.storage import ObjectStore, Signing
 from perian_shim.storage.gcs import GcsStore
 from perian_shim.storage.google_token import token_chain
 from perian_shim.storage.web import ATTEMPTS, Web
@@ -72,10 +72,10 @@ def test_an_empty_object_is_empty_and_not_absent(store: GcsStore) -> None:
 
 def test_nothing_is_signed(store: GcsStore) -> None:
     with pytest.raises(InvalidInput, match=r"only s3:// can be signed"):
-        store.presign_get("gs://bucket/key", 60)
+        store.presign(["gs://bucket/key"], 60)[0]
     with pytest.raises(InvalidInput, match=r"only s3:// can be signed"):
         store.upload_policy("gs://bucket/key", 60)
-    assert store.access_expires_in() is None
+    assert store.signing() == Signing()
 
 
 CALLS: dict[str, Callable[[ObjectStore], object]] = {

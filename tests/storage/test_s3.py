@@ -5,7 +5,7 @@ from collections.abc import Callable
 from unittest.mock import ANY
 
 import pytest
-from support.s3 import SECRET_KEY, new_bucket, s3_store
+from support.s3 import SECRET_KEY, new_bucket, s3_client, s3_store
 from support.storage_front import Answer, FaultyStorage, Seen, faulty_server, in_turn, s3_error
 
 from perian_shim.errors import StorageFailed
@@ -299,7 +299,7 @@ def test_a_region_that_the_store_tells_is_signed_for(call: str) -> None:
     with faulty_server(signed_for(ELSEWHERE)) as server:
         store = s3_store(server.url)
         CALLS[call](store)
-        assert f"%2F{ELSEWHERE}%2F" in store.presign_get("s3://bucket/key", 60)
+        assert f"%2F{ELSEWHERE}%2F" in store.presign(["s3://bucket/key"], 60)[0]
 
 
 def test_what_a_job_signs_with_is_tried_before_it_is_handed_out() -> None:
@@ -348,3 +348,41 @@ def test_who_may_only_write_or_whose_store_dislikes_the_question_gets_a_policy(
 ) -> None:
     with faulty_server(lambda _: answer) as server:
         assert s3_store(server.url).upload_policy("s3://bucket/run", 60).key_prefix == "run/"
+
+
+@pytest.mark.parametrize("key", ["outputs/whole", *AWKWARD])
+def test_pieces_are_joined_in_their_order_and_stay(key: str) -> None:
+    bucket, store = new_bucket(), s3_store()
+    parts = [f"s3://{bucket.name}/pieces/{key}/{number}" for number in range(3)]
+    contents = [b"a" * 5 * 1024**2, b"b" * 5 * 1024**2, b"the end"]
+    for part, content in zip(parts, contents, strict=True):
+        store.write(part, content)
+    store.join(parts, f"s3://{bucket.name}/{key}")
+    assert store.read(f"s3://{bucket.name}/{key}", 1024**3) == b"".join(contents)
+    assert [store.size(part) for part in parts] == [len(content) for content in contents]
+
+
+def test_what_cannot_be_joined_leaves_nothing_that_is_paid_for() -> None:
+    bucket, store = new_bucket(), s3_store()
+    with pytest.raises(StorageFailed, match="404"):
+        store.join([f"s3://{bucket.name}/no-such-piece"], f"s3://{bucket.name}/whole")
+    assert store.size(f"s3://{bucket.name}/whole") is None
+    uploads = s3_client().list_multipart_uploads(Bucket=bucket.name)
+    assert "Uploads" not in uploads
+
+
+def test_a_join_that_fails_after_it_was_accepted_is_a_failure() -> None:
+    began = Answer(body=b"<X><UploadId>1</UploadId></X>")
+    server = faulty_server(
+        in_turn(began, Answer(body=s3_error("InternalError", "Try again")), Answer(204))
+    )
+    with server, pytest.raises(StorageFailed, match="InternalError"):
+        s3_store(server.url).join(["s3://bucket/part"], "s3://bucket/whole")
+
+
+def test_an_object_can_be_deleted_and_need_not_be_there() -> None:
+    bucket, store = new_bucket(), s3_store()
+    store.write(f"s3://{bucket.name}/x", b"x")
+    store.delete(f"s3://{bucket.name}/x")
+    store.delete(f"s3://{bucket.name}/x")
+    assert store.size(f"s3://{bucket.name}/x") is None

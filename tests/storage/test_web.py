@@ -162,7 +162,7 @@ def test_a_bucket_of_aws_is_asked_for_its_region_once(aws: Aws) -> None:
     store = aws.store(AWS_DEFAULT_REGION="eu-west-3")
     assert store.read("s3://bucket/key", 100) == WHOLE.body
     assert store.read("s3://bucket/key", 100) == WHOLE.body
-    assert store.presign_get("s3://bucket/key", 60).startswith(
+    assert store.presign(["s3://bucket/key"], 60)[0].startswith(
         "https://bucket.s3.eu-west-1.amazonaws.com/key?"
     )
     assert [seen.method for seen in aws.server.seen] == ["HEAD", "GET", "GET"]
@@ -184,14 +184,14 @@ def test_a_bucket_that_does_not_tell_its_region_is_in_the_default_one(aws: Aws) 
 def test_a_region_that_cannot_be_had_now_may_be_later(aws: Aws) -> None:
     aws.server.behind = UNWELL
     with pytest.raises(StorageFailed) as raised:
-        aws.store().presign_get("s3://bucket/key", 60)
+        aws.store().presign(["s3://bucket/key"], 60)[0]
     assert raised.value.passing
 
 
 def test_jobs_may_reach_the_store_under_another_name() -> None:
     bucket = new_bucket()
     store = s3_store(PERIAN_S3_PUBLIC_ENDPOINT="https://public.example.org")
-    url = store.presign_get("s3://bucket/key", 60)
+    url = store.presign(["s3://bucket/key"], 60)[0]
     policy = store.upload_policy(f"s3://{bucket.name}/run", 60)
     assert url.startswith("https://public.example.org/bucket/key?")
     assert policy.url == f"https://public.example.org/{bucket.name}"
@@ -207,7 +207,7 @@ def test_a_public_name_of_aws_is_not_asked_for_the_region(tmp_path: Path) -> Non
             "PERIAN_S3_PUBLIC_ENDPOINT": "https://public.example.org",
         }
     )
-    assert "%2Feu-west-1%2Fs3%2F" in store.presign_get("s3://bucket/key", 60)
+    assert "%2Feu-west-1%2Fs3%2F" in store.presign(["s3://bucket/key"], 60)[0]
 
 
 @contextmanager

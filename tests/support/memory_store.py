@@ -1,11 +1,11 @@
 """An object store in memory, which fails as it is told to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
 from perian_shim.errors import StorageFailed
-from perian_shim.storage import ObjectInfo, UploadPolicy
+from perian_shim.storage import ObjectInfo, Signing, UploadPolicy
 
 
 @dataclass
@@ -57,11 +57,19 @@ class MemoryStore:
             if uri.startswith(folder):
                 yield ObjectInfo(uri, len(self.objects[uri]))
 
-    def access_expires_in(self) -> float | None:
-        return None
+    def signing(self) -> Signing:
+        return Signing()
 
-    def presign_get(self, uri: str, expires_in: int) -> NoReturn:
-        raise NotImplementedError(uri, expires_in)
+    def presign(self, uris: Sequence[str], expires_in: int) -> NoReturn:
+        raise NotImplementedError(uris, expires_in)
+
+    def delete(self, uri: str) -> None:
+        self.access(uri)
+        self.objects.pop(uri, None)
+
+    def join(self, parts: Sequence[str], uri: str) -> None:
+        self.access(uri)
+        self.objects[uri] = b"".join(self.objects[part] for part in parts)
 
     def upload_policy(self, prefix: str, expires_in: int) -> UploadPolicy:
         raise NotImplementedError(prefix, expires_in)

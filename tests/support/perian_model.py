@@ -23,7 +23,7 @@ goes on when it is told to. There it can be killed, or get its signal. Times are
 
 import threading
 from bisect import insort
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from itertools import islice
@@ -49,7 +49,7 @@ from perian_shim.lifecycle.clock import Clock
 from perian_shim.lifecycle.launch_record import LaunchRecord, Owner
 from perian_shim.lifecycle.signals import Terminated
 from perian_shim.settings import JOB_KEY, JOB_OUTPUT
-from perian_shim.storage import ObjectInfo, UploadPolicy, join_uri
+from perian_shim.storage import ObjectInfo, Signing, UploadPolicy, join_uri
 
 T = TypeVar("T")
 
@@ -698,11 +698,17 @@ class ModelStore:
         ]
         yield from found
 
-    def access_expires_in(self) -> float | None:
-        return None
+    def signing(self) -> Signing:
+        return Signing()
 
-    def presign_get(self, uri: str, expires_in: int) -> str:
-        self.unused(uri, expires_in)
+    def presign(self, uris: Sequence[str], expires_in: int) -> list[str]:
+        self.unused(uris, expires_in)
+
+    def delete(self, uri: str) -> None:
+        self.unused(uri)
+
+    def join(self, parts: Sequence[str], uri: str) -> None:
+        self.unused(parts, uri)
 
     def upload_policy(self, prefix: str, expires_in: int) -> UploadPolicy:
         self.unused(prefix, expires_in)
