@@ -9,8 +9,22 @@ transports.sh need the usual small tools and one of curl, GNU wget or busybox.
 
 from pathlib import Path
 
-ASSETS = ("run.sh", "transports.sh", "stages.py", "plan.py", "listing.py", "transfer.py")
+ASSETS = (
+    "run.sh",
+    "transports.sh",
+    "stages.py",
+    "before.py",
+    "after.py",
+    "plan.py",
+    "listing.py",
+    "grant.py",
+    "transfer.py",
+)
 """Names of the files that a job needs, all of them, in the directory of its plan."""
+
+
+AGENT_ASSETS = ("agent.py", "transfer.py")
+"""The same for a function task's job, which they run in."""
 
 
 def read_asset(name: str) -> bytes:

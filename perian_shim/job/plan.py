@@ -6,7 +6,7 @@ Needs nothing but Python >= 3.6, and transfer.py.
 import os
 from pathlib import Path
 
-from perian_shim.job.transfer import Fields, Record, read_records
+from perian_shim.job.transfer import Record, read_records
 
 UNUSABLE, NOT_FETCHED, NOT_UPLOADED = 64, 65, 66
 
@@ -29,12 +29,10 @@ class Plan:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.places: list[tuple[str, str]] = []
-        self.gets: list[Record] = []
-        self.includes: list[bytes] = []
+        self.secrets: list[tuple[bytes, str]] = []
         self.outputs: list[tuple[str, str, int]] = []
-        self.error = self.post = self.prefix = ""
-        self.fields: Fields = []
-        self.max_bytes = 5 * 1024**3
+        self.error = ""
+        self.has_grant = False
         self.version = ""
         self.read(folder / "plan")
 
@@ -55,34 +53,24 @@ class Plan:
 
     def add(self, kind: str, record: "Record") -> None:
         """Add a record."""
-        first, *rest = [os.fsdecode(field) for field in record[1:]]
+        first, *rest = [os.fsdecode(field) for field in record[1:]] or [""]
         if kind == "version":
             self.version = first
             if first != "1":
                 text = f"the plan has version {first}; this wrapper reads version 1, an older one"
                 raise Failure(UNUSABLE, text)
-        elif kind == "include":
-            self.includes.append(record[1])
+        elif kind == "grant":
+            self.has_grant = True
+        elif kind == "secret":
+            self.secrets.append((record[1], rest[0]))
         elif kind == "dir":
             self.places.append((f"{first}/", ""))
         elif kind == "copy":
             self.places.append((rest[0], first))
-        elif kind == "get":
-            self.places.append((first, ""))
-            self.gets.append(record)
         elif kind == "output":
             self.outputs.append((first, rest[0], int(rest[1]) if rest[1:] else 0))
-        elif kind == "field":
-            self.fields.append((record[1], record[2]))
-        else:
-            self.set(kind, first)
-
-    def set(self, kind: str, value: str) -> None:
-        """Set what there is one of."""
-        if kind in ("error", "post", "prefix"):
-            setattr(self, kind, value)
-        elif kind == "max_bytes":
-            self.max_bytes = int(value)
+        elif kind == "error":
+            self.error = first
         else:
             text = f"the plan has a record '{kind}', unknown here: a newer perian-shim made it"
             raise Failure(UNUSABLE, text)

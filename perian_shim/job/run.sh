@@ -5,7 +5,7 @@
 #
 # It makes the directories and downloads the inputs that the plan names, runs COMMAND (standard
 # input /dev/null; arguments, environment and working directory as they came), uploads the declared
-# outputs with one presigned S3 POST policy, then `_perian/result.json`, and exits with COMMAND's
+# outputs by form POST, then `_perian/result.json`, and exits with COMMAND's
 # exit code. Outputs are uploaded only if COMMAND exited 0, left no error file, and no signal asked
 # to stop. Its own exit codes: 64 unusable plan or image, 65 download failed, 66 upload failed.
 #
@@ -17,14 +17,24 @@
 # non-interactive shell ignores INT and QUIT: passed on, they would do nothing.)
 #
 # The plan is UTF-8 text, a record per line, fields separated by one TAB:
-#   version 1 | include URL | dir PATH | copy NAME PATH | get PATH URL | output NAME PATH [LEVELS]
-#   error PATH | post URL | prefix KEY_PREFIX/ | max_bytes N | field NAME VALUE
-# copy puts <dir>/NAME at PATH. LEVELS says that an output is a directory whose entries, so many levels
+#   version 1 | dir PATH | copy NAME PATH | secret VARIABLE PATH | output NAME PATH [LEVELS] | error PATH | grant
+# copy puts <dir>/NAME at PATH, secret what the variable holds, readable by the job's user only. LEVELS says that an output is a directory whose entries, so many levels
 # deep, are its elements: the result then lists them as file, directory or other. Links are followed, but
 # for those that lead back to a directory that they are in. A directory without any file becomes
 # an empty object with a key that ends in a slash. What is neither file nor directory is an error.
+#
+# The grant, where there is one, says how data are reached now. Its first URL is in PERIAN_SHIM_GRANT;
+# the pod that follows the job writes it anew in good time. It has the same form:
+#   version 1 | renew SECONDS | lives SECONDS | next URL | get PATH URL | post URL | prefix KEY_PREFIX/
+#   max_bytes N | piece N | field NAME VALUE | end
+# It is read again every so many seconds, at the URL that the one before has named, and is kept in a
+# directory that is private to the job's user. Without its last line it is not whole. Access that was
+# refused is tried again if there is another grant by then; if it has expired, a new one is waited for.
+# Files larger than max_bytes are uploaded in pieces, which the pod joins.
+# COMMAND sees neither PERIAN_SHIM_GRANT nor the variables of secrets.
 # PERIAN_SHIM_TRANSPORT forces python3, curl, wget (GNU) or busybox; PERIAN_SHIM_PAUSE is the first
-# pause between attempts, in seconds (default 2, doubled each time). A URL's query is never printed.
+# pause between attempts, in seconds (default 2, doubled each time); PERIAN_SHIM_PATIENCE, for how many
+# seconds a new grant is waited for (default 900). A URL's query is never printed.
 #
 # The wrapper's own programs are looked for in PATH and PERIAN_SHIM_PATH (default: the usual
 # directories); COMMAND has the PATH that the job was given. All variables begin with shim_: assigning to
@@ -39,8 +49,9 @@ shim_dir=${0%/*}
 shim_tab=$(printf '\t')
 shim_nl='
 '
-shim_tmp='' shim_transport='' shim_version='' shim_includes=0 shim_gets=0
-shim_post='' shim_prefix='' shim_max=5368709120 shim_fields='' shim_outputs='' shim_error=''
+shim_tmp='' shim_transport='' shim_version='' shim_gets=0 shim_private='' shim_renewer='' shim_used='' shim_secrets=''
+shim_post='' shim_prefix='' shim_max=5368709120 shim_piece=1073741824 shim_fields='' shim_outputs='' shim_error=''
+shim_has_grant='' shim_next='' shim_listing='' shim_renew=60 shim_pieces='' shim_numbers=0 shim_said=''
 shim_phase=transfer shim_child='' shim_pending='' shim_stopped=''
 shim_json='' shim_has_error='false' shim_listed='' shim_found=0 shim_files=0 shim_bytes=0 shim_problem='' shim_detail='' shim_final=''
 shim_connect=30 shim_total='' shim_attempts=4
@@ -49,6 +60,8 @@ PATH=${PATH:+$PATH:}${PERIAN_SHIM_PATH-/usr/local/sbin:/usr/local/bin:/usr/sbin:
 shim_tools='cat dd env find mkdir mktemp mv od rm sed sleep tr wc'
 shim_pause=${PERIAN_SHIM_PAUSE:-2}
 case $shim_pause in '' | *[!0-9]*) shim_pause=2 ;; esac
+shim_patience=${PERIAN_SHIM_PATIENCE:-900}
+case $shim_patience in '' | *[!0-9]*) shim_patience=900 ;; esac
 
 say() { printf '[perian-shim] %s\n' "$*" >&2; }
 
@@ -81,11 +94,32 @@ cmdline() { shim_cmdline='' && { read -r shim_cmdline <"/proc/$1/cmdline"; } 2>/
 
 drop_tmp() { [ -z "$shim_tmp" ] || rm -rf "$shim_tmp"; shim_tmp=''; }
 
+# stop_renewing: ends what reads the grant anew, and waits until it has ended. As with `send`, a fork of
+# this shell that has not yet set its own trap would swallow the signal.
+stop_renewing() {
+    [ -n "$shim_renewer" ] || return 0
+    shim_child=$shim_renewer shim_tries=50
+    while [ -n "$shim_transport" ] && [ ! -d "$shim_private/renewing" ] && [ "$shim_tries" -gt 0 ]; do
+        sleep 0.1 2>/dev/null || sleep 1
+        shim_tries=$((shim_tries - 1))
+    done
+    if [ -n "$shim_transport" ]; then kill "$shim_renewer" 2>/dev/null; else send TERM; fi
+    shim_child=''
+    wait "$shim_renewer" 2>/dev/null
+    shim_renewer=''
+}
+
+end_with_tools() {
+    stop_renewing
+    drop_tmp
+    [ -z "$shim_private" ] || rm -rf "$shim_private"
+}
+
 # ---- processes and signals --------------------------------------------------------------------
 
 on_signal() {
     case $1 in TERM | INT | HUP | QUIT)
-        shim_stopped=$1 shim_connect=5 shim_total=10 shim_attempts=1
+        shim_stopped=$1 shim_connect=5 shim_total=10 shim_attempts=1 shim_patience=0
         set -- TERM ;;
     esac
     case $shim_phase-$1 in
@@ -141,7 +175,8 @@ attend() {
 # sets PWD and SHLVL, and dash and ash drop names that are not theirs (a.b): the kernel's copy of the
 # environment restores both, all but the value of such a name that has a newline in it.
 start_command() {
-    unset PWD OLDPWD SHLVL
+    # shellcheck disable=SC2086  # words on purpose
+    unset PWD OLDPWD SHLVL PERIAN_SHIM_GRANT $shim_secrets
     shim_env='' shim_one=$(printf '\001') shim_env_tool=$(command -v env)
     [ -z "${BASH_VERSION:-}" ] || shim_env="$shim_env_tool -u SHLVL"
     IFS=$shim_nl
@@ -270,6 +305,20 @@ level() {
     printf '%s' "$shim_level"
 }
 
+# list_pieces KEY FILE SIZE: prints the lines of a file's pieces, and appends to shim_pieces (JSON).
+list_pieces() {
+    shim_numbers=$((shim_numbers + 1)) shim_start=0 shim_count_of=0 shim_parts=''
+    [ $((($3 + shim_piece - 1) / shim_piece)) -le 10000 ] ||
+        fail 66 "$2 ($1) has $3 bytes, more than 10000 pieces of $shim_piece"
+    while [ "$shim_start" -lt "$3" ]; do
+        shim_count_of=$((shim_count_of + 1))
+        shim_part=_perian/pieces/$shim_numbers/$(printf '%05d' "$shim_count_of")
+        printf '%s\t%s\t%s\t%s\n' "$3" "$shim_prefix$shim_part" "$2" "$shim_start"
+        shim_parts="$shim_parts${shim_parts:+, }\"$shim_part\"" shim_start=$((shim_start + shim_piece))
+    done
+    shim_pieces="$shim_pieces${shim_pieces:+, }{\"key\": \"$(quoted "$1")\", \"bytes\": $3, \"parts\": [$shim_parts]}"
+}
+
 # list_output NAME PATH LEVELS: appends to objects and to shim_listed (JSON).
 list_output() {
     shim_kind=missing shim_count=0 shim_sum=0 shim_root=${2%/} shim_entries=''
@@ -289,9 +338,11 @@ list_output() {
         shim_size=$(wc -c <"$shim_path" 2>"$shim_tmp/log") ||
             fail 66 "output $1: cannot read all of $shim_root: $(scrub <"$shim_tmp/log")"
         shim_size=$((shim_size))
-        [ "$shim_size" -le "$shim_max" ] ||
-            fail 66 "output $1: $shim_path has $shim_size bytes, one upload takes at most $shim_max"
-        printf '%s\t%s\t%s\n' "$shim_size" "${shim_prefix}outputs/$1${shim_path#"$shim_root"}" "$shim_path"
+        if [ "$shim_size" -le "$shim_max" ]; then
+            printf '%s\t%s\t%s\n' "$shim_size" "${shim_prefix}outputs/$1${shim_path#"$shim_root"}" "$shim_path"
+        else
+            list_pieces "outputs/$1${shim_path#"$shim_root"}" "$shim_path" "$shim_size"
+        fi
         shim_count=$((shim_count + 1)) shim_sum=$((shim_sum + shim_size))
     done <"$shim_tmp/files" >>"$shim_tmp/objects"
     [ -z "$3" ] || shim_entries=", \"entries\": {${shim_entries#, }}"
@@ -310,6 +361,7 @@ finish() {
         {
             printf '{"version": 1, "exit_code": %s, "transport": "%s", "error": %s, "outputs": {%s}' \
                 "$1" "$shim_transport" "$shim_has_error" "$shim_json"
+            [ -z "$shim_json" ] || [ -z "$shim_pieces" ] || printf ', "pieces": [%s]' "$shim_pieces"
             [ -z "$shim_problem" ] ||
                 printf ', "problem": "%s"' "$(quoted "$shim_problem" | LC_ALL=C tr '\001-\037\177-\377' '?')"
             printf '}\n'
@@ -334,27 +386,60 @@ read_plan() {
             version)
                 shim_version=$shim_a
                 [ "$shim_a" = 1 ] || fail 64 "the plan has version $shim_a; this run.sh reads version 1, an older one" ;;
-            include)
-                choose_transport
-                shim_includes=$((shim_includes + 1))
-                printf 'get\t%s\t%s\n' "$shim_tmp/plan$shim_includes" "$shim_a" >"$shim_tmp/include"
-                download "$shim_tmp/include" || fail 65 "the plan's continuation: $shim_problem"
-                read_plan "$shim_tmp/plan$shim_includes" ;;
+            grant) shim_has_grant=1 ;;
+            secret)
+                shim_secrets="$shim_secrets $shim_a"
+                printf '%s\t%s\n' "$shim_a" "$shim_b" >>"$shim_tmp/secrets" ;;
             dir) printf '%s/\n' "$shim_a" >>"$shim_tmp/places" ;;
             copy) printf '%s\t%s\n' "$shim_b" "$shim_a" >>"$shim_tmp/places" ;;
-            get)
-                printf '%s\n' "$shim_a" >>"$shim_tmp/places"
-                shim_gets=$((shim_gets + 1))
-                printf 'get\t%s\t%s\n' "$shim_a" "$shim_b" >>"$shim_tmp/gets" ;;
             output) shim_outputs="$shim_outputs$shim_a$shim_tab$shim_b$shim_nl" ;;
             error) shim_error=$shim_a ;;
-            post) shim_post=$shim_a ;;
-            prefix) shim_prefix=$shim_a ;;
-            max_bytes) shim_max=$shim_a ;;
-            field) shim_fields="$shim_fields$shim_a$shim_tab$shim_b$shim_nl" ;;
             *) fail 64 "the plan has a record '$shim_type', unknown here: a newer perian-shim made it" ;;
         esac
     done <"$1"
+}
+
+# read_grant: takes over what the newest grant says, but for what is to be fetched.
+read_grant() {
+    shim_fields=''
+    while IFS=$shim_tab read -r shim_type shim_a shim_b; do
+        case $shim_type in
+            renew) shim_renew=$shim_a ;;
+            next) shim_used=$shim_a ;;
+            post) shim_post=$shim_a ;;
+            prefix) shim_prefix=$shim_a ;;
+            max_bytes) shim_max=$shim_a ;;
+            piece) shim_piece=$shim_a ;;
+            field) shim_fields="$shim_fields$shim_a$shim_tab$shim_b$shim_nl" ;;
+        esac
+    done <"$shim_private/grant"
+}
+
+# first_grant: makes the private directory and fetches the grant with which the job begins.
+first_grant() {
+    shim_private=$(umask 077 && mktemp -d "${shim_tmp%/*}/tmp-perian-shim.XXXXXX") ||
+        fail 64 "no private directory can be made in ${shim_tmp%/*}"
+    retry 'the grant' next_grant main || fail 65 "$shim_problem"
+    read_grant
+    sed -n "s/^get$shim_tab//p" "$shim_private/grant" >"$shim_tmp/gets"
+    shim_listing=$shim_used
+    while IFS=$shim_tab read -r shim_path shim_url; do
+        printf '%s\n' "$shim_path" >>"$shim_tmp/places"
+        shim_gets=$((shim_gets + 1))
+    done <"$shim_tmp/gets"
+    renew_grant </dev/null >/dev/null 3<&- 4<&- &
+    shim_renewer=$!
+}
+
+# place_secrets: writes the secrets that are to be files. printf is the shell's own: no process has
+# their values among its arguments.
+place_secrets() {
+    while IFS=$shim_tab read -r shim_name shim_path; do
+        make_parent "$shim_path" 'a secret' 'mount of the secret'
+        rm -f "$shim_path" 2>/dev/null
+        (umask 077 && eval "printf '%s' \"\${$shim_name-}\"" >"$shim_path") 2>"$shim_tmp/log" ||
+            fail 64 "cannot write the secret $shim_path: $(scrub <"$shim_tmp/log")"
+    done <"$shim_tmp/secrets"
 }
 
 # place_inputs: makes the directories of all inputs, and puts those that came along where they belong.
@@ -416,7 +501,11 @@ prepare() {
     probe "$shim_tmp"
     read_plan "$shim_dir/plan"
     [ -n "$shim_version" ] || fail 64 "the plan $shim_dir/plan is empty"
-    if [ -n "$shim_post" ] || [ "$shim_gets" -gt 0 ]; then choose_transport; fi
+    if [ -n "$shim_has_grant" ]; then
+        choose_transport
+        first_grant
+    fi
+    [ ! -f "$shim_tmp/secrets" ] || place_secrets
     [ ! -f "$shim_tmp/places" ] || place_inputs
     [ -z "$shim_error" ] || make_parent "$shim_error" 'the error text' output_data_dir
     printf '%s' "$shim_outputs" >"$shim_tmp/outputs"
@@ -440,6 +529,7 @@ upload_error() {
 
 upload_outputs() {
     : >"$shim_tmp/objects"
+    read_grant
     printf '%s' "$shim_outputs" >"$shim_tmp/outputs"
     while IFS=$shim_tab read -r shim_name shim_path shim_levels <&5; do
         list_output "$shim_name" "$shim_path" "$shim_levels"
@@ -461,7 +551,12 @@ stage() {
     shim_name=$1
     shift
     attend python3 -B -I -S "$shim_dir/stages.py" "$shim_name" "$shim_attempts" "$shim_pause" \
-        "$shim_connect" "${shim_total:-120}" "$@" 3</dev/null
+        "$shim_connect" "${shim_total:-120}" "$shim_patience" "$shim_private" "$@" 3</dev/null
+}
+
+end_with_python() {
+    stop_renewing
+    [ -z "$shim_private" ] || python3 -B -I -S "$shim_dir/stages.py" clean "$shim_private" </dev/null
 }
 
 # leave CODE PROBLEM: leaves a result without outputs and ends.
@@ -472,6 +567,9 @@ leave() {
 }
 
 run_with_python() {
+    trap end_with_python EXIT
+    [ -z "${PERIAN_SHIM_GRANT-}" ] ||
+        shim_private=$(python3 -B -I -S "$shim_dir/stages.py" private </dev/null) || exit 64
     stage before "$1"
     shim_code=$?
     if [ -n "$shim_stopped" ]; then
@@ -484,8 +582,14 @@ run_with_python() {
         *) leave 65 "python3 ended with code $shim_code before the command could run" ;;
     esac
     shim_phase='command'
+    [ -z "$shim_private" ] || {
+        python3 -B -I -S "$shim_dir/stages.py" renew "$shim_attempts" "$shim_pause" "$shim_connect" 120 0 \
+            "$shim_private" </dev/null >/dev/null 3<&- 4<&- &
+        shim_renewer=$!
+    }
     attend python3 -B -I -S "$shim_dir/stages.py" start "$@" 3</dev/null
     shim_exit=$?
+    stop_renewing
     [ -z "$shim_stopped" ] || leave "$shim_exit" "stopped by $shim_stopped"
     shim_phase=transfer
     stage after "$shim_exit"
@@ -518,7 +622,7 @@ if [ ! -r "$shim_dir/transports.sh" ]; then
 fi
 # shellcheck source=perian_shim/job/transports.sh
 . "$shim_dir/transports.sh"
-trap drop_tmp EXIT
+trap end_with_tools EXIT
 [ $# -gt 0 ] || fail 64 'no command was given'
 prepare "$1"
 [ -z "$shim_stopped" ] || fail 65 ''
@@ -530,6 +634,8 @@ shim_phase=transfer
 [ -n "$shim_post" ] || exit "$shim_exit"
 make_tmp || fail 66 "$shim_problem"
 shim_problem=''
+[ -f "$shim_private/grant" ] || next_grant main || fail 66 "the grant $shim_detail"
+read_grant
 if [ -n "$shim_stopped" ]; then
     shim_problem="stopped by $shim_stopped"
 elif [ -n "$shim_error" ] && [ -f "$shim_error" ]; then

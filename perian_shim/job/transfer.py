@@ -10,7 +10,6 @@ fails for good the others are stopped. No message shows a URL's query.
 """
 
 import concurrent.futures
-import functools
 import http.client
 import io
 import os
@@ -41,11 +40,30 @@ Jobs: "TypeAlias" = "list[tuple[str, Callable[[], None]]]"
 
 
 class TransferError(Exception):
-    """One attempt failed. `final` says that another one would fail as well."""
+    """One attempt failed.
 
-    def __init__(self, text: str, final: bool = False) -> None:
+    Attributes:
+        final: whether another one would fail as well.
+        refused: whether the server did not accept the access that it was given.
+    """
+
+    def __init__(self, text: str, final: bool = False, refused: bool = False) -> None:
         super().__init__(text)
         self.final = final
+        self.refused = refused
+
+
+class Piece:
+    """A part of a file, as what is uploaded."""
+
+    def __init__(self, path: str, start: int, size: int, state: "tuple[int, ...]") -> None:
+        self.path = path
+        self.start = start
+        self.size = size
+        self.state = state
+
+
+Source: "TypeAlias" = "str | bytes | Piece"
 
 
 class Limits:
@@ -116,10 +134,10 @@ class HTTPSHandler(urllib.request.HTTPSHandler):
 class Body:
     """The bytes of a multipart form around one file, as chunks, with their exact total length."""
 
-    def __init__(self, fields: "Fields", source: "str | bytes", stopped: threading.Event) -> None:
+    def __init__(self, fields: "Fields", source: "Source", stopped: threading.Event) -> None:
         self.source = source
         self.stopped = stopped
-        self.size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
+        self.size = size_of(source)
         self.boundary = b"perian-shim-" + os.urandom(16).hex().encode()
         self.head = b"".join(self.part(name, b"") + value + b"\r\n" for name, value in fields)
         # S3 replaces ${filename} in a key by the file's name; with that very name, a key that
@@ -155,14 +173,26 @@ class Body:
         """The content, from its beginning."""
         if isinstance(self.source, bytes):
             return io.BytesIO(self.source)
-        return Path(self.source).open("rb")
+        if isinstance(self.source, str):
+            return Path(self.source).open("rb")
+        file = Path(self.source.path).open("rb")
+        file.seek(self.source.start)
+        return file
 
 
 class Transfers:
-    """Moves many files; the first that fails for good stops the rest."""
+    """Moves many files; the first that fails for good stops the rest.
 
-    def __init__(self, limits: Limits) -> None:
+    Args:
+        limits: of each.
+        renewed: whether there is other access now than that which was refused; may wait for it.
+    """
+
+    def __init__(
+        self, limits: Limits, renewed: "Callable[[TransferError], bool]" = lambda _: False
+    ) -> None:
         self.limits = limits
+        self.renewed = renewed
         self.stopped = threading.Event()
 
     def run(self, jobs: "Jobs") -> None:
@@ -179,12 +209,18 @@ class Transfers:
 
     def persist(self, what: str, job: "Callable[[], None]") -> None:
         """Try `job` up to the limit, with pauses that double."""
-        for attempt in range(1, self.limits.attempts + 1):
-            if self.stopped.is_set():
-                return
+        attempt = 0
+        while not self.stopped.is_set():
+            attempt += 1
             try:
                 job()
             except TransferError as error:
+                try:
+                    if error.refused and self.renewed(error):
+                        attempt -= 1
+                        continue
+                except TransferError as expired:
+                    error = expired  # noqa: PLW2901 - it says more
                 problem = f"{what}: {error}"
                 final = error.final
             except (OSError, http.client.HTTPException, ValueError) as error:
@@ -238,9 +274,9 @@ class Transfers:
         if announced is not None and received != int(announced):
             raise TransferError(f"received {received} bytes of {announced}")
 
-    def put(self, url: str, fields: "Fields", source: "str | bytes") -> None:
+    def put(self, url: str, fields: "Fields", source: "Source") -> None:
         """Upload one file, or bytes, by a form; `fields` include its key."""
-        before = state_of(source)
+        before = source.state if isinstance(source, Piece) else state_of(source)
         body = Body(fields, source, self.stopped)
         kind = "multipart/form-data; boundary=" + body.boundary.decode()
         headers = {"Content-Type": kind, "Content-Length": str(len(body))}
@@ -253,11 +289,18 @@ class Transfers:
             )
 
 
-def state_of(source: "str | bytes") -> "tuple[int, ...]":
+def size_of(source: "Source") -> int:
+    """How many bytes are uploaded."""
+    if isinstance(source, Piece):
+        return source.size
+    return len(source) if isinstance(source, bytes) else Path(source).stat().st_size
+
+
+def state_of(source: "Source") -> "tuple[int, ...]":
     """What changes when a file is written to."""
     if isinstance(source, bytes):
         return ()
-    found = Path(source).stat()
+    found = Path(source.path if isinstance(source, Piece) else source).stat()
     return (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
@@ -277,7 +320,8 @@ def refusal(status: int, body: bytes) -> TransferError:
     text = f"{s3.group(1)}: {s3.group(2)}" if s3 else re.sub(r"<[^>]*>", " ", text)
     again = status >= SERVER_ERRORS or status in RETRIED or text.startswith("RequestTimeout")
     text = scrub(text)
-    return TransferError(f"HTTP status {status}" + (f" ({text})" if text else ""), final=not again)
+    said = f"HTTP status {status}" + (f" ({text})" if text else "")
+    return TransferError(said, final=not again, refused=not again)
 
 
 def explain(error: Exception) -> str:
@@ -312,14 +356,3 @@ def say(text: str) -> None:
 def read_records(path: str) -> "list[Record]":
     """The lines of a file, split at tabs."""
     return [line.split(b"\t") for line in Path(path).read_bytes().split(b"\n") if line]
-
-
-def download_jobs(transfers: Transfers, records: "list[Record]") -> "Jobs":
-    """What gets every file of a list of get records."""
-    jobs: Jobs = []
-    for number, (_, name, address) in enumerate(records):
-        url, target = ascii_url(address), Path(os.fsdecode(name))
-        part = target.parent / f".perian-shim.{number}.part"
-        what = f"could not download {target} from {shown(url)}"
-        jobs.append((what, functools.partial(transfers.get, url, target, part)))
-    return jobs

@@ -158,9 +158,31 @@ make_form() {
     printf '\r\n--%s--\r\n' "$shim_boundary" >"$shim_tmp/tail"
 }
 
-# busybox wget takes a URL from its arguments only, does not show the body of an error, and, built
-# with busybox's own TLS, verifies no certificates: hence the last choice.
+# busybox wget takes a URL from its arguments only, where every process can see it: what has a query, in
+# which a signature may be, is fetched by busybox nc. wget is left with what is public, with redirects,
+# and with proxies, which nc does not know. It does not show the body of an error either, and, built with
+# busybox's own TLS, verifies no certificates: hence the last choice.
 busybox_get() {
+    case $1 in *\?*) ;; *) busybox_wget "$@" && return 0 || return 1 ;; esac
+    if [ -n "${http_proxy:-}${https_proxy:-}" ]; then
+        busybox_wget "$@" && return 0 || return 1
+    fi
+    split_url "$1"
+    printf 'GET /%s HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n' "$shim_file" "$shim_host" >"$shim_tmp/request"
+    busybox_talk "$2" "$shim_tmp/request"
+    case $shim_http in
+        200)
+            shim_length=$(LC_ALL=C sed -n 's/^[Cc]ontent-[Ll]ength: *\([0-9]*\).*/\1/p' "$shim_tmp/answer")
+            shim_size=$(($(wc -c <"$2")))
+            [ "${shim_length:-$shim_size}" != "$shim_size" ] || return 0
+            shim_detail="received $shim_size bytes of $shim_length" shim_final=''
+            return 1 ;;
+        30?) busybox_wget "$@" && return 0 || return 1 ;;
+    esac
+    explain "$shim_http" "$2" "$shim_tmp/log"
+}
+
+busybox_wget() {
     # shellcheck disable=SC2086  # words on purpose
     attend $shim_wget -q -O "$2" "$1" >/dev/null 2>"$shim_tmp/log" 3</dev/null
     shim_code=$?
@@ -168,37 +190,133 @@ busybox_get() {
     explain "$(sed -n 's|.*HTTP/[0-9.]* \([0-9][0-9][0-9]\).*|\1|p' "$shim_tmp/log")" /dev/null "$shim_tmp/log"
 }
 
-# busybox wget --post-file ends the body at its first NUL byte. busybox nc carries any bytes, without
-# a copy, and hands the connection to a program, which is where TLS comes in. It knows no proxy, and
-# detects no stall.
-# shellcheck disable=SC2016  # expanded by the shell that nc starts
-shim_speak='answer=$1 tls=$2; shift 2; exec 3<&0
-if [ -n "$tls" ]; then cat "$@" | $tls >"$answer"; else cat "$@" && cat <&3 >"$answer"; fi'
-
-busybox_put() {
-    make_form "$2"
-    shim_url=${1#*://} shim_port=80 shim_tls=''
-    case $shim_url in */*) ;; *) shim_url=$shim_url/ ;; esac
-    shim_host=${shim_url%%/*}
+# split_url URL: sets shim_host (with its port), shim_port, shim_file (what follows the slash), shim_tls.
+split_url() {
+    shim_rest=${1#*://} shim_port=80 shim_tls=''
+    case $shim_rest in */*) ;; *) shim_rest=$shim_rest/ ;; esac
+    shim_host=${shim_rest%%/*} shim_file=${shim_rest#*/}
     case $1 in https*) shim_port=443 shim_tls="$shim_busybox ssl_client -s 3 -n ${shim_host%:*}" ;; esac
     case $shim_host in *:*) shim_port=${shim_host##*:} ;; esac
+}
+
+# busybox nc carries any bytes, without a copy, and hands the connection to a program, which is where
+# TLS comes in. It knows no proxy, and detects no stall. The answer's head and body come apart: `read`
+# takes no byte more than its line.
+# shellcheck disable=SC2016  # expanded by the shell that nc starts
+shim_speak='head=$1 body=$2 tls=$3; shift 3; exec 3<&0; cr=$(printf "\r")
+receive() {
+    while IFS= read -r line; do
+        printf "%s\n" "$line" >>"$head"
+        case $line in "" | "$cr") break ;; esac
+    done
+    cat >"$body"
+}
+if [ -n "$tls" ]; then cat "$@" | $tls | receive; else cat "$@" && receive <&3; fi'
+
+# busybox_talk BODY FILE...: sends the files and receives an answer; sets shim_http.
+busybox_talk() {
+    shim_body=$1
+    shift
+    : >"$shim_tmp/answer" && : >"$shim_body"
+    # shellcheck disable=SC2086  # words on purpose
+    attend $shim_busybox nc -w "$shim_connect" "${shim_host%:*}" "$shim_port" \
+        -e sh -c "$shim_speak" sh "$shim_tmp/answer" "$shim_body" "$shim_tls" "$@" >"$shim_tmp/log" 2>&1 3</dev/null
+    shim_code=$?
+    shim_http=$(sed -n '1s|^HTTP/[0-9.]* \([0-9][0-9][0-9]\).*|\1|p' "$shim_tmp/answer")
+}
+
+# busybox wget --post-file ends the body at its first NUL byte.
+busybox_put() {
+    make_form "$2"
+    split_url "$1"
     {
-        printf 'POST /%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n' "${shim_url#*/}" "$shim_host"
+        printf 'POST /%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n' "$shim_file" "$shim_host"
         printf 'Content-Type: multipart/form-data; boundary=%s\r\n' "$shim_boundary"
         printf 'Content-Length: %s\r\n\r\n' \
             $(($(wc -c <"$shim_tmp/head") + $(wc -c <"$3") + $(wc -c <"$shim_tmp/tail")))
     } >"$shim_tmp/request"
-    : >"$shim_tmp/answer"
-    # shellcheck disable=SC2086  # words on purpose
-    attend $shim_busybox nc -w "$shim_connect" "${shim_host%:*}" "$shim_port" \
-        -e sh -c "$shim_speak" sh "$shim_tmp/answer" "$shim_tls" \
-        "$shim_tmp/request" "$shim_tmp/head" "$3" "$shim_tmp/tail" >"$shim_tmp/log" 2>&1 3</dev/null
-    shim_code=$?
-    shim_http=$(sed -n '1s|^HTTP/[0-9.]* \([0-9][0-9][0-9]\).*|\1|p' "$shim_tmp/answer")
+    busybox_talk "$shim_tmp/body" "$shim_tmp/request" "$shim_tmp/head" "$3" "$shim_tmp/tail"
     case $shim_http in 2??) return 0 ;; esac
-    explain "$shim_http" "$shim_tmp/answer" "$shim_tmp/log"
+    explain "$shim_http" "$shim_tmp/body" "$shim_tmp/log"
     [ -z "${http_proxy:-}${https_proxy:-}" ] || shim_detail="$shim_detail (busybox uploads use no proxy)"
     return 1
+}
+
+# ---- the grant --------------------------------------------------------------------------------
+
+# next_grant WHO: fetches the next grant in place of the one that is here, at the URL that this names or
+# at the first one; 1 with the reason in shim_detail. WHO names the file for what is not whole yet.
+next_grant() {
+    [ -d "$shim_private" ] || mkdir -m 700 "$shim_private" || return 1 # a program may clean up
+    [ ! -f "$shim_private/grant" ] || shim_next=$(sed -n "s/^next$shim_tab//p" "$shim_private/grant")
+    for shim_from in $shim_next "$PERIAN_SHIM_GRANT"; do
+        (umask 077 && : >"$shim_private/$1")
+        if ! "${shim_transport}_get" "$shim_from" "$shim_private/$1"; then
+            shim_detail="could not be read from $(shown_url "$shim_from"): $shim_detail"
+        elif [ "$(sed -n '$p' "$shim_private/$1")" != end ]; then
+            shim_detail='it is not whole' shim_final=''
+        else
+            mv -f "$shim_private/$1" "$shim_private/grant"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# renew_grant: reads the grant anew in time, until it is ended; beside everything else. What it starts
+# ends with it: no process is left that holds the log open.
+renew_grant() {
+    # shellcheck disable=SC2154  # assigned there
+    trap '[ -z "$shim_child" ] || kill "$shim_child" 2>/dev/null; exit' TERM HUP
+    shim_tmp=$shim_private/renewing shim_phase=result shim_stopped='' shim_failures=0
+    mkdir -p "$shim_tmp" # says that it can be ended now
+    while :; do
+        shim_wait=$shim_renew
+        [ "$shim_failures" = 0 ] || {
+            shim_wait=$((shim_pause * shim_failures + 1))
+            [ "$shim_wait" -le "$shim_renew" ] || shim_wait=$shim_renew
+            [ "$shim_wait" -le 30 ] || shim_wait=30
+        }
+        attend sleep "$shim_wait" 3</dev/null
+        mkdir -p "$shim_tmp"
+        if next_grant next; then
+            shim_failures=0 shim_said='' shim_renew=$(sed -n "s/^renew$shim_tab//p" "$shim_private/grant")
+        else
+            shim_failures=$((shim_failures + 1))
+            [ "$shim_said" = "$shim_detail" ] || say "the next grant $shim_detail; trying again"
+            shim_said=$shim_detail
+        fi
+    done
+}
+
+# renewed: whether there is another grant than that with which access was refused. If access has
+# expired, one is waited for.
+renewed() {
+    [ -n "$shim_private" ] && [ -n "$shim_used" ] || return 1
+    shim_refusal=$shim_detail shim_waited=0 shim_why=', and nobody renews it'
+    while :; do
+        is_other && return 0
+        if next_grant main; then
+            is_other && return 0
+        else
+            shim_why="; the next grant $shim_detail"
+        fi
+        shim_detail=$shim_refusal shim_final=1
+        case $shim_refusal in *[Ee]xpired*) ;; *) return 1 ;; esac
+        if [ "$shim_waited" -ge "$shim_patience" ] || [ -n "$shim_stopped" ]; then
+            shim_detail="access expired$shim_why: $shim_refusal"
+            return 1
+        fi
+        shim_nap=$shim_renew
+        [ "$shim_nap" -le 30 ] || shim_nap=30
+        attend sleep "$shim_nap" 3</dev/null
+        shim_waited=$((shim_waited + shim_nap))
+    done
+}
+
+# is_other: whether the newest grant is another one than that in use; then it is.
+is_other() {
+    [ -f "$shim_private/grant" ] && [ "$(sed -n "s/^next$shim_tab//p" "$shim_private/grant")" != "$shim_used" ] && read_grant
 }
 
 # ---- many files -------------------------------------------------------------------------------
@@ -208,6 +326,7 @@ retry() {
     shim_what=$1 shim_attempt=1 shim_wait=$shim_pause
     shift
     until "$@"; do
+        if [ -n "$shim_final" ] && renewed; then continue; fi
         shim_problem="$shim_what: $shim_detail"
         if [ -n "$shim_final" ] || [ "$shim_attempt" -ge "$shim_attempts" ]; then return 1; fi
         say "$shim_problem (attempt $shim_attempt of $shim_attempts, the next in $shim_wait s)"
@@ -217,9 +336,15 @@ retry() {
     shim_problem=''
 }
 
-# download FILE: of get records
+# get_one PATH PART: fetches what belongs at PATH, from where the newest grant says that it is.
+get_one() {
+    [ "$shim_used" = "$shim_listing" ] || shim_url=$(LC_ALL=C sed -n "s|^get$shim_tab$(pattern "$1")$shim_tab||p" "$shim_private/grant")
+    "${shim_transport}_get" "$shim_url" "$2"
+}
+
+# download FILE: of paths and URLs
 download() {
-    while IFS=$shim_tab read -r shim_type shim_path shim_url <&4; do
+    while IFS=$shim_tab read -r shim_path shim_url <&4; do
         make_dir "${shim_path%/*}" || return 1
         if [ -d "$shim_path" ]; then
             shim_problem="cannot download to $shim_path: there is a directory of that name"
@@ -227,28 +352,47 @@ download() {
         fi
         shim_part=${shim_path%/*}/.perian-shim.part
         if ! retry "could not download $shim_path from $(shown_url "$shim_url")" \
-            "${shim_transport}_get" "$shim_url" "$shim_part" || ! mv -f "$shim_part" "$shim_path"; then
+            get_one "$shim_path" "$shim_part" || ! mv -f "$shim_part" "$shim_path"; then
             rm -f "$shim_part"
             return 1
         fi
     done 4<"$1"
 }
 
-# upload: what $shim_tmp/objects names, a line "SIZE KEY FILE" each
+# upload: what $shim_tmp/objects names, a line "SIZE KEY FILE" each; of a piece "SIZE KEY FILE START"
 upload() {
-    while IFS=$shim_tab read -r shim_size shim_key shim_path <&4; do
+    while IFS=$shim_tab read -r shim_size shim_key shim_path shim_start <&4; do
+        is_other
+        shim_what=put_whole
+        [ -z "$shim_start" ] || shim_what=put_piece
         retry "could not upload $shim_path to $(shown_url "$shim_post")" \
-            put_whole "$shim_post" "$shim_key" "$shim_path" || return 1
+            "$shim_what" "$shim_key" "$shim_path" "$shim_size" "$shim_start" || return 1
     done 4<"$shim_tmp/objects"
 }
 
-# put_whole URL KEY FILE: one attempt; a file that was written to meanwhile is taken again.
+# put_piece KEY FILE SIZE START: one attempt at a piece; the file must stay as it was listed.
+put_piece() {
+    # shellcheck disable=SC3013  # dash, busybox ash and bash have -nt
+    if [ "$(($(wc -c <"$2")))" != "$3" ] || [ "$2" -nt "$shim_tmp/objects" ]; then
+        shim_detail='it was written to while it was uploaded: is something still running?' shim_final=''
+        return 1
+    fi
+    if ! dd if="$2" of="$shim_tmp/piece" bs=1048576 skip=$(($4 / 1048576)) \
+        count=$((shim_piece / 1048576)) 2>"$shim_tmp/log"; then
+        shim_detail="cannot write a piece to $shim_tmp: $(scrub <"$shim_tmp/log")" shim_final=''
+        return 1
+    fi
+    "${shim_transport}_put" "$shim_post" "$1" "$shim_tmp/piece" || return 1
+    rm -f "$shim_tmp/piece"
+}
+
+# put_whole KEY FILE: one attempt; a file that was written to meanwhile is taken again.
 put_whole() {
     : >"$shim_tmp/began"
-    shim_before=$(wc -c <"$3")
-    "${shim_transport}_put" "$@" || return 1
+    shim_before=$(wc -c <"$2")
+    "${shim_transport}_put" "$shim_post" "$1" "$2" || return 1
     # shellcheck disable=SC3013  # dash, busybox ash and bash have -nt
-    if [ "$(wc -c <"$3")" != "$shim_before" ] || [ "$3" -nt "$shim_tmp/began" ]; then
+    if [ "$(wc -c <"$2")" != "$shim_before" ] || [ "$2" -nt "$shim_tmp/began" ]; then
         shim_detail='it was written to while it was uploaded: is something still running?' shim_final=''
         return 1
     fi

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from support.bare_root import bare_root, entering
-from support.s3 import Bucket
+from support.s3 import Bucket, new_bucket
 from support.waiting import LONG_SECONDS
-from support.wrapper import NEEDED
+from support.wrapper import NEEDED, Grant
 
 from perian_shim.job import ASSETS, read_asset
 
@@ -55,18 +55,23 @@ def run(root: Path, bucket: Bucket, path: str = "/bin") -> "subprocess.Completed
     """Run the wrapper in a root file system, with inputs and outputs of each kind."""
     bucket.put("in/file", b"some words\n")
     url, fields = bucket.post("run/")
+    access = [
+        ("get", "/in/file", bucket.url("in/file")),
+        ("post", url),
+        ("prefix", "run/"),
+        *(("field", name, value) for name, value in fields.items()),
+    ]
+    grant = Grant(new_bucket())
+    grant.write(access, renew=60)
     records = [
         ("version", "1"),
-        ("get", "/in/file", bucket.url("in/file")),
         ("dir", "/out/tree/sub/empty"),
         ("dir", "/out/list"),
         ("output", "tree", "/out/tree"),
         ("output", "list", "/out/list", "1"),
         ("output", "value", "/out/value"),
         ("error", "/out/_ERROR"),
-        ("post", url),
-        ("prefix", "run/"),
-        *(("field", name, value) for name, value in fields.items()),
+        ("grant",),
     ]
     folder = root / "perian-shim"
     for name in ASSETS:
@@ -75,7 +80,7 @@ def run(root: Path, bucket: Bucket, path: str = "/bin") -> "subprocess.Completed
     command = ["/bin/sh", "/perian-shim/run.sh", "/bin/sh", "-ec", SCRIPT]
     return subprocess.run(
         [*entering(root), *command],
-        env={"PATH": path, "PERIAN_SHIM_PAUSE": "0"},
+        env={"PATH": path, "PERIAN_SHIM_PAUSE": "0", "PERIAN_SHIM_GRANT": grant.url},
         capture_output=True,
         text=True,
         timeout=LONG_SECONDS,

@@ -212,18 +212,6 @@ def test_a_name_with_a_control_character_is_an_error_that_names_it(
     assert bucket.keys() == {"run/_perian/result.json"}
 
 
-def test_a_file_above_the_policys_limit_is_an_error_that_names_it(job: Job, bucket: Bucket) -> None:
-    job.add("output", "x", job.work / "x")
-    job.post_to(bucket)
-    job.add("max_bytes", "10")
-
-    ended = job.shell('mkdir "$1/x"; echo 1 >"$1/x/small"; echo 12345678901 >"$1/x/large"')
-
-    assert ended.code == 66
-    assert f"{job.work}/x/large has 12 bytes, one upload takes at most 10" in ended.err
-    assert bucket.keys() == {"run/_perian/result.json"}
-
-
 @pytest.mark.parametrize(
     "make",
     [

@@ -161,6 +161,7 @@ def test_the_environment_is_the_same(shell_job: Job, given: dict[str, str]) -> N
         "TMPDIR": str(shell_job.root / "tmp"),
         "PERIAN_SHIM_PATH": "",
         "PERIAN_SHIM_PAUSE": "0",
+        "PERIAN_SHIM_PATIENCE": "0",
         **shell_job.environment,
     }
     assert seen == expected
@@ -299,17 +300,6 @@ def test_a_forced_transport_that_cannot_be_is_an_error(job: Job, forced: str) ->
 
     assert ended.code == 64
     assert forced in ended.err
-
-
-def test_a_plan_goes_on_at_another_address(any_job: Job, bucket: Bucket) -> None:
-    bucket.put("in", b"input")
-    bucket.put("more", f"get\t{any_job.work}/deep/in\t{bucket.url('in')}\n".encode())
-    bucket.put("plan", f"include\t{bucket.url('more')}\ndir\t{any_job.work}/made".encode())
-    any_job.add("include", bucket.url("plan"))
-
-    ended = any_job.shell('test -d "$1/made" && cat "$1/deep/in"')
-
-    assert (ended.code, ended.out) == (0, "input")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import atexit
 import functools
 import itertools
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -94,14 +95,18 @@ class Bucket:
         )
         return {item["Key"] for page in pages for item in page.get("Contents", [])}
 
-    def url(self, key: str) -> str:
-        """A presigned GET URL, good for an hour."""
+    def url(self, key: str, seconds: int = 3600) -> str:
+        """A presigned GET URL, good for so long; one that has ended if they are negative."""
+        if seconds < 0:
+            store = s3_store()
+            store._now = lambda: time.time() - 7200
+            return store.presign([f"s3://{self.name}/{key}"], 3600)[0]
         return s3_client().generate_presigned_url(
-            "get_object", Params={"Bucket": self.name, "Key": key}, ExpiresIn=3600
+            "get_object", Params={"Bucket": self.name, "Key": key}, ExpiresIn=seconds
         )
 
-    def post(self, prefix: str) -> tuple[str, Mapping[str, str]]:
-        """URL and form fields of a presigned POST for any key below `prefix`, good for an hour."""
+    def post(self, prefix: str, seconds: int = 3600) -> tuple[str, Mapping[str, str]]:
+        """URL and form fields of a presigned POST for any key below `prefix`, good for so long."""
         answer = s3_client().generate_presigned_post(
             self.name,
             prefix + "${filename}",
@@ -111,7 +116,7 @@ class Bucket:
                 {"success_action_status": "204"},
             ],
             Fields={"success_action_status": "204"},
-            ExpiresIn=3600,
+            ExpiresIn=seconds,
         )
         fields = {name: str(value) for name, value in answer["fields"].items() if name != "key"}
         return answer["url"], fields

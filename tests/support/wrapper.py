@@ -8,11 +8,11 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.s3 import Bucket
+from support.s3 import Bucket, new_bucket
 from support.tools import require_tool
 
 from perian_shim.job import ASSETS, read_asset
@@ -77,6 +77,36 @@ def every_image() -> list[tuple[str, str]]:
     return [*pairs, ("busybox", "busybox"), ("curl", "busybox"), ("curl", "bash")]
 
 
+ACCESS = frozenset({"get", "post", "prefix", "max_bytes", "piece", "field"})
+"""Records of a grant."""
+
+
+@dataclass
+class Grant:
+    """A grant in a bucket of its own.
+
+    Attributes:
+        bucket: the bucket.
+        written: how often it was written.
+    """
+
+    bucket: Bucket
+    written: int = 0
+
+    @property
+    def url(self) -> str:
+        """Where it is read."""
+        return self.bucket.url("grant")
+
+    def write(self, access: Sequence[tuple[str, ...]], renew: int, *, whole: bool = True) -> None:
+        """Write it as a pod does; every one names another next URL."""
+        self.written += 1
+        records = [("version", "1"), ("renew", str(renew)), ("lives", "3600")]
+        records += [("next", f"{self.url}&n={self.written}"), *access]
+        records += [("end",)] if whole else []
+        self.bucket.put("grant", "".join("\t".join(each) + "\n" for each in records).encode())
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a run of the wrapper ended."""
@@ -88,13 +118,21 @@ class Ended:
 
 @dataclass
 class Job:
-    """A plan under construction, and the wrapper to run it with."""
+    """A plan and a grant under construction, and the wrapper to run it with.
+
+    Attributes:
+        grant: where the grant is, once it is written.
+        renew: after how many seconds it is read again.
+    """
 
     root: Path
     image: Image
     records: list[tuple[str, ...]] = field(default_factory=lambda: [("version", "1")])
     environment: dict[str, str] = field(default_factory=dict)
     ends: list[Ended] = field(default_factory=list)
+    access: list[tuple[str, ...]] = field(default_factory=list)
+    grant: Grant | None = None
+    renew: int = 60
 
     @property
     def work(self) -> Path:
@@ -104,7 +142,14 @@ class Job:
         return path
 
     def add(self, *record: str | Path) -> None:
-        self.records.append(tuple(str(part) for part in record))
+        """Add a record to the plan, or to the grant if that is where it belongs."""
+        records = self.access if record[0] in ACCESS else self.records
+        records.append(tuple(str(part) for part in record))
+
+    def grant_now(self, *, whole: bool = True) -> None:
+        """Write the grant, or write it anew."""
+        self.grant = self.grant or Grant(new_bucket())
+        self.grant.write(self.access, self.renew, whole=whole)
 
     def post_to(self, bucket: Bucket, prefix: str = "run/") -> None:
         """Let it upload below `prefix`."""
@@ -125,6 +170,8 @@ class Job:
             directory.chmod(0o755)
             shutil.rmtree(directory)
         directory.mkdir()
+        if self.access and ("grant",) not in self.records:
+            self.records.append(("grant",))
         for name in ASSETS:
             (directory / name).write_bytes(read_asset(name))
         (directory / "plan").write_text("".join("\t".join(r) + "\n" for r in self.records))
@@ -137,11 +184,15 @@ class Job:
         """Start the wrapper; the caller waits for it."""
         temporary = self.root / "tmp"
         temporary.mkdir(exist_ok=True)
+        if self.access and self.grant is None:
+            self.grant_now()
         environment = {
+            **({"PERIAN_SHIM_GRANT": self.grant.url} if self.grant else {}),
             "PATH": str(self.image.path),
             "TMPDIR": str(temporary),
             "PERIAN_SHIM_PATH": "",
             "PERIAN_SHIM_PAUSE": "0",
+            "PERIAN_SHIM_PATIENCE": "0",
             **self.environment,
         }
         return subprocess.Popen(
