@@ -19,7 +19,6 @@ from perian_shim.errors import (
     JobVanished,
     QueuedTooLong,
     StatusUnknown,
-    StorageFailed,
     Superseded,
     TaskError,
     Terminating,
@@ -28,17 +27,18 @@ from perian_shim.errors import (
 from perian_shim.lifecycle.console import Console
 from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.launch_record import LaunchRecords, Stage, latest
+from perian_shim.lifecycle.log_copy import LogCopy
 from perian_shim.lifecycle.logs import LogPosition, LogTail
 from perian_shim.lifecycle.policies import PollPolicy
-from perian_shim.lifecycle.rental import differences
+from perian_shim.lifecycle.rental import expect_machine
 from perian_shim.lifecycle.shutdown import Beside, Left, Shutdown, beside
 from perian_shim.lifecycle.signals import Terminated
 from perian_shim.lifecycle.strays import Strays, refuse_when_superseded
 from perian_shim.lifecycle.submission import Submission
 from perian_shim.lifecycle.terms import Terms, Work
+from perian_shim.lifecycle.upkeep import AccessRunsOut, Upkeep, longest_wait
 from perian_shim.lifecycle.verdicts import verdict
 from perian_shim.lifecycle.watcher import Ages, Watcher
-from perian_shim.storage import join_uri
 
 T = TypeVar("T")
 
@@ -77,8 +77,12 @@ class Attempt(Generic[T]):
         beside: does something that must not hold up for long what follows.
         ready: called when signals may be raised, because there is somebody to clean up.
         logs: URI of the folder where jobs' logs are kept, out of the jobs' reach; "" to keep none.
+        upkeep: sees to the job's access to its data.
         ended: the job when it has ended.
         spent: whether what is reported is how it ended: then it has served.
+        replaces: whether the job followed last is replaced, since it could not begin any more.
+        wait: how long the followed job may wait for a machine until then.
+        waited: how long those have waited that were replaced.
     """
 
     work: Work[T]
@@ -100,11 +104,16 @@ class Attempt(Generic[T]):
     spent: bool = field(init=False, default=False)
     recorded: float = field(init=False)
     checked: float = field(init=False)
+    upkeep: Upkeep = field(init=False)
+    replaces: bool = field(init=False, default=False)
+    wait: float = field(init=False, default=float("inf"))
+    waited: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         self.recorded = self.checked = self.now
         self.jobs.retrier.warn = self.hurried.retrier.warn = self.records.warn = self.warn
         self.strays = Strays(self.jobs, self.records)
+        self.upkeep = Upkeep(self.work, self.warn, self.jobs.retrier.clock.monotonic)
         self.submission = Submission(self.strays, self.records, self.prefix)
 
     @property
@@ -159,14 +168,17 @@ class Attempt(Generic[T]):
             if job is not None:
                 self.warn(f"rejoining job {job.id} ({job.status}), which was submitted before")
             self.strays.resume(job.id if job else None)
-        for left in reversed(range(SUCCESSORS)):
+        left = SUCCESSORS
+        while left:
             ended = self.follow(job or self.submission.submit(self.work.request))
+            left -= not self.replaces
             if ended.phase is not Phase.CANCELLED or not left:
                 break
             ours, job = self.submission.succeed(ended)
             if not ours:
                 break
-            self.warn(f"job {ended.id} was cancelled by another pod of the same node")
+            if not self.replaces:
+                self.warn(f"job {ended.id} was cancelled by another pod of the same node")
         self.ended = ended
         refuse_when_superseded(self.records)
         self.strays.finish(ended)
@@ -184,7 +196,9 @@ class Attempt(Generic[T]):
 
     def harvested(self, job: Job) -> T:
         """Return what a job that has ended has left, or raise what it ended with."""
-        self.keep_log(job)
+        store = self.records.at_once or self.records.store
+        LogCopy(store, self.logs, self.console.redact, self.warn).keep(job)
+        self.upkeep.end(self.records.record.output)
         error = verdict(job, self.terms.limits.running)
         if error is not None:
             raise error
@@ -196,13 +210,14 @@ class Attempt(Generic[T]):
         """Follow a job to its end, or another one that does the same work better."""
         while True:
             record = self.records.record
+            self.replaces, self.wait = False, longest_wait(job.env_variables)
             self.tail = LogTail(LogPosition(record.log_length, record.log_digest))
             self.ages = Ages(record.queued_seconds, record.running_seconds)
             watcher = Watcher(
                 self.jobs,
                 self.policy,
                 self.console,
-                self.terms.limits,
+                self.terms.limits.after(self.waited),
                 self.ages,
                 self.tail,
                 self.between,
@@ -210,6 +225,8 @@ class Attempt(Generic[T]):
             )
             try:
                 seen = watcher.follow(job.id)
+            except AccessRunsOut as error:
+                return self.replaced(job, error)
             except LIMITS_PASSED as error:
                 return self.end_early(job, error)
             if seen.phase.terminal and seen.id == job.id:
@@ -234,8 +251,30 @@ class Attempt(Generic[T]):
         error.message += " It was cancelled."
         raise error
 
+    def replaced(self, job: Job, error: TaskError) -> Job:
+        """End a job that waits for so long that it could not begin; return it as it has ended.
+
+        No machine has been paid for. How long it waited counts for the one that follows.
+        """
+        self.warn(error.message)
+        waited = self.waited + self.ages.queued
+        try:
+            ended = self.end_early(job, error)
+        except AccessRunsOut:
+            self.replaces, self.waited = True, waited
+            ended, self.ended = replace(job, status="Cancelled"), None
+        return ended
+
     def between(self, job: Job) -> Job | None:
-        """Do what has to be done between two looks; return a job to follow instead, if any."""
+        """Do what has to be done between two looks; return a job to follow instead, if any.
+
+        Raises:
+            AccessRunsOut: the job has waited for so long that it could not begin.
+        """
+        self.upkeep.tend(self.records.record.output)
+        if job.phase is Phase.QUEUED and self.ages.queued >= self.wait:
+            message = f"Job {job.id} has waited {self.ages.queued:.0f} s for a machine, and its"
+            raise AccessRunsOut(f"{message} access to its data would end: it is submitted anew.")
         if self.now - self.checked >= CHECK_SECONDS:
             self.checked = self.now
             refuse_when_superseded(self.records)
@@ -260,20 +299,8 @@ class Attempt(Generic[T]):
             self.records.keep()
 
     def check_machine(self, job: Job) -> None:
-        """Expect the machine that was asked for.
-
-        Raises:
-            WrongMachine: it is another one.
-        """
-        rental, machine = self.terms.rental, None
-        if job.instance_type_id and rental.needs_catalogue:
-            machine = self.jobs.machine(job.instance_type_id)
-        found = differences(rental, job, machine)
-        if found:
-            message = (
-                f"Job {job.id} got another machine than the task asks for: {', '.join(found)}."
-            )
-            raise WrongMachine(message, job_id=job.id)
+        """Expect the machine that was asked for; raise ``WrongMachine`` if it is another one."""
+        expect_machine(self.terms.rental, job, self.jobs.machine)
 
     def leave(self, error: PerianError) -> PerianError:
         """Do with the job what an error asks for, and return the error to report."""
@@ -351,7 +378,10 @@ class Attempt(Generic[T]):
         self.strays.jobs = self.hurried
         self.submission.withdraw(self.beside)
         way_out = Shutdown(self.strays, seconds, self.beside)
-        return way_out.cancel(in_flight=self.submission.in_flight)
+        left = way_out.cancel(in_flight=self.submission.in_flight)
+        if left.phases and not left.alive:
+            self.beside(lambda: self.upkeep.end(self.records.record.output))
+        return left
 
     def finish(self, left: Left) -> None:
         """Wait also for jobs that may show late, when no signal presses.
@@ -363,17 +393,6 @@ class Attempt(Generic[T]):
         if left.unseen:
             self.strays.finish(None)
             left.unseen = self.strays.in_doubt
-
-    def keep_log(self, job: Job) -> None:
-        """Keep the whole log."""
-        if not job.logs or not self.logs:
-            return
-        uri = join_uri(self.logs, f"{job.id}.log")
-        try:
-            content = self.console.redact(job.logs).encode("utf-8", "backslashreplace")
-            (self.records.at_once or self.records.store).write(uri, content)
-        except StorageFailed as error:
-            self.warn(f"the log was not kept: {error.message}")
 
     def with_log(self, error: PerianError) -> PerianError:
         """Give an error the job's last log lines."""

@@ -42,6 +42,10 @@ class Console:
         if printing.is_alive():  # nobody reads the pipe: the stuck line keeps the stream's lock
             sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - from now on
 
+    def ours(self, text: str) -> None:
+        """Print a line of ours."""
+        self(f"[perian-shim] {text}")
+
     def hurry(self) -> None:
         """From now on give each line only a moment; when one is stuck, the rest is dropped."""
         self.hurried = True

@@ -193,6 +193,11 @@ class Limits:
     running: float | None = None
     slack: float = 60.0
 
+    def after(self, waited: float) -> "Limits":
+        """Return what is left when a job before this one has waited so long for a machine."""
+        queued = None if self.queued is None else max(self.queued - waited, 0.0)
+        return replace(self, queued=queued)
+
 
 @dataclass(frozen=True)
 class LookPolicy:

@@ -6,11 +6,13 @@ it does not say is not guessed.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from perian_shim.api.catalogue import InstanceType
 from perian_shim.api.job_request import Requirements
 from perian_shim.api.jobs import Job
+from perian_shim.errors import WrongMachine
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,28 @@ def differences(rental: Rental, job: Job, machine: InstanceType | None) -> list[
     if kind and rented and not same_model(kind, rented):
         found.append(f"its accelerators are {rented}, {kind} was asked")
     return found
+
+
+def expect_machine(
+    rental: Rental, job: Job, machine_of: Callable[[str], InstanceType | None]
+) -> None:
+    """Expect the machine that was asked for.
+
+    Args:
+        rental: what was asked for.
+        job: has a machine.
+        machine_of: looks an instance type up in the catalogue.
+
+    Raises:
+        WrongMachine: it is another one.
+    """
+    machine = None
+    if job.instance_type_id and rental.needs_catalogue:
+        machine = machine_of(job.instance_type_id)
+    found = differences(rental, job, machine)
+    if found:
+        message = f"Job {job.id} got another machine than the task asks for: {', '.join(found)}."
+        raise WrongMachine(message, job_id=job.id)
 
 
 def same_model(asked: str, rented: str) -> bool:

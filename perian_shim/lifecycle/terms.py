@@ -30,6 +30,22 @@ class Work(Protocol[T_co]):
         """
         ...
 
+    def keep(self, output: str) -> None:
+        """Renew the access of the job that leaves what it produces below this URI, if it is time.
+
+        Raises:
+            TaskError: it could not be renewed yet.
+        """
+        ...
+
+    def revoke(self, output: str) -> None:
+        """Take its access from a job that has ended.
+
+        Raises:
+            StorageFailed: it could not be taken yet.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Terms:

@@ -205,6 +205,12 @@ class EndedWhileStaging:
     def harvest(self, job: Job, output: str) -> str:
         raise NotImplementedError(job, output)
 
+    def keep(self, output: str) -> None:
+        raise NotImplementedError(output)
+
+    def revoke(self, output: str) -> None:
+        raise NotImplementedError(output)
+
 
 def test_a_run_that_has_submitted_nothing_says_so_and_withdraws_its_intent(
     node: StillNode,

@@ -6,7 +6,7 @@ pass.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from support.perian_model import (
@@ -23,7 +23,7 @@ from perian_shim.api.client import PerianClient
 from perian_shim.api.job_request import CreateJobRequest, DockerRun, Requirements
 from perian_shim.api.jobs import Job
 from perian_shim.api.phases import Phase
-from perian_shim.errors import OutputMissing
+from perian_shim.errors import OutputMissing, TaskError
 from perian_shim.lifecycle.attempt import Attempt
 from perian_shim.lifecycle.console import Console
 from perian_shim.lifecycle.jobs import Jobs
@@ -31,7 +31,7 @@ from perian_shim.lifecycle.launch_record import LaunchRecord, LaunchRecords, Own
 from perian_shim.lifecycle.policies import LookPolicy, PollPolicy, RetryPolicy
 from perian_shim.lifecycle.retrying import PatientStore, Retrier
 from perian_shim.lifecycle.terms import Terms
-from perian_shim.settings import JOB_KEY, JOB_OUTPUT
+from perian_shim.settings import JOB_ACCESS, JOB_KEY, JOB_OUTPUT
 from perian_shim.storage import ObjectStore, join_uri
 from perian_shim.work.job_failure import job_failure
 
@@ -60,14 +60,38 @@ def request(output: str, key: str = KEY) -> CreateJobRequest:
     return CreateJobRequest(DockerRun("debian", env_variables=variables), Requirements(cores=1))
 
 
-@dataclass(frozen=True)
+@dataclass
 class ModelWork:
-    """A job without inputs that leaves one object, which says whose it is."""
+    """A job without inputs that leaves one object, which says whose it is.
+
+    Attributes:
+        store: holds the object.
+        access: for how many seconds what a job holds at first is good, None if for ever.
+        kept: below which prefixes jobs were seen to have access, in turn.
+        revoked: the same for those from which it was taken.
+        refuse: why access cannot be renewed, None if it can.
+    """
 
     store: ObjectStore
+    access: float | None = None
+    kept: list[str] = field(default_factory=list)
+    revoked: list[str] = field(default_factory=list)
+    refuse: TaskError | None = None
 
     def request(self, output: str) -> CreateJobRequest:
-        return request(output)
+        wanted = request(output)
+        if self.access is None:
+            return wanted
+        variables = {**wanted.docker.env_variables, JOB_ACCESS: str(self.access)}
+        return replace(wanted, docker=replace(wanted.docker, env_variables=variables))
+
+    def keep(self, output: str) -> None:
+        self.kept.append(output)
+        if self.refuse is not None:
+            raise self.refuse
+
+    def revoke(self, output: str) -> None:
+        self.revoked.append(output)
 
     def harvest(self, job: Job, output: str) -> str:
         if job.phase is Phase.FAILED:
