@@ -1,4 +1,4 @@
-"""AWS signature version 4, as S3 takes it: in headers, and in a URL. Pure: the time is given.
+"""AWS signature version 4: in headers, and for S3 in a URL. Pure: the time is given.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html
 """
@@ -25,13 +25,15 @@ class Scope:
 
     Attributes:
         keys: what it is made with.
-        region: of the bucket.
+        region: of the bucket, or of the service.
         now: its time, in UTC.
+        service: AWS's name of the service.
     """
 
     keys: Keys
     region: str
     now: datetime.datetime
+    service: str = "s3"
 
     @property
     def time(self) -> str:
@@ -41,7 +43,7 @@ class Scope:
     @property
     def name(self) -> str:
         """The scope as it is signed."""
-        return f"{self.now:%Y%m%d}/{self.region}/s3/aws4_request"
+        return f"{self.now:%Y%m%d}/{self.region}/{self.service}/aws4_request"
 
     @property
     def credential(self) -> str:
