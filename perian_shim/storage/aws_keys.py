@@ -34,7 +34,7 @@ def key_chain(settings: S3Settings, environ: Mapping[str, str], web: Web) -> Key
     """Return the keys that a process with this environment has."""
     given = given_keys(settings, environ)
     if given is not None:
-        return KeyChain(lambda: given)
+        return KeyChain(lambda: given, follows=False)
     if not has_profiles(environ):
         if has_web_identity(environ):
             return KeyChain(lambda: web_identity_keys(settings, environ, web))
@@ -66,6 +66,13 @@ def given_keys(settings: S3Settings, environ: Mapping[str, str]) -> Keys | None:
             message = "Only one half of an S3 key is set: the access key id or the secret."
             raise StorageFailed(message, remedy="Set both, or neither.")
     return None
+
+
+def keys_in_secrets(secrets: Mapping[str, str]) -> Keys | None:
+    """Return the keys among a task's secrets; one half of a key is none."""
+    names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+    access, secret, token = (secrets.get(name, "").strip() for name in names)
+    return Keys(access, secret, token) if access and secret else None
 
 
 def given_end(text: str) -> datetime.datetime | None:

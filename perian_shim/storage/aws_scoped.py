@@ -11,16 +11,17 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from perian_shim.storage.aws_keys import (
     given_keys,
     has_web_identity,
     key_chain,
+    keys_in_secrets,
     web_identity_fields,
 )
 from perian_shim.storage.key_requests import OK, code_of, refused
 from perian_shim.storage.reach import Reach
+from perian_shim.storage.s3_address import is_aws
 from perian_shim.storage.s3_keys import Keys
 from perian_shim.storage.s3_settings import S3Settings
 from perian_shim.storage.session_policy import MAX_CHARACTERS, session_policy
@@ -38,7 +39,6 @@ _TOO_LARGE = "PackedPolicyTooLarge"
 _SHRINKS = 0.75
 """How much shorter a policy is made that AWS cannot pack."""
 
-_AWS_HOST = re.compile(r"(.+\.)?amazonaws\.(com|com\.cn|eu)")
 _KEYS_UNUSABLE = {
     *("InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException"),
     *("ExpiredToken", "ExpiredTokenException", "InvalidIdentityToken", "IncompleteSignature"),
@@ -170,7 +170,7 @@ def way_of(
     now: Callable[[], float],
 ) -> _Way | None:
     """Return how keys for a job can be asked for, None if they cannot."""
-    own = keys_of(secrets)
+    own = keys_in_secrets(secrets)
     role = secrets.get("aws_role_arn", "")
 
     def session() -> str:
@@ -205,19 +205,6 @@ def way_of(
             lambda: own,
         )
     return None
-
-
-def keys_of(secrets: Mapping[str, str]) -> Keys | None:
-    """Return the keys among a task's secrets."""
-    names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-    access, secret, token = (secrets.get(name, "").strip() for name in names)
-    return Keys(access, secret, token) if access and secret else None
-
-
-def is_aws(endpoint: str) -> bool:
-    """Whether an endpoint of S3 is AWS's own; so is none at all."""
-    host = urlsplit(endpoint).hostname or ""
-    return not endpoint or _AWS_HOST.fullmatch(host) is not None
 
 
 def remedy_of(answer: Answer, way: _Way) -> str | None:

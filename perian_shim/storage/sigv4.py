@@ -8,6 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 
 from perian_shim.storage.s3_keys import Keys
@@ -109,16 +110,23 @@ def signed_headers(
     return sent
 
 
-def presigned_get(scope: Scope, url: str, expires_in: int) -> str:
+def presigned_get(
+    scope: Scope,
+    url: str,
+    expires_in: int,
+    further: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """Return a URL that reads an object without credentials.
 
     Args:
         scope: keys, region, time.
         url: the object's, quoted, without a query.
         expires_in: seconds, at most seven days.
+        further: what else the query says; S3 takes it for headers.
     """
     parts = urlsplit(url)
     query = {
+        **further,
         "X-Amz-Algorithm": ALGORITHM,
         "X-Amz-Credential": scope.credential,
         "X-Amz-Date": scope.time,

@@ -7,7 +7,7 @@ there, one that goes up in parts, and uploads FOLDER/in to TARGET. It prints wha
 import sys
 from pathlib import Path
 
-import s3fs
+import s3fs  # type: ignore[import-untyped]
 
 PART = 5 * 1024**2
 
