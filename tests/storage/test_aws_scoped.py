@@ -462,6 +462,13 @@ def test_a_refusal_says_why_and_what_to_do_and_is_final(code: str, remedy: str) 
     assert not failure.passing
 
 
+def test_a_request_for_keys_is_signed(aws: Ministack) -> None:
+    wrong = Keys(aws.user(EVERYTHING).access_key, "wrong")
+    with pytest.raises(StorageFailed, match="does not match") as raised:
+        scoper(secrets_of(wrong, aws_sts_endpoint_url=aws.url)).keys(REACH)
+    assert "Correct or renew" in str(raised.value)
+
+
 def test_a_role_that_may_not_be_assumed_is_named() -> None:
     failure = refusal(Answer(403, s3_error("AccessDenied", "no")), aws_role_arn=ROLE)
     assert f"Assuming {ROLE} failed" in failure.message

@@ -4,10 +4,9 @@ import datetime
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import ProxyHandler, build_opener
 
 import pytest
+from support.forms import fetched
 from support.ministack import allow, ministack
 from support.s3 import SECRET_KEY, s3_store
 from support.storage_front import Answer, faulty_server
@@ -104,19 +103,8 @@ def test_what_the_tasks_keys_signed_outlives_the_pods_keys() -> None:
     secrets = {"aws_access_key_id": user.access_key, "aws_secret_access_key": user.secret_key}
     (theirs,) = store_of(environ, secrets, aws.url).presign([f"s3://{bucket}/x"], 600)
     (own,) = store_of(environ, {}, aws.url).presign([f"s3://{bucket}/x"], 600)
-    wait_until(lambda: fetched(own) != b"content", LONG_SECONDS, "the pod's keys end")
-    assert fetched(theirs) == b"content"
-
-
-def fetched(url: str) -> bytes:
-    """What is behind a URL, or the store's refusal."""
-    try:
-        with build_opener(ProxyHandler({})).open(url, timeout=LONG_SECONDS) as answer:
-            content: bytes = answer.read()
-    except HTTPError as error:
-        with error:
-            return error.read()
-    return content
+    wait_until(lambda: fetched(own)[0] != 200, LONG_SECONDS, "the pod's keys end")
+    assert fetched(theirs) == (200, b"content")
 
 
 # --- for how long it is good ---
