@@ -44,7 +44,7 @@ wheelhouse:
 	$(PYTHON) tools/image.py wheelhouse $(or $(WHEELHOUSE),wheelhouse) \
 	    $(if $(BASE_IMAGE),--base $(BASE_IMAGE))
 
-check: $(VENV)/.dev
+check: $(VENV)/.dev $(VENV)/.ministack
 	@echo "# ruff and mypy: about a minute the first time"
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -67,6 +67,13 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $(VENV)/.sandbox $@
 
+# An AWS for the tests, in an environment of its own: it pins botocore.
+$(VENV)/.ministack: requirements/ministack.txt | $(BIN)/python
+	@echo "# an AWS for the tests, from the package index into $(VENV)/ministack: once, half a minute"
+	@$(PYTHON) tools/make_venv.py $(VENV)/ministack
+	@$(VENV)/ministack/bin/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
 LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --generate-hashes \
         --no-header --no-emit-index-url --no-annotate
 
@@ -84,6 +91,8 @@ lock:
 	    --no-emit-index-url --no-annotate --group build -c requirements/dev.txt -o requirements/build.txt
 	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
 	    --no-emit-index-url --no-annotate benchmarks/official.in -o benchmarks/official.txt
+	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
+	    --no-emit-index-url --no-annotate requirements/ministack.in -o requirements/ministack.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -60,6 +60,16 @@ EXECUTOR_IMAGE = "PERIAN_SHIM_IMAGE"
 S3_PUBLIC_ENDPOINT = "PERIAN_S3_PUBLIC_ENDPOINT"
 """S3 endpoint as rented machines reach it, when the cluster reaches it under another name."""
 
+S3_SSE = "PERIAN_S3_SSE"
+"""How S3 is told to encrypt what is written, for buckets that demand it to be said: ``aws:kms``,
+``aws:kms:dsse`` or ``AES256``. Default: nothing is said, S3 does as the bucket is set up."""
+
+S3_SSE_KMS_KEY_ID = "PERIAN_S3_SSE_KMS_KEY_ID"
+"""The key of AWS's key service for that. Default: the bucket's, or the account's own."""
+
+S3_REQUEST_PAYER = "PERIAN_S3_REQUEST_PAYER"
+"""``requester`` for buckets whose requests are paid by who makes them."""
+
 SETTINGS = (
     API_URL,
     ORGANIZATION,
@@ -73,6 +83,9 @@ SETTINGS = (
     MAX_OUTPUT_BYTES,
     EXECUTOR_IMAGE,
     S3_PUBLIC_ENDPOINT,
+    S3_SSE,
+    S3_SSE_KMS_KEY_ID,
+    S3_REQUEST_PAYER,
 )
 
 # --- markers: set in every job -------------------------------------------------------------------

@@ -10,23 +10,22 @@ Nothing of a key is ever printed.
 
 import datetime
 import json
-import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from perian_shim.errors import StorageFailed
 from perian_shim.storage.aws_chain import keys_of_botocore
+from perian_shim.storage.key_requests import OK, asked, refused
 from perian_shim.storage.renewal import Renewed
 from perian_shim.storage.s3_keys import Keys, parsed_keys, parsed_time
 from perian_shim.storage.s3_settings import S3Settings, aws_file
-from perian_shim.storage.web import Answer, BrokenOff, NoAnswer, Web, is_busy
+from perian_shim.storage.sts import Sts, keys_in, sts_url
+from perian_shim.storage.web import Web
 
 CONTAINER_HOST = "http://169.254.170.2"
 _PLAIN_HOSTS = {"169.254.170.2", "169.254.170.23", "fd00:ec2::23", "localhost", "127.0.0.1", "::1"}
-_OK = 200
-_BUSY = (b"IDPCommunicationError", b"Throttling")
 
 KeyChain = Renewed[Keys]
 
@@ -35,9 +34,9 @@ def key_chain(settings: S3Settings, environ: Mapping[str, str], web: Web) -> Key
     """Return the keys that a process with this environment has."""
     given = given_keys(settings, environ)
     if given is not None:
-        return KeyChain(lambda: given)
+        return KeyChain(lambda: given, follows=False)
     if not has_profiles(environ):
-        if environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") and environ.get("AWS_ROLE_ARN"):
+        if has_web_identity(environ):
             return KeyChain(lambda: web_identity_keys(settings, environ, web))
         if container_url(environ):
             return KeyChain(lambda: container_keys(environ, web))
@@ -69,6 +68,13 @@ def given_keys(settings: S3Settings, environ: Mapping[str, str]) -> Keys | None:
     return None
 
 
+def keys_in_secrets(secrets: Mapping[str, str]) -> Keys | None:
+    """Return the keys among a task's secrets; one half of a key is none."""
+    names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+    access, secret, token = (secrets.get(name, "").strip() for name in names)
+    return Keys(access, secret, token) if access and secret else None
+
+
 def given_end(text: str) -> datetime.datetime | None:
     """Return until when keys of the environment are good, None if it does not tell.
 
@@ -94,42 +100,30 @@ def has_profiles(environ: Mapping[str, str]) -> bool:
 
 def web_identity_keys(settings: S3Settings, environ: Mapping[str, str], web: Web) -> Keys:
     """Trade the pod's token for keys, at AWS's security token service."""
-    region = settings.region
     role = environ["AWS_ROLE_ARN"]
-    fields = {
-        "Action": "AssumeRoleWithWebIdentity",
-        "Version": "2011-06-15",
-        "RoleArn": role,
-        "RoleSessionName": environ.get("AWS_ROLE_SESSION_NAME")
-        or f"perian-shim-{int(time.time())}",
+    what = f"Assuming {role}"
+    fields = web_identity_fields(environ)
+    fields["RoleSessionName"] = (
+        environ.get("AWS_ROLE_SESSION_NAME") or f"perian-shim-{int(time.time())}"
+    )
+    sts = Sts(web, sts_url(settings.region, environ), settings.region)
+    answer = sts.ask(what, "AssumeRoleWithWebIdentity", fields)
+    if answer.status != OK:
+        raise refused(what, answer)
+    return keys_in(answer, what)
+
+
+def web_identity_fields(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what says which role the pod's token is for."""
+    return {
+        "RoleArn": environ["AWS_ROLE_ARN"],
         "WebIdentityToken": token_in(environ["AWS_WEB_IDENTITY_TOKEN_FILE"]),
     }
-    answer = asked(
-        web, "POST", sts_url(region, environ), f"Assuming {role}", urlencode(fields).encode()
-    )
-    found = dict(re.findall(rb"<(\w+)>([^<]*)</", answer.body))
-    try:
-        return Keys(
-            found[b"AccessKeyId"].decode(),
-            found[b"SecretAccessKey"].decode(),
-            found[b"SessionToken"].decode(),
-            parsed_time(found[b"Expiration"].decode()),
-        )
-    except (KeyError, ValueError):
-        message = f"Assuming {role}: the answer holds no keys."
-        raise StorageFailed(message) from None
 
 
-def sts_url(region: str, environ: Mapping[str, str]) -> str:
-    """Return the URL of the security token service."""
-    given = environ.get("AWS_ENDPOINT_URL_STS") or environ.get("AWS_ENDPOINT_URL")
-    if given:
-        return given.rstrip("/") + "/"
-    legacy = environ.get("AWS_STS_REGIONAL_ENDPOINTS") == "legacy"
-    if not region or legacy:
-        return "https://sts.amazonaws.com/"
-    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return f"https://sts.{region}.{suffix}/"
+def has_web_identity(environ: Mapping[str, str]) -> bool:
+    """Whether the pod's service account has a role."""
+    return bool(environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") and environ.get("AWS_ROLE_ARN"))
 
 
 def container_url(environ: Mapping[str, str]) -> str:
@@ -151,40 +145,14 @@ def container_keys(environ: Mapping[str, str], web: Web) -> Keys:
     file = environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
     token = token_in(file) if file else environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", "").strip()
     headers = {"Accept": "application/json", **({"Authorization": token} if token else {})}
-    answer = asked(web, "GET", url, what, b"", headers, direct=True)
+    answer = asked(web, "GET", url, what, lambda: headers, direct=True)
+    if answer.status != OK:
+        raise refused(what, answer)
     try:
         return parsed_keys(json.loads(answer.body), "Token")
     except (ValueError, KeyError, TypeError):
         message = f"{what}: the answer holds no keys."
         raise StorageFailed(message) from None
-
-
-def asked(
-    web: Web,
-    method: str,
-    url: str,
-    what: str,
-    body: bytes,
-    headers: Mapping[str, str] | None = None,
-    *,
-    direct: bool = False,
-) -> Answer:
-    """Ask for keys; a refusal is an error that tells nothing of what was sent."""
-    sent = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
-    sent |= headers or {}
-    try:
-        answer = web.ask(method, url, lambda: sent, body, direct=direct)
-    except (NoAnswer, BrokenOff) as error:
-        failure = StorageFailed(f"{what} failed: {error}")
-        failure.passing = getattr(error, "passing", True)
-        raise failure from error
-    if answer.status != _OK:
-        said = re.search(rb"<Message>([^<]{1,300})", answer.body)
-        reason = said[1].decode(errors="replace") if said else ""
-        failure = StorageFailed(f"{what} failed: HTTP {answer.status} {reason}".rstrip())
-        failure.passing = is_busy(answer) or any(code in answer.body for code in _BUSY)
-        raise failure
-    return answer
 
 
 def token_in(file: str) -> str:

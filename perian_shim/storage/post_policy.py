@@ -6,13 +6,20 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.ht
 import base64
 import datetime
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from perian_shim.storage.base import MAX_OBJECT_BYTES, UploadPolicy
 from perian_shim.storage.sigv4 import ALGORITHM, MAX_EXPIRY_SECONDS, Scope
 
 
 def signed_policy(
-    scope: Scope, url: str, bucket: str, key_prefix: str, expires_in: int
+    scope: Scope,
+    url: str,
+    bucket: str,
+    key_prefix: str,
+    expires_in: int,
+    further: Mapping[str, str] = MappingProxyType({}),
 ) -> UploadPolicy:
     """Return leave to create objects whose keys begin with a prefix.
 
@@ -22,9 +29,11 @@ def signed_policy(
         bucket: its name.
         key_prefix: ends in ``/``.
         expires_in: seconds, at most seven days.
+        further: fields that must go with every upload as they are.
     """
     expires = scope.now + datetime.timedelta(seconds=min(expires_in, MAX_EXPIRY_SECONDS))
     fixed = {
+        **further,
         "x-amz-algorithm": ALGORITHM,
         "x-amz-credential": scope.credential,
         "x-amz-date": scope.time,

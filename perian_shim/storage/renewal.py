@@ -1,4 +1,8 @@
-"""Access that expires, and is fetched again before it does. Times are in seconds."""
+"""Access that expires, and is fetched again at half of its life. Times are in seconds.
+
+What is signed dies with the access that signed it: at any time there is at least half of a life
+left in it, unless no new access can be had.
+"""
 
 import datetime
 import threading
@@ -8,11 +12,8 @@ from typing import Generic, Protocol, TypeVar
 
 from perian_shim.errors import StorageFailed
 
-AHEAD_SECONDS = 900.0
-"""How long before its end access is fetched anew, if its life is long enough."""
-
 AGAIN_SECONDS = 60.0
-"""How long after a failure access that is still good is not fetched again."""
+"""How long access that is still good is not fetched again, be it new or be there none."""
 
 
 class Expiring(Protocol):
@@ -33,9 +34,16 @@ class Renewed(Generic[T]):
     Args:
         fetch: gets it; may raise ``StorageFailed``.
         now: the time since the epoch.
+        follows: whether other access can be had after it.
+
+    Attributes:
+        follows: the same.
     """
 
-    def __init__(self, fetch: Callable[[], T], now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, fetch: Callable[[], T], now: Callable[[], float] = time.time, *, follows: bool = True
+    ) -> None:
+        self.follows = follows
         self._fetch = fetch
         self._now = now
         self._lock = threading.Lock()
@@ -72,7 +80,9 @@ class Renewed(Generic[T]):
             return before
         left = self._left(access)
         self._renew_at = (
-            float("inf") if left is None else self._now() + left - min(AHEAD_SECONDS, left / 2)
+            float("inf")
+            if left is None
+            else self._now() + min(max(left / 2, AGAIN_SECONDS), max(left, 0.0))
         )
         return access
 

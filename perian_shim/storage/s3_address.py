@@ -25,6 +25,8 @@ _SUFFIXES = {
     "eusc-": "amazonaws.eu",
 }
 
+_AWS_HOST = re.compile(r"(.+\.)?amazonaws\.(com|com\.cn|eu)", re.ASCII)
+
 
 @dataclass(frozen=True)
 class Addressing:
@@ -70,6 +72,12 @@ class Addressing:
         if virtual and pattern.fullmatch(bucket):
             return f"{parts.scheme}://{bucket}.{parts.netloc}{parts.path}"
         return f"{base}/{quoted(bucket)}"
+
+
+def is_aws(endpoint: str) -> bool:
+    """Whether an endpoint of S3 is AWS's own; so is none at all."""
+    host = urlsplit(endpoint).hostname or ""
+    return not endpoint or _AWS_HOST.fullmatch(host) is not None
 
 
 def region_of_arn(bucket: str) -> str | None:

@@ -7,6 +7,7 @@ from perian_shim.storage.failures import failed, told
 from perian_shim.storage.web import Answer, is_busy
 
 OK = range(200, 300)
+_NOT_IMPLEMENTED = 501
 
 _BUSY = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "TooManyRequests"}
 _XML_CODE = re.compile(rb"<Code>([^<]*)</Code>")
@@ -51,4 +52,6 @@ def reason(answer: Answer) -> str:
 
 def may_pass(answer: Answer) -> bool:
     """Whether the same access may succeed later: the store is in trouble, or has too much to do."""
+    if answer.status == _NOT_IMPLEMENTED:
+        return False
     return is_busy(answer) or (answer.status not in OK and error_code(answer) in _BUSY)

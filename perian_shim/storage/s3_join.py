@@ -35,18 +35,20 @@ class Ask(Protocol):
         ...
 
 
-def join(ask: Ask, parts: Sequence[str], uri: str) -> None:
+def join(ask: Ask, parts: Sequence[str], uri: str, headers: Mapping[str, str]) -> None:
     """Make one object of several, in this order.
 
     Args:
         ask: about the object that is made.
         parts: URIs of the objects; all but the last have at least 5 MiB.
         uri: of the object that is made.
+        headers: go with the request that begins it: how it is encrypted.
 
     Raises:
         StorageFailed: it could not be made; nothing is left of it.
     """
-    upload = {"uploadId": made(uri, ask("POST", {"uploads": ""})).findtext("UploadId", "")}
+    began = made(uri, ask("POST", {"uploads": ""}, headers))
+    upload = {"uploadId": began.findtext("UploadId", "")}
 
     def copy(number: int, part: str) -> str:
         source = {"x-amz-copy-source": quoted("/".join(split_uri(part)))}

@@ -1,4 +1,4 @@
-"""AWS signature version 4, as S3 takes it: in headers, and in a URL. Pure: the time is given.
+"""AWS signature version 4: in headers, and for S3 in a URL. Pure: the time is given.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html
 """
@@ -8,6 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 
 from perian_shim.storage.s3_keys import Keys
@@ -25,13 +26,15 @@ class Scope:
 
     Attributes:
         keys: what it is made with.
-        region: of the bucket.
+        region: of the bucket, or of the service.
         now: its time, in UTC.
+        service: AWS's name of the service.
     """
 
     keys: Keys
     region: str
     now: datetime.datetime
+    service: str = "s3"
 
     @property
     def time(self) -> str:
@@ -41,7 +44,7 @@ class Scope:
     @property
     def name(self) -> str:
         """The scope as it is signed."""
-        return f"{self.now:%Y%m%d}/{self.region}/s3/aws4_request"
+        return f"{self.now:%Y%m%d}/{self.region}/{self.service}/aws4_request"
 
     @property
     def credential(self) -> str:
@@ -107,16 +110,23 @@ def signed_headers(
     return sent
 
 
-def presigned_get(scope: Scope, url: str, expires_in: int) -> str:
+def presigned_get(
+    scope: Scope,
+    url: str,
+    expires_in: int,
+    further: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """Return a URL that reads an object without credentials.
 
     Args:
         scope: keys, region, time.
         url: the object's, quoted, without a query.
         expires_in: seconds, at most seven days.
+        further: what else the query says; S3 takes it for headers.
     """
     parts = urlsplit(url)
     query = {
+        **further,
         "X-Amz-Algorithm": ALGORITHM,
         "X-Amz-Credential": scope.credential,
         "X-Amz-Date": scope.time,

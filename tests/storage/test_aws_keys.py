@@ -11,7 +11,7 @@ from support.storage_front import UNWELL, Answer, FaultyStorage, faulty_server, 
 
 from perian_shim.errors import StorageFailed
 from perian_shim.storage.aws_keys import key_chain
-from perian_shim.storage.renewal import AGAIN_SECONDS, AHEAD_SECONDS, Renewed
+from perian_shim.storage.renewal import AGAIN_SECONDS, Renewed
 from perian_shim.storage.s3_keys import Keys
 from perian_shim.storage.s3_settings import S3Settings
 from perian_shim.storage.web import Web
@@ -223,36 +223,41 @@ def chain(source: Source) -> Renewed[Keys]:
     return Renewed(source, lambda: source.now)
 
 
-def test_keys_are_fetched_once_for_as_long_as_they_are_good(
+def test_keys_are_fetched_once_in_the_first_half_of_their_life(
     source: Source, chain: Renewed[Keys]
 ) -> None:
     chain.current()
-    source.now += source.life - AHEAD_SECONDS - 1
+    source.now += source.life / 2 - 1
     chain.current()
     assert source.fetched == 1
 
 
-def test_keys_are_fetched_again_before_they_expire(source: Source, chain: Renewed[Keys]) -> None:
+def test_keys_are_fetched_again_at_half_of_their_life(source: Source, chain: Renewed[Keys]) -> None:
     chain.current()
-    source.now += source.life - AHEAD_SECONDS
+    source.now += source.life / 2
     assert chain.seconds_left() == source.life
     assert source.fetched == 2
 
 
-def test_short_lived_keys_are_not_fetched_for_each_request(
-    source: Source, chain: Renewed[Keys]
+@pytest.mark.parametrize(("life", "fetched_after"), [(100.0, AGAIN_SECONDS), (30.0, 30.0)])
+def test_short_lived_keys_are_kept_for_a_minute_but_not_beyond_their_end(
+    source: Source, chain: Renewed[Keys], life: float, fetched_after: float
 ) -> None:
-    source.life = 600.0
-    for _ in range(10):
-        chain.current()
+    source.life = life
+    chain.current()
+    source.now += fetched_after - 1
+    chain.current()
     assert source.fetched == 1
+    source.now += 1
+    chain.current()
+    assert source.fetched == 2
 
 
 def test_keys_that_are_still_good_are_kept_when_no_new_ones_can_be_had(
     source: Source, chain: Renewed[Keys]
 ) -> None:
     first = chain.current()
-    source.now += source.life - AHEAD_SECONDS
+    source.now += source.life / 2
     source.broken = True
     assert chain.current() is first
     source.broken = False

@@ -196,3 +196,19 @@ def test_a_request_is_signed_as_botocore_does(method: str, name: str, keys: Keys
     signer.add_auth(request)
     sent = signed_headers(ours(keys, "eu-west-1"), method, url, headers, body)
     assert sent["Authorization"] == request.headers["Authorization"]
+
+
+@pytest.mark.usefixtures("frozen")
+@pytest.mark.parametrize("keys", [KEYS, TEMPORARY], ids=["static", "temporary"])
+def test_a_request_to_another_service_is_signed_as_botocore_does(keys: Keys) -> None:
+    url, body, form = "https://sts.eu-west-1.amazonaws.com/", b"Action=x", {"Content-Type": "a/b"}
+    signer = botocore.auth.SigV4Auth(
+        botocore.credentials.Credentials(keys.access_key, keys.secret_key, keys.token or None),
+        "sts",
+        "eu-west-1",
+    )
+    sent = signed_headers(Scope(keys, "eu-west-1", NOW, "sts"), "POST", url, form, body)
+    digest = {"x-amz-content-sha256": sent["x-amz-content-sha256"]}
+    request = botocore.awsrequest.AWSRequest("POST", url, form | digest, body)
+    signer.add_auth(request)
+    assert sent["Authorization"] == request.headers["Authorization"]
