@@ -75,7 +75,8 @@ class Grant:
             self.google = "".join(field.decode("ascii") for field in fields.get(b"google", ()))
         except (LookupError, ValueError):
             raise TransferError("it is damaged") from None  # never say what is in it
-        if self.aws and len(self.aws) != len(("id", "secret", "token")):
+        is_url = self.following.startswith(("https://", "http://"))
+        if not is_url or len(self.aws) not in (0, len(("id", "secret", "token"))):
             raise TransferError("it is damaged")
         if not self.aws and not self.google:
             raise TransferError("it holds no keys")

@@ -27,7 +27,7 @@ def google_token(number: int = 1) -> Record:
 
 
 def grant_text(
-    following: str, records: Sequence[Record], renew: int = 3600, lives: int = 3600
+    following: str, records: Sequence[Record], renew: int = 600, lives: int = 3600
 ) -> str:
     """Return a grant as the pod writes it."""
     lines = [
@@ -50,7 +50,7 @@ class GrantServer(Front):
         lives: seconds, of the first grant.
     """
 
-    def __init__(self, *records: Record, renew: int = 3600, lives: int = 3600) -> None:
+    def __init__(self, *records: Record, renew: int = 600, lives: int = 3600) -> None:
         super().__init__(behind=self.answer)
         self.numbers = itertools.count(1)
         self.write(*records, renew=renew, lives=lives)
@@ -59,7 +59,7 @@ class GrantServer(Front):
         super().__enter__()
         return self
 
-    def write(self, *records: Record, renew: int = 3600, lives: int = 3600, age: int = 0) -> None:
+    def write(self, *records: Record, renew: int = 600, lives: int = 3600, age: int = 0) -> None:
         """Write the grant anew, or as if that had been so many seconds ago."""
         self.content = (records, renew, lives)
         self.written = datetime.datetime.now(datetime.timezone.utc)
