@@ -1,4 +1,4 @@
-"""What runs inside a container task's job, where the user's image holds nothing of ours.
+"""What runs inside a job, where the user's image holds nothing of ours, or not what it should.
 
 The files below are sent with the job request and put side by side in one directory together with
 `plan`, which says what to download, run and upload; run.sh's head describes it. They are data here:
@@ -22,13 +22,16 @@ ASSETS = (
 )
 """Names of the files that a job needs, all of them, in the directory of its plan."""
 
+AGENT_ASSETS = ("agent.py", "agent_child.py", "agent_grants.py", "agent_server.py", "transfer.py")
+"""The same for a function task's job: its command is run by agent.py, whose head describes it."""
+
 
 AGENT_ASSETS = ("agent.py", "transfer.py")
 """The same for a function task's job, which they run in."""
 
 
 def read_asset(name: str) -> bytes:
-    """The content of one of `ASSETS`.
+    """The content of one of `ASSETS` or `AGENT_ASSETS`.
 
     Raises:
         FileNotFoundError: This installation of perian-shim lacks the file.

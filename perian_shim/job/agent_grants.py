@@ -1,0 +1,234 @@
+"""What a function task's job may use now: its grants, read one after the other while it runs.
+
+A grant is a small text of lines with TAB-separated fields, which the pod writes anew as long as it
+follows the job:
+
+    version 1
+    renew N                 seconds after which the next one should be read
+    lives N                 seconds, from its writing, that what is in it is good for
+    next URL                where the next one is read
+    aws ID SECRET TOKEN     temporary keys of S3
+    google TOKEN            an OAuth token of Google
+    end                     without it the grant is not whole
+
+Other records are for other readers. Moments are seconds of the monotonic clock: no clock of another
+machine is compared with this one's. A grant's age is told by two moments of the store's own clock.
+"""
+
+import email.utils
+import http.client
+import threading
+import time
+import urllib.error
+import urllib.request
+
+from perian_shim.job.transfer import TransferError, ascii_url, explain, refusal, say
+
+MAX_BYTES = 256 * 1024
+STALL_SECONDS = 10.0
+READ_SECONDS = 30.0
+
+PATIENCE_SECONDS = 1.5
+"""How long one who asks for credentials waits for new ones: AWS's libraries give up after 2."""
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
+"""Between attempts to read a grant that could not be read; doubled."""
+
+DAY_SECONDS = 24 * 3600
+
+LEAST_PAUSE_SECONDS = 1.0
+"""Between attempts, however often credentials are asked for."""
+
+
+class Grant:
+    """One grant.
+
+    Args:
+        content: the text.
+        read_at: the moment before it was asked for.
+        age: seconds between its writing and its being read.
+
+    Raises:
+        TransferError: it is not whole, or not one that this agent understands.
+
+    Attributes:
+        renew: seconds after which the next one should be read.
+        lives: seconds, from its writing.
+        expires: the moment.
+        following: URL of the next one.
+        aws: key ID, secret and token, or nothing.
+        google: a token, or nothing.
+    """
+
+    def __init__(self, content: bytes, read_at: float, age: float) -> None:
+        records = [line.split(b"\t") for line in content.split(b"\n") if line]
+        if not records or records[-1] != [b"end"]:
+            raise TransferError("it is not whole")
+        if records[0] != [b"version", b"1"]:
+            raise TransferError("it is not of version 1: another perian-shim made it")
+        fields = {record[0]: record[1:] for record in records}
+        try:
+            self.renew = min(max(1, int(fields[b"renew"][0])), DAY_SECONDS)
+            self.lives = int(fields[b"lives"][0])
+            self.following = ascii_url(fields[b"next"][0])
+            self.aws = tuple(field.decode("ascii") for field in fields.get(b"aws", ()))
+            self.google = "".join(field.decode("ascii") for field in fields.get(b"google", ()))
+        except (LookupError, ValueError):
+            raise TransferError("it is damaged") from None  # never say what is in it
+        is_url = self.following.startswith(("https://", "http://"))
+        if not is_url or len(self.aws) not in (0, len(("id", "secret", "token"))):
+            raise TransferError("it is damaged")
+        if not self.aws and not self.google:
+            raise TransferError("it holds no keys")
+        self.expires = read_at + self.lives - age
+
+    def left(self, now: float) -> float:
+        """Seconds that it is still good for."""
+        return self.expires - now
+
+    def is_fresh(self, now: float) -> bool:
+        """Whether it can be handed out without looking for a newer one."""
+        return self.left(now) >= max(self.lives / 4, self.renew)
+
+
+class GrantReader:
+    """Reads grants, each at the place that the one before it named.
+
+    Args:
+        url: of the first one.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = ascii_url(url.encode("utf-8", "surrogateescape"))
+
+    def read(self) -> Grant:
+        """Read the grant that there is now.
+
+        Raises:
+            TransferError: why not, in one line without a URL's query.
+        """
+        read_at = time.monotonic()
+        headers = {"Cache-Control": "no-cache"}
+        try:
+            request = urllib.request.Request(self.url, headers=headers)  # noqa: S310 - the pod's URL
+            with urllib.request.urlopen(request, timeout=STALL_SECONDS) as answer:  # noqa: S310
+                content = receive(answer, read_at + READ_SECONDS)
+                age = age_of(answer.headers)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise refusal(error.code, error.read(2000)) from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise TransferError(explain(error)) from None
+        grant = Grant(content, read_at, age)
+        self.url = grant.following
+        return grant
+
+
+def receive(answer: http.client.HTTPResponse, deadline: float) -> bytes:
+    """Read a body, at most so much and so long."""
+    content = b""
+    while True:
+        piece = answer.read1(MAX_BYTES)
+        if not piece:
+            return content
+        content += piece
+        if len(content) > MAX_BYTES:
+            raise TransferError(f"it has more than {MAX_BYTES} bytes")
+        if time.monotonic() > deadline:
+            raise TransferError("it came too slowly")
+
+
+def age_of(headers: http.client.HTTPMessage) -> float:
+    """Seconds since an object was written, by the clock of the store that answered; else 0."""
+    try:
+        answered, written = (
+            email.utils.parsedate_to_datetime(headers[name]) for name in ("Date", "Last-Modified")
+        )
+        return max(0.0, (answered - written).total_seconds())
+    except (TypeError, ValueError, LookupError, AttributeError):  # missing, or no dates
+        return 0.0
+
+
+class Access:
+    """What the job may use now; a thread of its own reads the next grant in good time.
+
+    Args:
+        reader: has read the first grant.
+        grant: the first grant.
+    """
+
+    def __init__(self, reader: GrantReader, grant: Grant) -> None:
+        self.reader = reader
+        self.grant = grant
+        self.wanted = threading.Event()
+        self.changed = threading.Condition()
+        self.attempts = 0
+        self.attempted_at = time.monotonic()
+        self.problem = ""
+        self.is_told = False
+
+    def start(self) -> None:
+        """Begin to renew."""
+        threading.Thread(target=self.renew, name="renew", daemon=True).start()
+
+    def current(self) -> "Grant | None":
+        """What can be used now; None if it has expired.
+
+        If what there is does not live long any more, the next grant is read first. That is waited
+        for no longer than a client waits for its answer.
+        """
+        with self.changed:
+            if not self.grant.is_fresh(time.monotonic()):
+                before = self.attempts
+                if time.monotonic() >= self.attempted_at + LEAST_PAUSE_SECONDS:
+                    self.wanted.set()
+                    self.changed.wait_for(lambda: self.attempts > before, PATIENCE_SECONDS)
+            grant = self.grant
+            alive = grant.left(time.monotonic()) > 0
+            tell = not alive and not self.is_told
+            self.is_told = not alive
+        if tell:
+            say("access to the object store has expired: the pod that renews it is gone")
+        return grant if alive else None
+
+    def renew(self) -> None:
+        """Read one grant after the other, for ever."""
+        pause: float = self.grant.renew
+        retry = FIRST_PAUSE_SECONDS
+        while True:
+            self.wanted.wait(pause)
+            try:
+                grant, problem = self.attempt()
+            except Exception as error:  # noqa: BLE001 - whatever it is, access must be renewed
+                grant, problem = None, f"the agent itself failed: {type(error).__name__}"
+            self.tell(problem)
+            pause, retry = (
+                (grant.renew, FIRST_PAUSE_SECONDS)
+                if grant
+                else (retry, min(2 * retry, LONGEST_PAUSE_SECONDS))
+            )
+
+    def attempt(self) -> "tuple[Grant | None, str]":
+        """Read a grant once. Returns it, or why there is none."""
+        grant, problem = None, ""
+        try:
+            grant = self.reader.read()
+        except TransferError as error:
+            problem = str(error)
+        finally:
+            with self.changed:
+                if grant:
+                    self.grant = grant
+                self.wanted.clear()
+                self.attempts += 1
+                self.attempted_at = time.monotonic()
+                self.changed.notify_all()
+        return grant, problem
+
+    def tell(self, problem: str) -> None:
+        """Say why access could not be renewed, once for each reason, and that it was again."""
+        if problem and problem != self.problem:
+            say(f"access to the object store could not be renewed: {problem}; trying again")
+        elif self.problem and not problem:
+            say("access to the object store has been renewed again")
+        self.problem = problem
