@@ -100,7 +100,10 @@ class S3Store:
 
     @classmethod
     def from_environment(
-        cls, environ: Mapping[str, str] = os.environ, sleep: Callable[[float], None] = time.sleep
+        cls,
+        environ: Mapping[str, str] = os.environ,
+        sleep: Callable[[float], None] = time.sleep,
+        secrets: Mapping[str, str] = {},  # noqa: ARG003 - not needed yet
     ) -> "S3Store":
         """Return a store set up as flytekit's own S3 access is, then as AWS's tools are.
 
