@@ -26,10 +26,6 @@ AGENT_ASSETS = ("agent.py", "agent_child.py", "agent_grants.py", "agent_server.p
 """The same for a function task's job: its command is run by agent.py, whose head describes it."""
 
 
-AGENT_ASSETS = ("agent.py", "transfer.py")
-"""The same for a function task's job, which they run in."""
-
-
 def read_asset(name: str) -> bytes:
     """The content of one of `ASSETS` or `AGENT_ASSETS`.
 

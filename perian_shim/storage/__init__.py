@@ -4,10 +4,9 @@ A container task's job gets no key of the bucket: a presigned URL for each objec
 and one POST policy that lets it write below one prefix until a point in time. The resolver
 container uses its own identity for the rest: listing, small reads, small writes.
 
-``open_store(uri)`` chooses by scheme. S3, and what speaks its protocol, can do all of it. Google's
-(``gs://``) can be read and written, which is enough for function tasks; it signs URLs and POST
-policies in the same form, so it fits the protocol. Any other store that flytekit knows needs
-flytekit: ``fsspec.FsspecStore``.
+``open_store(uri)`` chooses by scheme. S3, and what speaks its protocol, can do all of it, and so
+can Google's (``gs://``), if there is something that signs. Any other store that flytekit knows
+needs flytekit, ``fsspec.FsspecStore``: it can be read and written, enough for function tasks.
 """
 
 import os
@@ -33,16 +32,22 @@ __all__ = [
 _LOCAL = {"", "file"}
 _GOOGLE = {"gs", "gcs"}
 _S3_URI = re.compile(r"s3://(?:[\w.-]{3,255}|arn:[^/\s]+)(?:/(?P<key>.*))?", re.ASCII | re.DOTALL)
+_GOOGLE_URI = re.compile(r"gc?s://[\w.-]{3,222}(?:/(?P<key>[^\r\n]*))?", re.ASCII)
 
 
 def can_presign(uri: str) -> bool:
-    """Whether a job can be given access to one object there."""
-    return urlsplit(uri).scheme == "s3"
+    """Whether a job can be given access to one object there, if something may sign."""
+    return urlsplit(uri).scheme in {"s3"} | _GOOGLE
 
 
 def is_well_formed(uri: str, *, folder: bool = False) -> bool:
-    """Whether an S3 URI names a bucket and an object in it; a folder may be the whole bucket."""
-    match = _S3_URI.fullmatch(uri)
+    """Whether a URI that can be presigned names a bucket and an object in it.
+
+    Args:
+        uri: the URI.
+        folder: whether it may also be a whole bucket.
+    """
+    match = _S3_URI.fullmatch(uri) or _GOOGLE_URI.fullmatch(uri)
     return match is not None and bool(folder or match["key"])
 
 
@@ -51,12 +56,15 @@ def needs_flytekit(uri: str) -> bool:
     return urlsplit(uri).scheme not in {"s3"} | _GOOGLE | _LOCAL
 
 
-def open_store(uri: str, environ: Mapping[str, str] = os.environ) -> ObjectStore:
+def open_store(
+    uri: str, environ: Mapping[str, str] = os.environ, secrets: Mapping[str, str] = {}
+) -> ObjectStore:
     """Return the store that holds ``uri``.
 
     Args:
         uri: a URI in the store.
         environ: says where the store is, and with which keys it is reached.
+        secrets: the task's, by name: a key among them signs what jobs are given.
 
     Raises:
         InvalidInput: it is on this machine, where no Perian job can reach it, or in a store that
@@ -69,14 +77,14 @@ def open_store(uri: str, environ: Mapping[str, str] = os.environ) -> ObjectStore
         message = f"The raw data prefix {uri!r} is in no object store that a Perian job can reach."
         remedy = "Give a remote prefix, for `pyflyte run` with --raw-output-data-prefix s3://…"
         raise InvalidInput(message, remedy=remedy)
-    if can_presign(uri):
+    if scheme == "s3":
         from perian_shim.storage.s3 import S3Store  # noqa: PLC0415 - only what is needed
 
-        return S3Store.from_environment(environ)
+        return S3Store.from_environment(environ, secrets=secrets)
     if scheme in _GOOGLE:
         from perian_shim.storage.gcs import GcsStore  # noqa: PLC0415 - only what is needed
 
-        return GcsStore.from_environment(environ)
+        return GcsStore.from_environment(environ, secrets=secrets)
     message = f"perian-shim itself cannot reach {uri!r}: the store is neither s3:// nor gs://."
     remedy = (
         "Use a raw data prefix on S3 or Google Cloud Storage, or an image with flytekit and its"

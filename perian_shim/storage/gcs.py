@@ -1,53 +1,120 @@
-"""Google Cloud Storage, by its JSON API. It reads and writes, but signs nothing yet."""
+"""Google Cloud Storage, by its JSON API; what is signed is for its XML API, which is like S3's.
 
+Requests of our own are made with the pod's token. What jobs are given is signed by what lives
+longest of all that may sign (``google_signing``), which may be another account.
+"""
+
+import datetime
+import functools
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from perian_shim.storage.base import ObjectInfo, broken_off, split_uri
+from perian_shim.errors import InvalidInput
+from perian_shim.storage.base import ObjectInfo, Signing, UploadPolicy, broken_off, split_uri
 from perian_shim.storage.failures import NO_SUCH_PART, end_of, failed, told, unanswered
+from perian_shim.storage.gcs_join import join
+from perian_shim.storage.gcs_v4 import Stamp, bucket_url, unsigned_get, unsigned_policy
+from perian_shim.storage.google_endpoints import GoogleEndpoints
+from perian_shim.storage.google_signing import NoSigner, Signer, signer_for
 from perian_shim.storage.google_token import Token, token_chain
 from perian_shim.storage.renewal import Renewed
-from perian_shim.storage.unsigned import SignsNothing
+from perian_shim.storage.s3_address import object_url
 from perian_shim.storage.web import Answer, BrokenOff, NoAnswer, Web, is_busy
 
-URL = "https://storage.googleapis.com"
+URL = GoogleEndpoints().storage
 
+_BYTES = "application/octet-stream"
 _OK = range(200, 300)
 _NOT_FOUND = 404
 _REQUEST_TIMEOUT = 408
 
 
-class GcsStore(SignsNothing):
-    """An ``ObjectStore`` without presigned access.
+class GcsStore:
+    """An ``ObjectStore`` on Google Cloud Storage.
 
     Args:
         token: what requests are made with.
         web: makes the requests.
         base: URL of the API.
+        signer: finds what signs, when that is needed.
+        now: the time, in seconds since the epoch.
     """
 
-    def __init__(self, token: Renewed[Token], web: Web, base: str = URL) -> None:
+    def __init__(
+        self,
+        token: Renewed[Token],
+        web: Web,
+        base: str = URL,
+        signer: Callable[[], Signer] = lambda: NoSigner("nothing is there that signs"),
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._token = token
         self._web = web
         self._base = base.rstrip("/")
+        self._signer = functools.cache(signer)
+        self._now = now
 
     @classmethod
     def from_environment(
-        cls, environ: Mapping[str, str] = os.environ, sleep: Callable[[float], None] = time.sleep
+        cls,
+        environ: Mapping[str, str] = os.environ,
+        sleep: Callable[[float], None] = time.sleep,
+        secrets: Mapping[str, str] = {},
     ) -> "GcsStore":
-        """Return a store set up as Google's own libraries are."""
+        """Return a store set up as Google's own libraries are.
+
+        Args:
+            environ: names the store, and who we are.
+            sleep: waits between attempts, in seconds.
+            secrets: the task's. With ``google_application_credentials``, a service account's key,
+                that signs, and only that: all else is done as the pod.
+        """
         web = Web(environ, sleep)
-        emulator = environ.get("STORAGE_EMULATOR_HOST", "")
-        if emulator and "://" not in emulator:
-            emulator = f"http://{emulator}"
-        return cls(token_chain(environ, web), web, emulator or URL)
+        base = GoogleEndpoints.read(environ).storage
+        return cls(token_chain(environ, web), web, base, lambda: signer_for(environ, web, secrets))
 
     def __repr__(self) -> str:
         return f"GcsStore({self._base!r})"
+
+    def signing(self) -> Signing:
+        """Return for how long what we sign stays good."""
+        return self._signer().signing()
+
+    def presign(self, uris: Sequence[str], expires_in: int) -> list[str]:
+        """Return for each object a URL that reads it; all are signed at once.
+
+        Args:
+            uris: of the objects.
+            expires_in: seconds; at most seven days with a key, twelve hours without.
+
+        Raises:
+            InvalidInput: nobody there can sign.
+            StorageFailed: signing failed.
+        """
+        signer, stamp = self._signer(), self._stamp()
+        unsigned = []
+        for uri in uris:
+            bucket, key = split_uri(uri)
+            url = object_url(bucket_url(self._base, bucket), key)
+            unsigned.append(unsigned_get(stamp, url, min(expires_in, signer.longest)))
+        signatures = signer.sign([each.text for each in unsigned])
+        return [url.signed(made) for url, made in zip(unsigned, signatures, strict=True)]
+
+    def upload_policy(self, prefix: str, expires_in: int) -> UploadPolicy:
+        """Return leave to create objects below a prefix; as ``presign`` otherwise."""
+        signer, stamp = self._signer(), self._stamp()
+        bucket, key = split_uri(prefix)
+        life = min(expires_in, signer.longest)
+        policy = unsigned_policy(stamp, self._base, bucket, key.rstrip("/") + "/", life)
+        return policy.signed(signer.sign([policy.text])[0])
+
+    def _stamp(self) -> Stamp:
+        now = datetime.datetime.fromtimestamp(self._now(), datetime.timezone.utc)
+        return Stamp(self._signer().account(), now)
 
     def iter_objects(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield the objects below a folder, markers of folders in it too; its own is left out."""
@@ -101,6 +168,30 @@ class GcsStore(SignsNothing):
         if answer.status != _NOT_FOUND:
             good(uri, answer)
 
+    def join(self, parts: Sequence[str], uri: str) -> None:
+        """Make one object of several, in this order; they stay.
+
+        Raises:
+            InvalidInput: they are in several buckets, which Google does not join.
+            StorageFailed: it could not be made; nothing is left of it.
+        """
+        bucket = split_uri(uri)[0]
+        for part in parts:
+            if split_uri(part)[0] != bucket:
+                message = f"Google joins objects of one bucket only, not {part!r} to {uri!r}."
+                raise InvalidInput(message)
+        join(self._compose, self.delete, parts, uri)
+
+    def _compose(self, parts: Sequence[str], uri: str) -> None:
+        asked = {
+            "sourceObjects": [{"name": split_uri(part)[1]} for part in parts],
+            "destination": {"contentType": _BYTES},
+        }
+        json_ = {"Content-Type": "application/json"}
+        body = json.dumps(asked).encode()
+        path = f"{object_path(uri)}/compose"
+        good(uri, self._ask(uri, "POST", path, {}, body, headers=json_))
+
     def _ask(
         self,
         uri: str,
@@ -113,12 +204,10 @@ class GcsStore(SignsNothing):
         limit: int | None = None,
     ) -> Answer:
         url = f"{self._base}{path}?{urlencode(query)}"
-        sent = {
-            "Accept-Encoding": "gzip",
-            **(headers or {}),
-        }  # as it is stored; otherwise Google unpacks it
+        sent = {"Accept-Encoding": "gzip"}  # as it is stored; otherwise Google unpacks it
         if method == "POST":
-            sent["Content-Type"] = "application/octet-stream"
+            sent["Content-Type"] = _BYTES
+        sent |= headers or {}
 
         def authorized() -> Mapping[str, str]:
             token = self._token.current().text

@@ -6,33 +6,45 @@ google-auth reads it, in a process of its own that ends at once: loaded here it 
 An emulator (``STORAGE_EMULATOR_HOST``) wants no token.
 """
 
-import datetime
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from perian_shim.errors import StorageFailed
 from perian_shim.storage.child import answer_of
+from perian_shim.storage.google_credentials import credentials_file
+from perian_shim.storage.google_metadata import token_of_metadata
+from perian_shim.storage.google_oauth import CLOUD_PLATFORM, STORAGE, Token, no_token
 from perian_shim.storage.renewal import Renewed
 from perian_shim.storage.s3_keys import parsed_time
-from perian_shim.storage.web import BrokenOff, NoAnswer, Web, is_busy
+from perian_shim.storage.web import Web
 
-METADATA_HOST = "metadata.google.internal"
-METADATA_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
-_OK = 200
+__all__ = [
+    "CLOUD_PLATFORM",
+    "STORAGE",
+    "Token",
+    "no_token",
+    "token_chain",
+    "token_of_google_auth",
+]
 
 _SOURCE = """
 import json, sys
-sys.path[:] = json.loads(sys.stdin.read())
+sys.path[:] = json.loads(sys.stdin.readline())
+asked = json.loads(sys.stdin.readline())
 try:
     import google.auth, google.auth.exceptions
     from google.auth.transport.requests import Request
 except ImportError:
     sys.exit(json.dump({"missing": True}, sys.stdout))
 try:
-    found, _ = google.auth.default(
-        scopes=["https://www.googleapis.com/auth/devstorage.read_write"])
+    document, scopes = asked["document"], [asked["scope"]]
+    if document is None:
+        found, _ = google.auth.default(scopes=scopes)
+    elif document.get("type") == "service_account":
+        from google.oauth2.service_account import Credentials
+        found = Credentials.from_service_account_info(document, scopes=scopes)
+    else:
+        found, _ = google.auth.load_credentials_from_dict(document, scopes=scopes)
     found.refresh(Request())
 except Exception as error:
     passing = isinstance(error, google.auth.exceptions.TransportError) or getattr(
@@ -43,71 +55,46 @@ json.dump({"token": found.token, "expires": found.expiry and found.expiry.isofor
 """
 
 
-@dataclass(frozen=True)
-class Token:
-    """An OAuth token.
+def token_chain(
+    environ: Mapping[str, str],
+    web: Web,
+    scope: str = STORAGE,
+    now: Callable[[], float] = time.time,
+) -> Renewed[Token]:
+    """Return the token that a process with this environment has.
 
-    Attributes:
-        text: what is sent, empty for an emulator.
-        expires: when it dies.
+    Args:
+        environ: names a file of credentials, or a metadata server.
+        web: makes the requests.
+        scope: what it is to be good for.
+        now: the time since the epoch.
     """
-
-    text: str = field(repr=False)
-    expires: datetime.datetime | None = None
-
-
-def token_chain(environ: Mapping[str, str], web: Web) -> Renewed[Token]:
-    """Return the token that a process with this environment has."""
-    if environ.get("STORAGE_EMULATOR_HOST"):
+    if environ.get("STORAGE_EMULATOR_HOST") and scope == STORAGE:
         return Renewed(lambda: Token(""))
-    if has_credentials_file(environ):
-        return Renewed(lambda: token_of_google_auth(environ))
-    return Renewed(lambda: token_of_metadata(environ, web))
+    if credentials_file(environ) is not None:
+        return Renewed(lambda: token_of_google_auth(environ, scope), now)
+    asked = "" if scope == STORAGE else scope  # every machine's own scopes have the storage
+    return Renewed(lambda: token_of_metadata(environ, web, asked, now), now)
 
 
-def has_credentials_file(environ: Mapping[str, str]) -> bool:
-    """Whether a file says who we are: one that is named, or that of Google's tools."""
-    if environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
-        return True
-    home = Path(environ.get("HOME") or Path.home(), ".config", "gcloud")
-    folder = Path(environ.get("CLOUDSDK_CONFIG") or home)
-    return (folder / "application_default_credentials.json").exists()
+def token_of_google_auth(
+    environ: Mapping[str, str], scope: str, document: Mapping[str, Any] | None = None
+) -> Token:
+    """Let google-auth read a document of credentials.
 
+    Args:
+        environ: names its file.
+        scope: what the token is to be good for.
+        document: another one, if it is not that file.
 
-def token_of_metadata(environ: Mapping[str, str], web: Web) -> Token:
-    """Ask the metadata server."""
-    host = environ.get("GCE_METADATA_HOST") or METADATA_HOST
-    asked_at = datetime.datetime.now(datetime.timezone.utc)
-    try:
-        headers = {"Metadata-Flavor": "Google"}
-        answer = web.ask("GET", f"http://{host}{METADATA_PATH}", lambda: headers, direct=True)
-    except (NoAnswer, BrokenOff) as error:
-        raise no_token(str(error), passing=True) from error
-    if answer.status != _OK:
-        raise no_token(f"{host} answered HTTP {answer.status}", passing=is_busy(answer))
-    try:
-        content = json.loads(answer.body)
-        life = datetime.timedelta(seconds=float(content["expires_in"]))
-        return Token(content["access_token"], asked_at + life)
-    except (ValueError, KeyError, TypeError):
-        raise no_token(f"{host} answered without a token") from None
-
-
-def token_of_google_auth(environ: Mapping[str, str]) -> Token:
-    """Let google-auth read a file of credentials."""
-    found = answer_of(_SOURCE, environ, "Looking for credentials for Google Cloud Storage")
+    Raises:
+        StorageFailed: there is no token.
+    """
+    given = {"document": document and dict(document), "scope": scope}
+    found = answer_of(_SOURCE, environ, "Looking for credentials for Google Cloud Storage", given)
     if "missing" in found:
         raise no_token("a file of credentials is read by google-auth, which is not installed")
     if "error" in found:
         raise no_token(found["error"], passing=bool(found["passing"]))
     expires = found.get("expires")
     return Token(found["token"], parsed_time(expires) if expires else None)
-
-
-def no_token(why: str, *, passing: bool = False) -> StorageFailed:
-    """Return the error for a pod without a token."""
-    remedy = "Give the pod's service account a role for the bucket (workload identity)."
-    message = f"There are no credentials for Google Cloud Storage: {why}."
-    failure = StorageFailed(message, remedy=remedy)
-    failure.passing = passing
-    return failure

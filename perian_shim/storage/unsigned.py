@@ -28,5 +28,9 @@ class SignsNothing:
 
 def unsigned(uri: str) -> InvalidInput:
     """Return the error for a store that cannot sign."""
-    message = f"A container task's job cannot be given access to {uri!r}: only s3:// can be signed."
-    return InvalidInput(message, remedy="Use a raw data prefix on S3, or a function task.")
+    message = (
+        f"A container task's job cannot be given access to {uri!r}: only s3:// and gs:// can be"
+        " signed."
+    )
+    remedy = "Use a raw data prefix on S3 or Google Cloud Storage, or a function task."
+    return InvalidInput(message, remedy=remedy)
