@@ -53,6 +53,20 @@ class Failure(Exception):
         self.code = code
 
 
+def given_environment() -> "dict[str, str]":
+    """The environment that the agent was started with: Python itself sets LC_CTYPE in some."""
+    try:
+        content = Path("/proc/self/environ").read_bytes()
+    except OSError:
+        return dict(os.environ)
+    found: dict[str, str] = {}
+    for line in content.split(b"\0"):
+        name, _, value = os.fsdecode(line).partition("=")
+        if name:
+            found.setdefault(name, value)  # as getenv: the first one is the one that counts
+    return found
+
+
 # ---- secret files --------------------------------------------------------------------------------
 
 
@@ -109,7 +123,7 @@ def first_grant(reader: GrantReader, pause: float) -> Grant:
             time.sleep(pause * 2 ** (attempt - 1))
         try:
             grant = reader.read()
-            if grant.left(time.monotonic()) <= 0:
+            if not grant.is_alive(time.monotonic()):
                 raise TransferError("what it says has expired")
         except TransferError as error:
             why = str(error)
@@ -140,7 +154,7 @@ def work(command: "list[str]") -> int:
     """Do all. Returns the exit code. Raises Failure, Stopped."""
     if not command:
         raise Failure(UNUSABLE, "no command was given")
-    environment = dict(os.environ)
+    environment = given_environment()
     files = wanted_files(environment.get(FILES) or "{}")
     write_files(files)
     url = environment.get(GRANT, "")

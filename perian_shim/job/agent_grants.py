@@ -86,6 +86,10 @@ class Grant:
         """Seconds that it is still good for."""
         return self.expires - now
 
+    def is_alive(self, now: float) -> bool:
+        """Whether it can be handed out: its end, named in whole seconds, is still to come."""
+        return self.left(now) >= 1
+
     def is_fresh(self, now: float) -> bool:
         """Whether it can be handed out without looking for a newer one."""
         return self.left(now) >= max(self.lives / 4, self.renew)
@@ -184,7 +188,7 @@ class Access:
                     self.wanted.set()
                     self.changed.wait_for(lambda: self.attempts > before, PATIENCE_SECONDS)
             grant = self.grant
-            alive = grant.left(time.monotonic()) > 0
+            alive = grant.is_alive(time.monotonic())
             tell = not alive and not self.is_told
             self.is_told = not alive
         if tell:

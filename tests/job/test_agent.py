@@ -74,7 +74,7 @@ def test_every_file_of_the_agent_is_in_the_package(name: str) -> None:
 
 @pytest.mark.parametrize("name", AGENT_ASSETS)
 def test_every_file_of_the_agent_is_for_python_3_6(name: str) -> None:
-    assert ast.parse(read_asset(name), feature_version=(3, 6))
+    ast.parse(read_asset(name), feature_version=(3, 6))
 
 
 @pytest.mark.parametrize("code", [0, 1, 64, 126, 255])
@@ -158,6 +158,18 @@ def test_the_command_finds_signals_as_a_program_expects_them(agent: Agent) -> No
     ended = agent.run("grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status")
 
     assert ended.out.split() == ["SigBlk:", "0" * 16, "SigIgn:", "0" * 16]
+
+
+@pytest.mark.parametrize("locale", [{}, {"LC_ALL": "C"}, {"LANG": "de_DE.UTF-8"}])
+def test_without_a_grant_the_environment_is_the_one_that_was_given(
+    agent: Agent, locale: "dict[str, str]"
+) -> None:
+    given = {"PATH": "/usr/bin:/bin", "HOME": "/no/such/home", "ODD": "a=b\n\udcffü", **locale}
+    agent.give(**given)
+
+    ended = agent.run("env", "-0")
+
+    assert dict(line.split("=", 1) for line in ended.out.split("\0")[:-1]) == given
 
 
 def test_the_command_holds_no_file_of_the_agents(agent: Agent) -> None:

@@ -505,7 +505,7 @@ def test_many_who_ask_at_once_wait_for_one_new_grant(agent: Agent) -> None:
 
 
 def test_expired_keys_are_refused_with_the_reason(agent: Agent) -> None:
-    grant = GrantServer(aws_keys(), google_token(), lives=2)
+    grant = GrantServer(aws_keys(), google_token(), lives=4)
     with grant as server, telling(agent, server) as command:
         server.listen(False)
         wait_until(lambda: aws(command)[0] == 503, LONG_SECONDS, "still handed out")
@@ -521,7 +521,7 @@ def test_expired_keys_are_refused_with_the_reason(agent: Agent) -> None:
 
 
 def test_access_comes_back_with_the_next_grant(agent: Agent) -> None:
-    with GrantServer(aws_keys(1), lives=2) as server, telling(agent, server) as command:
+    with GrantServer(aws_keys(1), lives=4) as server, telling(agent, server) as command:
         server.listen(False)
         wait_until(lambda: aws(command)[0] == 503, LONG_SECONDS, "still handed out")
         server.write(aws_keys(2))

@@ -1,6 +1,5 @@
-"""The libraries that a function task uses find the agent's keys by themselves, and the next ones."""
+"""The libraries that a function task uses find the agent's keys by themselves, and renew them."""
 
-import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,22 +103,16 @@ def test_objects_of_s3_are_read_with_the_keys_of_the_moment(
 
 
 def test_keys_that_have_expired_are_an_error_that_says_why(agent: Agent) -> None:
-    with GrantServer(aws_keys(), lives=1) as server:
+    with GrantServer(aws_keys(), lives=4) as server:
         agent.give(PERIAN_SHIM_GRANT=server.first_url)
-        with agent.script(f"input()\n{BOTOCORE}") as process:
+        with agent.script(BOTOCORE) as process:
+            assert ask(process)
             server.listen(False)
-            address = Path(f"/proc/{process.pid}/stat")
-            assert address.exists()
-            line = ""
-            with contextlib.suppress(BrokenPipeError):
-                line = ask(process)
+            wait_until(lambda: not ask(process), LONG_SECONDS, "still handed out")
             end = ended(process)
 
-    assert line == ""
     assert end.code == 1
-    assert (
-        "access to the object store has expired because the pod that renews it is gone" in end.err
-    )
+    assert "has expired because the pod that renews it is gone" in end.err
 
 
 def google_api(exchange: Exchange) -> Response:
@@ -168,7 +161,8 @@ def test_objects_of_google_are_read_with_the_token_of_the_moment(
 ) -> None:
     pytest.importorskip(package)
     with GrantServer(google_token(1), lives=60, renew=1) as server:
-        agent.give(PERIAN_SHIM_GRANT=server.first_url, STORAGE_EMULATOR_HOST="")
+        # The other kind of buckets is asked for by gRPC, which the store here does not speak.
+        agent.give(PERIAN_SHIM_GRANT=server.first_url, GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT="false")
         script = script.replace("GCSFileSystem()", f'GCSFileSystem(endpoint_url="{store.url}")')
         script = script.replace(
             "Client()", f'Client(client_options={{"api_endpoint": "{store.url}"}})'
