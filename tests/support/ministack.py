@@ -1,9 +1,11 @@
 """An AWS for tests: ministack's S3, IAM and STS, in a process and an environment of its own.
 
 It checks signatures, presigned URLs, POST forms, policies of users, buckets, roles and sessions.
-``root`` bypasses all policies, and its secret is not checked: tests act as an IAM ``user``. What it
-does not do: AssumeRoleWithWebIdentity drops the session policy, and no DurationSeconds is refused,
-so that keys may live for a second.
+``root`` bypasses all policies, and its secret is not checked: tests act as an IAM ``user``.
+
+What it does not do: AssumeRoleWithWebIdentity drops the session policy; no DurationSeconds is
+refused, so that keys may live for a second; policies have no variables and no escapes (``${*}``); an
+object that is not there is "not found" also for who may not list; no requester pays.
 """
 
 import atexit
