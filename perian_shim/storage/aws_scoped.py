@@ -25,7 +25,7 @@ from perian_shim.storage.s3_address import is_aws
 from perian_shim.storage.s3_keys import Keys
 from perian_shim.storage.s3_settings import S3Settings
 from perian_shim.storage.session_policy import MAX_CHARACTERS, session_policy
-from perian_shim.storage.sts import Sts, keys_in, sts_url
+from perian_shim.storage.sts import Sts, aws_sts_url, keys_in
 from perian_shim.storage.web import Answer, Web
 
 LONGEST_SECONDS = 43200
@@ -105,9 +105,10 @@ class AwsScoper:
             StorageFailed: only one half of a key is set.
         """
         settings = S3Settings.read(environ)
-        endpoint = secrets.get("aws_endpoint_url") or settings.endpoint
         named = secrets.get("aws_sts_endpoint_url", "")
-        if endpoint == settings.endpoint or is_aws(endpoint):
+        endpoint = secrets.get("aws_endpoint_url", "")
+        if settings.are_of(endpoint):
+            endpoint = settings.endpoint
             named = named or environ.get("AWS_ENDPOINT_URL_STS", "")
         if not named and not is_aws(endpoint):
             return None
@@ -115,7 +116,7 @@ class AwsScoper:
         if way is None:
             return None
         region = secrets.get("aws_region") or settings.region
-        url = named.rstrip("/") + "/" if named else sts_url(region, _without_endpoint(environ))
+        url = named.rstrip("/") + "/" if named else aws_sts_url(region, environ)
         return cls(way, Sts(web, url, region, now), region, seconds)
 
     def __repr__(self) -> str:
@@ -219,8 +220,3 @@ def remedy_of(answer: Answer, way: _Way) -> str | None:
     if code == "MalformedPolicyDocument":
         return "Give the task's inputs plainer names."
     return None
-
-
-def _without_endpoint(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without the endpoint of all services, which is meant for S3."""
-    return {name: value for name, value in environ.items() if name != "AWS_ENDPOINT_URL"}

@@ -47,8 +47,8 @@ class Signing:
 
     Attributes:
         seconds: until the credentials end that sign now; None if they do not end by themselves.
-        renewed: whether others follow them. If not, ``seconds`` is all that there is, and None
-            only for credentials that are known to have no end.
+        renewed: whether others follow them. If not, ``seconds`` is all that there is, 0 where
+            nobody knows when they end, and None only for credentials that are known to have no end.
     """
 
     seconds: float | None = None

@@ -11,6 +11,8 @@ _BUSY = (b"IDPCommunicationError", b"Throttling")
 _LONGEST_REASON = 300
 _CODE = re.compile(rb"<Code>([^<]*)</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<]*)</Message>")
+_ECHO = re.compile(r"Value '[^']*'")
+"""What AWS repeats of a parameter that it does not like."""
 
 Headers = Callable[[], Mapping[str, str]]
 
@@ -50,7 +52,8 @@ def asked(
 def refused(what: str, answer: Answer, remedy: str | None = None) -> StorageFailed:
     """Return our error for a refusal; it tells nothing of what was sent."""
     said = _MESSAGE.search(answer.body)
-    reason = " ".join(said[1].decode(errors="replace").split())[:_LONGEST_REASON] if said else ""
+    reason = " ".join(said[1].decode(errors="replace").split()) if said else ""
+    reason = _ECHO.sub("Value '…'", reason)[:_LONGEST_REASON]
     message = f"{what} failed: HTTP {answer.status} {reason}".rstrip()
     failure = StorageFailed(message, remedy=remedy)
     failure.passing = is_busy(answer) or any(code in answer.body for code in _BUSY)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from perian_shim import settings
 from perian_shim.errors import ConfigError
+from perian_shim.storage.s3_address import is_aws
 
 _KEYS = {
     "endpoint": "endpoint",
@@ -74,6 +75,12 @@ class S3Settings:
             dual_stack=environ.get("AWS_USE_DUALSTACK_ENDPOINT", "").lower() == "true",
             fips=environ.get("AWS_USE_FIPS_ENDPOINT", "").lower() == "true",
         )
+
+    def are_of(self, endpoint: str) -> bool:
+        """Whether an endpoint is that of the same store; so is none at all."""
+        known = {url.rstrip("/") for url in (self.endpoint, self.public_endpoint)}
+        given = endpoint.strip().rstrip("/")
+        return not given or given in known or (is_aws(given) and is_aws(self.endpoint))
 
 
 def of_flytekit(environ: Mapping[str, str]) -> dict[str, str]:

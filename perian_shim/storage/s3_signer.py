@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 from perian_shim.storage.aws_keys import KeyChain, keys_in_secrets
 from perian_shim.storage.base import Signing
-from perian_shim.storage.s3_address import is_aws
 from perian_shim.storage.s3_keys import Keys
 from perian_shim.storage.s3_settings import S3Settings
 
@@ -58,7 +57,4 @@ def static_keys(secrets: Mapping[str, str], settings: S3Settings) -> Keys | None
     keys = keys_in_secrets(secrets)
     if keys is None or keys.token:
         return None
-    endpoint = secrets.get("aws_endpoint_url", "").strip().rstrip("/")
-    known = {url.rstrip("/") for url in (settings.endpoint, settings.public_endpoint)}
-    same = not endpoint or endpoint in known or (is_aws(endpoint) and is_aws(settings.endpoint))
-    return keys if same else None
+    return keys if settings.are_of(secrets.get("aws_endpoint_url", "")) else None

@@ -89,10 +89,13 @@ def keys_in(answer: Answer, what: str) -> Keys:
 
 
 def sts_url(region: str, environ: Mapping[str, str]) -> str:
-    """Return the URL of the security token service."""
+    """Return the URL of the security token service of a pod."""
     given = environ.get("AWS_ENDPOINT_URL_STS") or environ.get("AWS_ENDPOINT_URL")
-    if given:
-        return given.rstrip("/") + "/"
+    return given.rstrip("/") + "/" if given else aws_sts_url(region, environ)
+
+
+def aws_sts_url(region: str, environ: Mapping[str, str]) -> str:
+    """Return the URL of AWS's own, whatever other endpoint is set."""
     legacy = environ.get("AWS_STS_REGIONAL_ENDPOINTS") == "legacy"
     if not region or legacy:
         return _GLOBAL

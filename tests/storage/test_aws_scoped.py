@@ -393,6 +393,15 @@ def test_an_endpoint_of_aws_itself_is_no_other_store(endpoint: str) -> None:
     assert scoper(secrets_of(STATIC, aws_endpoint_url=endpoint)).method == "GetFederationToken"
 
 
+def test_keys_of_aws_are_not_shown_to_the_pods_own_store(sts: FaultyStorage) -> None:
+    secrets = secrets_of(STATIC, aws_endpoint_url="https://s3.eu-west-1.amazonaws.com")
+    own = {"FLYTE_AWS_ENDPOINT": "https://minio.example.org", "AWS_ENDPOINT_URL_STS": sts.url}
+    it = scoper(secrets, {**own, "HTTPS_PROXY": "http://127.0.0.1:9"})
+    with pytest.raises(StorageFailed, match=r"sts\.amazonaws\.com"):
+        it.keys(REACH)
+    assert sts.seen == []
+
+
 def test_nothing_of_a_key_is_in_what_is_said_of_it() -> None:
     it = scoper(secrets_of(STATIC, aws_role_arn=ROLE))
     said = f"{it!r} {it.method} {it.source}"
@@ -460,6 +469,13 @@ def test_a_refusal_says_why_and_what_to_do_and_is_final(code: str, remedy: str) 
     assert remedy in str(failure)
     assert STATIC.secret_key not in str(failure)
     assert not failure.passing
+
+
+def test_what_aws_repeats_of_a_parameter_is_not_told() -> None:
+    said = "1 validation error detected: Value 'a secret' at 'webIdentityToken' failed"
+    failure = refusal(Answer(400, s3_error("ValidationError", said)))
+    assert "a secret" not in str(failure)
+    assert "'webIdentityToken' failed" in failure.message
 
 
 def test_a_request_for_keys_is_signed(aws: Ministack) -> None:

@@ -1,9 +1,11 @@
 """An AWS for tests: ministack's S3, IAM and STS, in a process and an environment of its own.
 
 It checks signatures, presigned URLs, POST forms, policies of users, buckets, roles and sessions.
-``root`` bypasses all policies, and its secret is not checked: tests act as an IAM ``user``. What it
-does not do: AssumeRoleWithWebIdentity drops the session policy, and no DurationSeconds is refused,
-so that keys may live for a second.
+``root`` bypasses all policies, and its secret is not checked: tests act as an IAM ``user``.
+
+What it does not do: AssumeRoleWithWebIdentity drops the session policy. No DurationSeconds is
+refused, so that keys may live for a second. Policies have no variables and no escapes (``${*}``).
+An object that is not there is "not found" also for who may not list. Nobody has to pay.
 """
 
 import atexit
