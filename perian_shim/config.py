@@ -25,6 +25,9 @@ from perian_shim.pyflyte import explained
 CANCEL = "cancel"
 DETACH = "detach"
 
+AUTO = "auto"
+SCOPED = "scoped"
+
 DEFAULT_SECRET_GROUP = "perian"  # noqa: S105 - the name of a group
 
 MAX_TEXT = 255
@@ -33,6 +36,8 @@ PRODUCT = re.compile(r"(?=.{1,255}\Z)[A-Za-z0-9](?:[\w .+/()-]*[\w+)])?", re.ASC
 
 GROUP = re.compile(r"(?=.{1,255}\Z)(?!.*\.\.)[\w./:+=@-]+", re.ASCII)
 """Secret groups of every kind that Flyte has: Kubernetes names, ARNs, paths in Vault."""
+
+PREFIX = re.compile(r"(?:s3|gs|gcs)://[^/\s]+/(?:[^\x00-\x1f]*/)?")
 
 MAX_PRICE = 1_000_000
 
@@ -64,6 +69,14 @@ class PerianConfig:
             ``"detach"``: it goes on and the next attempt rejoins it, which suits pods on
             preemptible nodes; bound it with the task's ``timeout``.
         secret_group: Flyte secret group that holds ``perian_organization`` and ``perian_token``.
+        storage_access: what a function task's job gets to reach the object store: ``"auto"``:
+            temporary credentials for what it needs where they can be had, else the keys of the
+            secret group; ``"scoped"``: temporary credentials, or the run is refused.
+        reads: further URIs below which a function task's code reads, each ending in ``/``: what is
+            named in no input.
+        writes: the same for what it also writes.
+        allow_short_access: accept that what a job holds may end before the job, so that its
+            outputs could not be left: for credentials that nothing renews.
         executor_image: image of the task's own pod, which waits for the job; default
             ``PERIAN_SHIM_IMAGE``. It says nothing about the job and is no part of its record.
 
@@ -84,6 +97,10 @@ class PerianConfig:
     on_terminate: str = CANCEL
     secret_group: str = DEFAULT_SECRET_GROUP
     executor_image: str | None = None
+    storage_access: str = AUTO
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    allow_short_access: bool = False
 
     @explained
     def __post_init__(self) -> None:
@@ -98,6 +115,12 @@ class PerianConfig:
             "secret_group", self.secret_group, GROUP, "letters, digits and any of '._/:+=@-'"
         )
         check_image("executor_image", self.executor_image)
+        if self.storage_access not in {AUTO, SCOPED}:
+            raise wrong("storage_access", f"{AUTO!r} or {SCOPED!r}", self.storage_access)
+        if not isinstance(self.allow_short_access, bool):
+            raise wrong("allow_short_access", "True or False", self.allow_short_access)
+        for name in ("reads", "writes"):
+            self._set(name, parse_prefixes(name, getattr(self, name)))
         self._set("country_code", parse_country(self.country_code))
         self._set("max_price_per_hour", parse_price(self.max_price_per_hour))
         self._set("instance_type_id", parse_instance_type(self.instance_type_id))
@@ -134,6 +157,13 @@ class PerianConfig:
             for field in fields(self)
             if getattr(self, field.name) is not None and field.name != "executor_image"
         }
+        for name, usual in (("storage_access", AUTO), ("allow_short_access", False)):
+            if values[name] == usual:
+                del values[name]
+        for name in ("reads", "writes"):
+            values[name] = list(getattr(self, name))
+            if not values[name]:
+                del values[name]
         if self.memory_gb is not None:
             values["memory"] = plain_number(self.memory_gb)
         if self.price_limit is not None:
@@ -200,6 +230,15 @@ def check_image(name: str, value: object) -> None:
         ImageReference.parse(value if isinstance(value, str) else "")
     except ValueError:
         raise wrong(name, 'an image reference like "registry.example.org/x:1"', value) from None
+
+
+def parse_prefixes(name: str, value: object) -> tuple[str, ...]:
+    """Accept URIs of folders in an object store."""
+    uris = value if isinstance(value, tuple | list) else (value,)
+    for uri in uris:
+        if not (isinstance(uri, str) and PREFIX.fullmatch(uri)):
+            raise wrong(name, 'URIs of folders like "s3://bucket/models/"', value)
+    return tuple(uris)
 
 
 def parse_memory(value: object) -> Decimal | None:

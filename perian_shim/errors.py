@@ -11,6 +11,7 @@
         │   └── TemplateTooNew       it was made by a newer perian-shim than the executor's
         ├── MissingSecret            a Flyte secret that is needed is not there
         ├── InvalidInput             an input cannot be handed to a job
+        │   └── AccessTooShort       ... for the job's access to its data would end before it
         ├── InvalidCommand           the command cannot be rendered with these inputs
         ├── StorageFailed            our own access to the object store failed
         ├── JobRejected              Perian refused the request
@@ -38,10 +39,9 @@
         ├── CreditExhausted          ... because the organization cannot pay
         └── StatusUnknown            the API kept naming a status that nobody knows
 
-An ``Outcome`` is what Flyte makes of an error: USER errors never retried, or retried on the task's
-``retries``; SYSTEM errors retried on the platform's own budget, or never. A user's failing program
-must not be paid for again on the platform's budget, so only faults that are not the user's are
-SYSTEM.
+An ``Outcome`` is what Flyte makes of an error: USER errors are never retried, or on the task's
+``retries``; SYSTEM errors on the platform's own budget, or never. A user's failing program must not
+be paid for again on that budget, so only faults that are not the user's are SYSTEM.
 """
 
 import traceback
@@ -152,6 +152,12 @@ class InvalidCommand(TaskError):
     code = "PERIAN:InvalidCommand"
     outcome = USER_FATAL
     remedy = "Correct the command's templates or the inputs."
+
+
+class AccessTooShort(InvalidInput):
+    """What the job is given to reach its data would end before the job."""
+
+    code = "PERIAN:AccessTooShort"
 
 
 class StorageFailed(TaskError):
@@ -372,8 +378,8 @@ class ImageUnavailable(TaskError):
     outcome = USER_FATAL
     spends_job = True
     remedy = (
-        "Check the image's name, and that Perian may pull it: a private registry needs the secrets"
-        " docker_registry_url, docker_registry_username and docker_registry_password."
+        "Check the image's name, and that Perian may pull it: a private registry needs its secrets,"
+        " docker_registry_url and the like."
     )
 
 
@@ -383,7 +389,7 @@ class CreditExhausted(TaskError):
     code = "PERIAN:CreditExhausted"
     outcome = USER_FATAL
     spends_job = True
-    remedy = "Top up the organization's credit at Perian, or ask Perian for a higher quota."
+    remedy = "Top up the organization's credit at Perian, or ask for a higher quota."
 
 
 class StatusUnknown(TaskError):

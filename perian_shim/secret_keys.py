@@ -13,6 +13,8 @@ AWS_KEYS = (
     "aws_session_token",
     "aws_region",
     "aws_endpoint_url",
+    "aws_role_arn",
+    "aws_sts_endpoint_url",
 )
 GOOGLE_KEY = "google_application_credentials"
 

@@ -96,6 +96,15 @@ JOB_KEY = "PERIAN_SHIM_KEY"
 JOB_OUTPUT = "PERIAN_SHIM_OUTPUT"
 """URI of the prefix below which this job leaves what it produced."""
 
+JOB_GRANT = "PERIAN_SHIM_GRANT"
+"""URL where the job reads what it may use to reach its data; programs do not see it."""
+
+JOB_ACCESS = "PERIAN_SHIM_ACCESS"
+"""For how many seconds after its submission that URL is good; not set if for days."""
+
+JOB_FILES = "PERIAN_SHIM_FILES"
+"""Which variables of a function task's job hold secrets for files: JSON, name to path."""
+
 # --- Flyte's: set by the backend, handed on ------------------------------------------------------
 
 EXECUTION_PROJECT = "FLYTE_INTERNAL_EXECUTION_PROJECT"

@@ -22,8 +22,8 @@ def before(plan: Plan, grants: "Grants | None", command: str) -> None:
     gets = first_grant(grants).gets if plan.has_grant and grants else {}
     for variable, path in plan.secrets:
         write_secret(variable, path)
-    for name in gets:
-        make_parent(os.fsdecode(name), "an input", "input_data_dir")
+    for target in gets:
+        make_parent(os.fsdecode(target), "an input", "input_data_dir")
     for path, source in plan.places:
         make_parent(path, "an input", "input_data_dir")
         if source:

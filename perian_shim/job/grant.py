@@ -195,7 +195,7 @@ class Grants:
         """Keep it in place of the one before."""
         found = Grant(content)
         self.next = found.next
-        os.makedirs(str(self.file.parent), mode=0o700, exist_ok=True)  # a program may clean up
+        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # a program may clean up
         beside = self.file.with_name(f"grant.{os.getpid()}.{threading.get_ident()}")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         with os.fdopen(os.open(str(beside), flags, 0o600), "wb") as file:

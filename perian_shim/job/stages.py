@@ -13,9 +13,9 @@ by os.fsdecode; records are lines of bytes, described in run.sh.
     stages.py leave LIMITS EXIT PROBLEM      uploads the result alone
     stages.py clean PRIVATE                  removes the private directory
 
-LIMITS are six words: how often a file is tried, the first pause, how long connecting and a stall may
-take, how long it is waited for access that has expired, and the private directory, if there is one.
-Exit codes: 0 all is done; 64 image or plan do not allow the job; 65 download failed; 66 upload
+LIMITS are six words: how often a file is tried, the first pause, how long connecting and a stall
+may take, how long it is waited for access that has expired, and the private directory, if there is
+one. Exit codes: 0 all is done; 64 image or plan do not allow the job; 65 download failed; 66 upload
 failed. Why is said in the log, and in the result if that can be left.
 """
 

@@ -175,7 +175,7 @@ class Body:
             return io.BytesIO(self.source)
         if isinstance(self.source, str):
             return Path(self.source).open("rb")
-        file = Path(self.source.path).open("rb")
+        file = Path(self.source.path).open("rb")  # noqa: SIM115 - who asks closes it
         file.seek(self.source.start)
         return file
 
@@ -220,7 +220,7 @@ class Transfers:
                         attempt -= 1
                         continue
                 except TransferError as expired:
-                    error = expired  # noqa: PLW2901 - it says more
+                    error = expired
                 problem = f"{what}: {error}"
                 final = error.final
             except (OSError, http.client.HTTPException, ValueError) as error:

@@ -252,10 +252,7 @@ class Attempt(Generic[T]):
         raise error
 
     def replaced(self, job: Job, error: TaskError) -> Job:
-        """End a job that waits for so long that it could not begin; return it as it has ended.
-
-        No machine has been paid for. How long it waited counts for the one that follows.
-        """
+        """End a job that waits for too long to begin; it has cost nothing. Return it as ended."""
         self.warn(error.message)
         waited = self.waited + self.ages.queued
         try:

@@ -12,20 +12,26 @@ is given is handed on as it is, with whatever it ends in, and may be empty.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from perian_shim import settings
 from perian_shim.api.client import PerianClient
 from perian_shim.api.job_request import RegistryCredentials
 from perian_shim.api.redaction import Redactor
+from perian_shim.config import SCOPED
 from perian_shim.errors import MissingSecret
 from perian_shim.lifecycle.console import confidential_forms
 from perian_shim.pod.secrets import FlyteSecrets, content_of
-from perian_shim.secret_keys import ORGANIZATION_KEY, REGISTRY_KEYS, TOKEN_KEY
+from perian_shim.secret_keys import ACCESS_KEYS, ORGANIZATION_KEY, REGISTRY_KEYS, TOKEN_KEY
 from perian_shim.spec import ForwardedSecret, FunctionWork, JobSpec
 from perian_shim.storage.aws_keys import given_keys
+from perian_shim.storage.aws_scoped import AwsScoper
+from perian_shim.storage.google_scoped import GoogleScoper
 from perian_shim.storage.s3_settings import S3Settings
-from perian_shim.work.job_credentials import StorageAccess, storage_access
+from perian_shim.storage.web import Web
+from perian_shim.work.job_credentials import CONFIDENTIAL, Scoper, StorageAccess, storage_access
 from perian_shim.work.request import Private
+from perian_shim.work.scoped_access import GOOGLE, S3, AwsAccess, GoogleAccess
 
 _VARIABLES = {ORGANIZATION_KEY: settings.ORGANIZATION, TOKEN_KEY: settings.TOKEN}
 
@@ -106,20 +112,25 @@ class Credentials:
         token: its API token.
         private: what every job is given.
         access: how a function task's job reaches the object store.
+        signing: keys of the object store that sign for a job, and are not given to it.
     """
 
     organization: str
     token: str = field(repr=False)
     private: Private = field(default_factory=Private, repr=False)
     access: StorageAccess = field(default_factory=StorageAccess, repr=False)
+    signing: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def read(cls, spec: JobSpec, secrets: SecretReader, *, local: bool = False) -> "Credentials":
+    def read(
+        cls, spec: JobSpec, secrets: SecretReader, raw_prefix: str, *, local: bool = False
+    ) -> "Credentials":
         """Read what a job's record asks for.
 
         Args:
             spec: the record.
             secrets: reads them.
+            raw_prefix: URI of the attempt's prefix: says in which cloud the job's data are.
             local: whether this is a run on the user's own machine. The job then gets the keys of
                 the object store that are set there, if the group has none. A pod's own keys are
                 the cluster's and are never handed on.
@@ -132,18 +143,38 @@ class Credentials:
         organization = secrets.require(group, ORGANIZATION_KEY)
         token = secrets.require(group, TOKEN_KEY)
         forwarded = {each: secrets.forwarded(each) for each in spec.secrets}
+        own = own_keys(secrets.environ) if local else None
+        signing = {key: value for key in ACCESS_KEYS if (value := secrets.read(group, key))}
         access = StorageAccess()
         if isinstance(spec.work, FunctionWork):
-            own = own_keys(secrets.environ) if local else None
             access = storage_access(
-                lambda key: secrets.read(group, key), group, secrets.environ, own
+                signing.get,
+                group,
+                secrets.environ,
+                own,
+                scopers(raw_prefix, {**(own or {}), **signing}, secrets.environ),
+                scoped_only=spec.config.storage_access == SCOPED,
             )
-        return cls(organization, token, Private(forwarded, secrets.registry(group)), access)
+        private = Private(forwarded, secrets.registry(group))
+        return cls(organization, token, private, access, signing)
 
     def redactor(self) -> Redactor:
         """Return what takes all of it out of text."""
         hidden = [*self.private.confidential(), *self.access.confidential()]
+        hidden += [value for key, value in self.signing.items() if key in CONFIDENTIAL]
         return Redactor([self.token], confidential_forms(hidden))
+
+
+def scopers(raw_prefix: str, keys: Mapping[str, str], environ: Mapping[str, str]) -> list[Scoper]:
+    """Return what hands out temporary credentials for a job whose data are there."""
+    scheme = urlsplit(raw_prefix).scheme
+    if scheme in S3:
+        aws = AwsScoper.find(keys, environ, Web(environ))
+        return [] if aws is None else [AwsAccess(aws)]
+    if scheme in GOOGLE:
+        google = GoogleScoper.find(keys, environ, Web(environ))
+        return [] if google is None else [GoogleAccess(google)]
+    return []
 
 
 def own_keys(environ: Mapping[str, str]) -> dict[str, str]:

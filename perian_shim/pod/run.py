@@ -37,12 +37,13 @@ from perian_shim.pod.credentials import Credentials, SecretReader, connector
 from perian_shim.pod.inputs import fetched, map_item
 from perian_shim.pod.local_files import with_remote_files
 from perian_shim.pod.local_run import local_place
-from perian_shim.pod.run_context import RunContext
+from perian_shim.pod.run_context import RunContext, opened_once
 from perian_shim.resolver_options import LaunchOptions
 from perian_shim.spec import ContainerWork, JobSpec
-from perian_shim.storage import ObjectStore, join_uri
+from perian_shim.storage import ObjectStore, join_uri, signing_store
 from perian_shim.work.container_job import ContainerJob
 from perian_shim.work.function_job import FunctionJob
+from perian_shim.work.grants import Grants
 from perian_shim.work.idempotency import NodeIdentity, work_key
 from perian_shim.work.offloading import max_output_bytes
 from perian_shim.work.outputs import Outputs
@@ -56,8 +57,6 @@ HURRIED_TIMEOUT = 4.0
 
 LAST_SECONDS = 5.0
 """What of the time between SIGTERM and SIGKILL is kept for reporting to Flyte."""
-
-OWN_KEYS = "the job gets the keys of S3 that are set here, since the task's secrets hold none"
 
 LOCAL_TIMEOUT_SECONDS = 12 * 3600.0
 
@@ -129,10 +128,9 @@ def prepared(
     max_output_bytes(environ)  # a wrong setting is told before a job is paid for
     task = TaskRecord.from_template(template)
     secrets = SecretReader(context.secrets, environ)
-    credentials = Credentials.read(task.spec, secrets, local=context.place is None)
+    local = context.place is None
+    credentials = Credentials.read(task.spec, secrets, context.raw_prefix, local=local)
     console.redact = credentials.redactor()
-    if credentials.access.own:
-        console(f"[perian-shim] {OWN_KEYS}")
     literals = taken(context, inputs, options)
     clock = Clock(sleep=TERMINATION.sleep)
     with contextlib.ExitStack() as stack:
@@ -153,11 +151,31 @@ def prepared(
             what = f"{task.name} {code}".strip()
             place = stack.enter_context(local_place(raw_prefix, what, environ, key_of))
             longest, policy = local_limit(task, environ, console), RetryPolicy.attended()
-        patient = PatientStore(store, Retrier(policy, clock))
-        key = work_key(place.node, task.spec, literals)
-        run = TaskRun(task, literals, place, patient, key, credentials.private, longest)
-        connect = connector(task.spec.config.secret_group, secrets)
         retrier = Retrier(policy, clock)
+        patient = PatientStore(store, retrier)
+        signed = opened_once(
+            lambda uri: signing_store(context.open_store(uri), uri, environ, credentials.signing)
+        )
+
+        def signed_patiently(uri: str) -> ObjectStore:
+            return PatientStore(signed(uri), retrier)
+
+        folder = join_uri(place.own_folder, "grants")
+        grants = Grants(signed_patiently(folder), signed(folder), folder, clock.monotonic)
+        key = work_key(place.node, task.spec, literals)
+        run = TaskRun(
+            task,
+            literals,
+            place,
+            patient,
+            grants,
+            signed_patiently,
+            signed,
+            key,
+            credentials.private,
+            longest,
+        )
+        connect = connector(task.spec.config.secret_group, secrets)
         yield composed(run, credentials, options, console, retrier, store, connect)
 
 
@@ -188,7 +206,8 @@ def composed(
     if isinstance(run.spec.work, ContainerWork):
         work = ContainerJob(run, run.spec.work)
     else:
-        work = FunctionJob(run, run.spec.work, credentials.access, options.distribution)
+        access, say = credentials.access, console.ours
+        work = FunctionJob(run, run.spec.work, access, options.distribution, say)
     if run.place.output_prefix is not None:
         # The pod ends with this run: what is loaded by now need never be looked through.
         gc.freeze()

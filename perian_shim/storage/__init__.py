@@ -27,7 +27,10 @@ __all__ = [
     "join_uri",
     "needs_flytekit",
     "open_store",
+    "signing_store",
 ]
+
+GOOGLE_KEY = "google_application_credentials"
 
 _LOCAL = {"", "file"}
 _GOOGLE = {"gs", "gcs"}
@@ -54,6 +57,24 @@ def is_well_formed(uri: str, *, folder: bool = False) -> bool:
 def needs_flytekit(uri: str) -> bool:
     """Whether only flytekit reaches the store; who has flytekit opens an ``FsspecStore`` then."""
     return urlsplit(uri).scheme not in {"s3"} | _GOOGLE | _LOCAL
+
+
+def signing_store(
+    store: ObjectStore, uri: str, environ: Mapping[str, str], secrets: Mapping[str, str]
+) -> ObjectStore:
+    """Return the store that signs for jobs: with keys that last, where the pod's own do not.
+
+    Args:
+        store: the pod's own access to the store.
+        uri: a URI in it.
+        environ: as for ``open_store``.
+        secrets: keys of the task's secret group, by their names; they are used to sign only.
+    """
+    scheme = urlsplit(uri).scheme
+    signs = (scheme == "s3" and "aws_access_key_id" in secrets) or (
+        scheme in _GOOGLE and GOOGLE_KEY in secrets
+    )
+    return open_store(uri, environ, secrets) if signs else store
 
 
 def open_store(

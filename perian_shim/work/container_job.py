@@ -1,7 +1,7 @@
 """Container tasks at run time: render the command, stage its files, read what it left."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from perian_shim.api.job_request import CreateJobRequest
 from perian_shim.api.jobs import Job
@@ -9,10 +9,12 @@ from perian_shim.api.phases import Phase
 from perian_shim.errors import InvalidCommand, ResultMissing
 from perian_shim.spec import ContainerWork
 from perian_shim.template import TemplateError, render_command
+from perian_shim.work.container_access import container_access
+from perian_shim.work.grants import Access, AccessFor
 from perian_shim.work.job_failure import job_failure, unrecorded_failure
 from perian_shim.work.outputs import Harvest, Outputs
 from perian_shim.work.staging import Stager, Staging, is_wrapped
-from perian_shim.work.task_run import TaskRun
+from perian_shim.work.task_run import StoreOf, TaskRun
 
 MAX_ARGUMENT_BYTES = 128 * 1024 - 1
 """Longest single argument that Linux takes, without the NUL at its end."""
@@ -25,10 +27,12 @@ class ContainerJob:
     Attributes:
         run: the attempt.
         work: what its task does.
+        staged: what was put together for each job, by its prefix.
     """
 
     run: TaskRun
     work: ContainerWork
+    staged: dict[str, Staging] = field(default_factory=dict, init=False, repr=False)
 
     def request(self, output: str) -> CreateJobRequest:
         """Render the command and return the request for a job that leaves its outputs there.
@@ -37,7 +41,42 @@ class ContainerJob:
             InvalidCommand: the command cannot be rendered with these inputs, or not be started.
             InvalidInput: an input cannot be handed to a job.
         """
-        return self.run.request(self.stage(output), output)
+        staging = self.stage(output)
+        if staging.needs_access:
+            access_for = self.access_for(staging, output, self.run.store_of)
+            staging = self.run.with_grant(staging, output, access_for)
+        return self.run.request(staging, output)
+
+    def access_for(self, staging: Staging, output: str, store_of: StoreOf) -> AccessFor:
+        """Return what gives a job access to what it fetches, and leave to create objects."""
+        gets, leaves = staging.gets, staging.leaves
+
+        def access(seconds: float) -> Access:
+            return container_access(store_of, gets, output if leaves else None, seconds)
+
+        return access
+
+    def keep(self, output: str) -> None:
+        """Give a job access for longer, if it is time.
+
+        Raises:
+            StorageFailed: that failed; it is tried again.
+        """
+        staging = self.staged.get(output)
+        if staging is None:  # an attempt before has submitted this job
+            staging = self.staged[output] = self.stage(output)
+        if staging.needs_access:
+            access_for = self.access_for(staging, output, self.run.at_once_of)
+            self.run.grants.keep(output, access_for)
+
+    def revoke(self, output: str) -> None:
+        """Take its access from a job that has ended.
+
+        Raises:
+            StorageFailed: that failed.
+        """
+        if output not in self.staged or self.staged[output].needs_access:
+            self.run.grants.revoke(output)
 
     def stage(self, output: str) -> Staging:
         """Render the command and put together what the job is given."""
@@ -53,8 +92,14 @@ class ContainerJob:
             message = f"The command cannot be rendered: {error}"
             raise InvalidCommand(message) from error
         check_lengths(argv)
-        stager = Stager(self.work, self.run.store, output, self.run.access_seconds)
-        return stager.stage(argv, self.run.inputs, self.run.task)
+        stager = Stager(
+            self.work,
+            self.run.store_of,
+            self.run.given_folder(output),
+            self.run.private.secret_files,
+        )
+        staging = self.staged[output] = stager.stage(argv, self.run.inputs, self.run.task)
+        return staging
 
     def harvest(self, job: Job, output: str) -> Outputs:
         """Return the outputs.
@@ -86,6 +131,7 @@ class ContainerJob:
         if result is None:
             message = f"Job {job.id} is Done, but left no result below {output}."
             raise ResultMissing(message, job_id=job.id)
+        left.join(result)
         outputs = left.collect(result, self.run.task.outputs)
         self.run.check_sizes(outputs, job.id)
         return outputs

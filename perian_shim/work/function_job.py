@@ -1,34 +1,40 @@
 """Function tasks at run time: flytekit's entry point runs in the job as it would in a pod.
 
-The job gets its inputs, and leaves its literals, its deck and its error document, below the
-attempt's own raw data prefix; the resolver container hands them on as they are. Literals are never
-decoded here, and an error document that the job wrote is reported byte for byte, so kind, code and
-traceback are those of the user's own exception.
+The job leaves its literals, its deck and its error document below a prefix of its own; the
+resolver container hands them on as they are. Its inputs lie where it can read but not write.
+Literals are never decoded here, and an error document that the job wrote is reported byte for byte,
+so kind, code and traceback are those of the user's own exception.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from perian_shim import settings
 from perian_shim.api.job_request import ContainerFile, CreateJobRequest
 from perian_shim.api.jobs import Job
 from perian_shim.api.phases import Phase
-from perian_shim.errors import OutputInvalid, OutputMissing, ResultMissing
+from perian_shim.errors import OutputInvalid, OutputMissing, ResultMissing, StorageFailed
+from perian_shim.job import AGENT_ASSETS, read_asset
 from perian_shim.resolver_options import Distribution
 from perian_shim.spec import FunctionWork
 from perian_shim.storage import join_uri
+from perian_shim.storage.reach import Reach
 from perian_shim.values.serialized import literal_map, serialize, split_literal_map
 from perian_shim.work.error_document import function_failed
+from perian_shim.work.function_reach import folder_uri, found_in, reach_text, read_reach
+from perian_shim.work.grants import Access, AccessFor, check_life
 from perian_shim.work.job_credentials import StorageAccess
 from perian_shim.work.job_failure import job_failure
 from perian_shim.work.outputs import Outputs
-from perian_shim.work.staging import RECORD_FOLDER, Staging
+from perian_shim.work.staging import RECORD_FOLDER, WRAPPER_DIR, Staging, carried_secrets
 from perian_shim.work.task_run import TaskRun
 
 JOB_FOLDER = "function"
 """Below ``_perian`` in the raw data prefix: the job's own output prefix."""
 
 INPUTS_NAME = "inputs.pb"
+REACH_NAME = "reach.json"
 OUTPUTS_NAME = "outputs.pb"
 ERROR_NAME = "error.pb"
 DECK_NAME = "deck.html"
@@ -36,6 +42,7 @@ DECK_NAME = "deck.html"
 MAX_DOCUMENT_BYTES = 1024**3
 """Bound on what is read of a job's documents; Flyte's own limits are far below."""
 
+AGENT_COMMAND = ("python3", "-I", "-S", f"{WRAPPER_DIR}/agent.py")
 
 SILENCE_REMEDY = (
     "Return from the function instead of leaving it with sys.exit(0), and use an image whose"
@@ -52,47 +59,129 @@ class FunctionJob:
         work: what its task does.
         access: how the job reaches the object store.
         distribution: the user's code, None when the image has it.
+        say: prints a line of ours.
+        reaches: what each job may reach, by its prefix; None for one that holds other keys.
     """
 
     run: TaskRun
     work: FunctionWork
     access: StorageAccess = field(repr=False)
     distribution: Distribution | None = None
+    say: Callable[[str], None] = lambda _: None
+    reaches: dict[str, Reach | None] = field(default_factory=dict, init=False, repr=False)
 
     def request(self, output: str) -> CreateJobRequest:
         """Write the inputs and return the request for a job that leaves its outputs there.
 
         Raises:
-            StorageFailed: the inputs could not be written.
+            StorageFailed: the inputs could not be written, or no access could be given.
+            AccessTooShort: the access would end before the job.
         """
-        return self.run.request(self.stage(output), output)
+        inputs = {name: serialize(literal) for name, literal in self.run.inputs.items()}
+        self.run.store.write(self.inputs_uri(output), literal_map(inputs))
+        staging = self.with_access(self.stage(output), output)
+        return self.run.request(with_agent(staging, self.secret_files(output)), output)
 
     def stage(self, output: str) -> Staging:
-        """Write the inputs and put together what the job is given."""
-        folder = documents_of(output)
-        inputs = {name: serialize(literal) for name, literal in self.run.inputs.items()}
-        self.run.store.write(join_uri(folder, INPUTS_NAME), literal_map(inputs))
+        """Put together what the job is given, but for its access."""
         return Staging(
-            command=tuple(self.command(folder)),
-            files=tuple(
-                ContainerFile(path, content, read_only=True)
-                for path, content in self.access.files.items()
-            ),
+            command=tuple(self.command(output)),
             variables={**self.offloading(), **self.access.variables},
-            secrets=self.access.secrets,
         )
 
-    def command(self, folder: str) -> list[str]:
-        """Return flytekit's entry point with the paths that are this attempt's.
+    def with_access(self, staging: Staging, output: str) -> Staging:
+        """Give a job temporary credentials for what it needs, or the keys that are given for it."""
+        self.reaches[output] = None
+        if self.access.scopers:
+            reach = self.reach(output)
+            try:
+                granted = self.run.with_grant(staging, output, self.access_for(reach))
+            except StorageFailed as error:
+                if error.passing or not self.access.fallback:
+                    raise
+                self.say(f"no temporary credentials could be had: {error.message}")
+            else:
+                self.run.store.write(self.reach_uri(output), reach_text(reach))
+                self.reaches[output] = reach
+                return granted
+        self.say(self.access.warning)
+        accepted = self.run.spec.config.allow_short_access
+        check_life(self.access.life, self.run.access_seconds, accepted=accepted)
+        return replace(staging, secrets={**staging.secrets, **self.access.secrets})
+
+    def secret_files(self, output: str) -> dict[str, str]:
+        """Return the files that hold secrets: path and content."""
+        own = {} if self.reaches[output] else self.access.files
+        return {**self.run.private.secret_files, **own}
+
+    def reach(self, output: str) -> Reach:
+        """Return what the job may reach: its code, its inputs, its own prefix."""
+        place, code = self.run.place, self.distribution
+        objects, read = found_in(self.run.inputs.values())
+        objects += [self.inputs_uri(output), *([code.location] if code else [])]
+        if place.previous_checkpoint:
+            read.append(folder_uri(place.previous_checkpoint))
+        write = [folder_uri(output)]
+        if place.checkpoint and not place.checkpoint.startswith(write[0]):
+            write.append(folder_uri(place.checkpoint))
+        config = self.run.spec.config
+        return Reach(
+            tuple(dict.fromkeys(objects)),
+            tuple(dict.fromkeys([*read, *config.reads])),
+            tuple(dict.fromkeys([*write, *config.writes])),
+        )
+
+    def access_for(self, reach: Reach) -> AccessFor:
+        """Return what gives a job temporary credentials."""
+
+        def access(seconds: float) -> Access:
+            given = [scoper(reach) for scoper in self.access.scopers]
+            records = tuple(record for each in given for record in each.records)
+            return Access(records, min([seconds, *(each.seconds for each in given)]))
+
+        return access
+
+    def keep(self, output: str) -> None:
+        """Give a job access for longer, if it is time.
+
+        Raises:
+            StorageFailed: that failed; it is tried again.
+        """
+        if output not in self.reaches:  # an attempt before has submitted this job
+            content = self.run.store.read(self.reach_uri(output), MAX_DOCUMENT_BYTES)
+            self.reaches[output] = read_reach(content)
+        reach = self.reaches[output]
+        if reach is not None and self.access.scopers:
+            self.run.grants.keep(output, self.access_for(reach))
+
+    def revoke(self, output: str) -> None:
+        """Take its access from a job that has ended.
+
+        Raises:
+            StorageFailed: that failed.
+        """
+        if self.reaches.get(output) is not None:
+            self.run.grants.revoke(output)
+
+    def inputs_uri(self, output: str) -> str:
+        """Return where a job finds its inputs, which it cannot change."""
+        return join_uri(self.run.given_folder(output), INPUTS_NAME)
+
+    def reach_uri(self, output: str) -> str:
+        """Return where it is kept what a job may reach, for the pods that follow it later."""
+        return join_uri(self.run.given_folder(output), REACH_NAME)
+
+    def command(self, output: str) -> list[str]:
+        """Return flytekit's entry point with the paths that are this job's.
 
         Args:
-            folder: URI below which the job finds its inputs and leaves its documents.
+            output: URI of the prefix below which it leaves what it produces.
         """
-        place = self.run.place
+        place, folder = self.run.place, documents_of(output)
         command = ["pyflyte-execute"]
-        command += ["--inputs", join_uri(folder, INPUTS_NAME)]
+        command += ["--inputs", self.inputs_uri(output)]
         command += ["--output-prefix", folder]
-        command += ["--raw-output-data-prefix", place.raw_prefix]
+        command += ["--raw-output-data-prefix", output]
         if place.checkpoint:
             command += ["--checkpoint-path", place.checkpoint]
         if place.previous_checkpoint:
@@ -163,6 +252,30 @@ class FunctionJob:
         deck = self.run.store.read(join_uri(folder, DECK_NAME), MAX_DOCUMENT_BYTES)
         if deck is not None:
             self.run.store.write(join_uri(prefix, DECK_NAME), deck)
+
+
+def with_agent(staging: Staging, secret_files: Mapping[str, str]) -> Staging:
+    """Return a staging whose command is run by the agent, if there is something for it to do.
+
+    Args:
+        staging: as it is so far.
+        secret_files: secrets that are to be files: path and content.
+    """
+    variables, places = carried_secrets(secret_files)
+    if not places and settings.JOB_GRANT not in staging.secrets:
+        return staging
+    shown = {settings.JOB_FILES: json.dumps(places)} if places else {}
+    files = [
+        ContainerFile(f"{WRAPPER_DIR}/{name}", read_asset(name), read_only=True)
+        for name in AGENT_ASSETS
+    ]
+    return replace(
+        staging,
+        command=(*AGENT_COMMAND, *staging.command),
+        files=(*staging.files, *files),
+        variables={**staging.variables, **shown},
+        secrets={**staging.secrets, **variables},
+    )
 
 
 def documents_of(output: str) -> str:

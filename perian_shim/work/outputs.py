@@ -13,7 +13,7 @@ Literals stay serialized: as messages, the elements of a long list take many tim
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from flyteidl.core.interface_pb2 import Variable
 
@@ -57,8 +57,40 @@ MISSING = "missing"
 FILE = "file"
 DIRECTORY = "directory"
 
+PIECES_PREFIX = f"{RECORD_FOLDER}/pieces/"
+
 UNUSABLE_EXIT_CODE = 64
 """With which the wrapper ends when image, plan or directories do not allow the job."""
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """One file that was uploaded in pieces.
+
+    Attributes:
+        key: where it belongs, relative to the job's prefix, as are all keys here.
+        size: of the whole, in bytes.
+        parts: keys of the pieces, in their order.
+    """
+
+    key: str
+    size: int
+    parts: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for key in (self.key, *self.parts):
+            if {"", ".", ".."} & set(key.split("/")):  # a rented machine wrote them
+                message = f"a key leads elsewhere: {key!r}"
+                raise ValueError(message)
+        foreign = [part for part in self.parts if not part.startswith(PIECES_PREFIX)]
+        if foreign or not self.key.startswith(f"{OUTPUT_FOLDER}/") or not self.parts:
+            message = "pieces are not where they belong"
+            raise ValueError(message)
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> "Pieces":
+        """Read one entry of the result record."""
+        return cls(str(entry["key"]), int(entry["bytes"]), tuple(map(str, entry["parts"])))
 
 
 @dataclass(frozen=True)
@@ -72,6 +104,7 @@ class Result:
         entries: for each list or map of files, what lies in its directory: path in it, and
             ``"file"``, ``"directory"`` or ``"other"``.
         error: text of the error file, None if there is none.
+        pieces: files that were uploaded in pieces.
     """
 
     exit_code: int
@@ -79,6 +112,7 @@ class Result:
     kinds: Mapping[str, str] = field(default_factory=dict)
     entries: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     error: str | None = None
+    pieces: tuple[Pieces, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,10 +185,12 @@ class Harvest:
             entries = {name: dict(e["entries"]) for name, e in outputs if "entries" in e}
             exit_code = int(record["exit_code"])
             has_error = bool(record["error"])
+            pieces = tuple(map(Pieces.from_json, record.get("pieces", ())))
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return None
         text = self.error_text() if has_error else None
-        return Result(exit_code, str(record.get("problem", "")), kinds, entries, text)
+        problem = str(record.get("problem", ""))
+        return Result(exit_code, problem, kinds, entries, text, pieces)
 
     def error_text(self) -> str:
         """Return what the program said in its error file."""
@@ -181,6 +217,19 @@ class Harvest:
         if result.exit_code != 0:
             reason = f"it exited with code {result.exit_code}."
             raise job_failure(self.job_id, reason, result.exit_code)
+
+    def join(self, result: Result) -> None:
+        """Make each file whole that was too large for one upload, and delete its pieces.
+
+        A pod that ended in between may have deleted some: then the file is whole already.
+        """
+        for piece in result.pieces:
+            uri = join_uri(self.prefix, piece.key)
+            parts = [join_uri(self.prefix, part) for part in piece.parts]
+            if self.store.size(uri) != piece.size:
+                self.store.join(parts, uri)
+            for part in parts:
+                self.store.delete(part)
 
     def collect(self, result: Result, declared: Mapping[str, Variable]) -> Outputs:
         """Return the declared outputs.

@@ -1,7 +1,7 @@
 """The body of ``POST /job``: a ``JobSpec``, what is staged for it, and this attempt's names.
 
-Pure. Secrets go into the request's ``secrets`` and container files only, never into
-``env_variables`` or the command.
+Pure. What is confidential goes into the request's ``secrets`` only, never into ``env_variables``,
+the command or a file: these can be read back by everybody with the organization's token.
 """
 
 import shlex
@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from perian_shim import settings
 from perian_shim.api.job_request import (
-    ContainerFile,
     CreateJobRequest,
     DockerRun,
     RegistryCredentials,
@@ -50,6 +49,11 @@ class Private:
     secrets: Mapping[ForwardedSecret, str] = field(default_factory=dict, repr=False)
     registry: RegistryCredentials | None = None
 
+    @property
+    def secret_files(self) -> dict[str, str]:
+        """Content of the secrets that are to be files, by path: the job has to write them."""
+        return {forwarded_path(s): value for s, value in self.secrets.items() if s.as_file}
+
     def confidential(self) -> list[str]:
         """Return the values."""
         password = [] if self.registry is None else [self.registry.password]
@@ -73,7 +77,6 @@ def build_request(
         timeout_seconds: limit of the run, None for no limit.
     """
     image_name, image_tag = ImageReference.parse(spec.image).perian_name_and_tag()
-    variables, files = place_secrets(private.secrets)
     return CreateJobRequest(
         docker=DockerRun(
             image_name=image_name,
@@ -86,8 +89,8 @@ def build_request(
                 settings.JOB_KEY: labels.key,
                 settings.JOB_OUTPUT: labels.output,
             },
-            secrets={**staging.secrets, **variables},
-            container_files=(*staging.files, *files),
+            secrets={**secret_variables(private.secrets), **staging.secrets},
+            container_files=staging.files,
         ),
         requirements=requirements_of(spec.config),
         instance_type_id=spec.config.instance_type_id,
@@ -112,26 +115,22 @@ def requirements_of(config: PerianConfig) -> Requirements:
     )
 
 
-def place_secrets(
-    secrets: Mapping[ForwardedSecret, str],
-) -> tuple[dict[str, str], list[ContainerFile]]:
-    """Return the variables and files in which a program of the user's finds its secrets.
+def secret_variables(secrets: Mapping[ForwardedSecret, str]) -> dict[str, str]:
+    """Return the variables in which a program of the user's finds its secrets.
 
     As in a Flyte pod, flytekit's secret manager finds them under group and key. A secret asked for
     as a file is one, and the variable named for it, if any, holds the path; any other is a
     variable, and the one named for it holds the value too.
     """
     variables: dict[str, str] = {}
-    files: list[ContainerFile] = []
     for secret, value in secrets.items():
         shown = value
         if secret.as_file:
             shown = forwarded_path(secret)
-            files.append(ContainerFile(shown, value.encode(), read_only=True))
             variables |= {"FLYTE_SECRETS_DEFAULT_DIR": FLYTE_FILE_DIR}
             variables |= {"FLYTE_SECRETS_FILE_PREFIX": ""}
         else:
             variables[flytekit_variable(secret)] = value
         if secret.env_var:
             variables[secret.env_var] = shown
-    return variables, files
+    return variables

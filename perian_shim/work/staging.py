@@ -1,15 +1,15 @@
-"""What a job is given: its input files, leave to fetch and to upload, and the command to run.
+"""What a job is given: its input files, what it is to fetch and to leave, the command to run.
 
-A job needs the wrapper when it must fetch something or leave something, or is told of the directory
-of its outputs, where it may leave an error's text; the command is then
-``/bin/sh /perian-shim/run.sh`` and the user's argv, and a *plan* says what to fetch, where outputs
-are looked for and with which POST policy they are uploaded (its format is described in
-``job/run.sh``). Otherwise the command is the user's argv alone.
+A job needs the wrapper when it must fetch or leave something, is given a secret as a file, or is
+told of the directory of its outputs, where it may leave an error's text; the command is then
+``/bin/sh /perian-shim/run.sh`` and the user's argv, and a *plan* says which places there are (its
+format is described in ``job/run.sh``). Otherwise the command is the user's argv alone. How the data
+is reached is no part of the plan, which others may read: see ``grants`` and ``container_access``.
 
 Simple values are sent with the request as files; the wrapper, if there is one, puts them where the
-image's user may write. Files, directories and datasets are fetched by the job itself, by presigned
-URLs; so are values and plans too large for a request, which are first written below the attempt's
-own prefix. Lists and maps of files are directories by their declared type, empty ones too.
+image's user may write. Files, directories and datasets are fetched by the job itself; so are values
+too large for a request, which are first written to a folder that the job cannot write to. Lists and
+maps of files are directories by their declared type, empty ones too.
 
 ``InvalidInput`` says which input cannot be handed over, and why: before anything is paid for, what
 the job is to fetch is looked for.
@@ -18,7 +18,7 @@ the job is to fetch is looked for.
 import json
 import posixpath
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -39,6 +39,7 @@ from perian_shim.values.literals import (
     literal_to_text,
 )
 from perian_shim.values.shapes import file_folders, holds_files, output_shape
+from perian_shim.work.records import Record, record, text_of
 from perian_shim.work.task_record import TaskRecord
 
 WRAPPER_DIR = "/perian-shim"
@@ -59,18 +60,16 @@ VALUES_FOLDER = "values"
 INLINE_BYTES = 64 * 1024
 """Values that together are larger than this are fetched by the job, not sent with the request."""
 
-INLINE_PLAN_BYTES = 64 * 1024
-"""A plan that is larger than this is fetched by the job."""
-
-FETCHED_RECORDS = frozenset({"dir", "copy", "get"})
-"""What of a plan that is too large is fetched: what is done before the command."""
-
 MAX_LOOKED_FOR = 200
 """So many single files among the inputs are looked for before a job is paid for."""
 
 LOOKING_THREADS = 8
 
-Record = tuple[str, ...]
+SECRET_VARIABLE = "PERIAN_SHIM_SECRET_{}"  # noqa: S105 - the name of a variable
+"""A secret that is to be a file travels in a variable, which nobody can read back from the API."""
+
+MAX_SECRET_BYTES = 96 * 1024
+"""Linux takes 128 KiB in one variable, its name among them."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +79,11 @@ class Staging:
     Attributes:
         command: the container's argv.
         files: files to put into the container.
-        wrapped: whether the command is the wrapper, so that a result record is to be expected.
+        wrapped: whether the command is the wrapper.
         variables: variables of the job, beside those of its ``JobSpec``.
         secrets: the same for values that must not be seen.
+        gets: what the job fetches: path in the job, and URI or URL.
+        leaves: whether it leaves a result, and perhaps outputs.
     """
 
     command: tuple[str, ...]
@@ -90,6 +91,13 @@ class Staging:
     wrapped: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    gets: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    leaves: bool = False
+
+    @property
+    def needs_access(self) -> bool:
+        """Whether the job has to reach an object store."""
+        return bool(self.gets) or self.leaves
 
 
 @dataclass
@@ -98,17 +106,19 @@ class Stager:
 
     Attributes:
         work: what the task does.
-        store: the object store of the raw data prefix.
-        prefix: URI below which this attempt's job may write.
-        expires_in: how long presigned URLs and the policy have to live, in seconds.
+        store_of: returns the object store that holds a URI.
+        folder: URI of a folder for what is written for the job, where the job cannot write.
+        secret_files: secrets that are to be files: path and content.
     """
 
     work: ContainerWork
-    store: ObjectStore
-    prefix: str
-    expires_in: int
+    store_of: Callable[[str], ObjectStore]
+    folder: str
+    secret_files: Mapping[str, str] = field(default_factory=dict, repr=False)
     values: dict[str, bytes] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
+    gets: list[tuple[str, str]] = field(default_factory=list)
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
     singles: list[tuple[str, str]] = field(default_factory=list)
 
     def stage(
@@ -129,12 +139,12 @@ class Stager:
         self.look_for_singles()
         self.move_large_values()
         outputs = {name: v.type for name, v in sorted(task.outputs.items())}
-        if (
-            self.records
-            or outputs
-            or self.is_told_of_outputs([*argv, *task.spec.environment.values()])
-        ):
+        told = self.is_told_of_outputs([*argv, *task.spec.environment.values()])
+        leaves = bool(self.gets or self.records or outputs or told)
+        if leaves:
             self.add_outputs(outputs)
+            self.records.append(("grant",))
+        self.add_secrets()
         if not self.records:
             values = (ContainerFile(path, content) for path, content in self.values.items())
             return Staging(tuple(argv), tuple(values), wrapped=False)
@@ -143,9 +153,16 @@ class Stager:
             ContainerFile(f"{WRAPPER_DIR}/{name}", read_asset(name), read_only=True)
             for name in ASSETS
         ]
-        files.append(ContainerFile(f"{WRAPPER_DIR}/plan", self.plan(), read_only=True))
-        command = (*WRAPPER_COMMAND, *argv)
-        return Staging(command, tuple(files), wrapped=True)
+        plan = text_of(self.records)
+        files.append(ContainerFile(f"{WRAPPER_DIR}/plan", plan, read_only=True))
+        return Staging(
+            (*WRAPPER_COMMAND, *argv),
+            tuple(files),
+            wrapped=True,
+            secrets=self.secrets,
+            gets=tuple(self.gets),
+            leaves=leaves,
+        )
 
     def is_told_of_outputs(self, texts: Sequence[str]) -> bool:
         """Whether a program is told where outputs go: then it may want to leave an error there."""
@@ -203,7 +220,8 @@ class Stager:
         """Let the job fetch one file, directory or dataset to ``path``."""
         uri = leaf.uri
         if urlsplit(uri).scheme in {"http", "https"} and not leaf.multipart:
-            self.records.append(record(name, "get", path, uri))
+            record(name, "get", path, uri)
+            self.gets.append((path, uri))
             return
         if not can_presign(uri):
             message = f"Input {name!r} is at {shown(uri)!r}, where no Perian job can fetch it."
@@ -232,15 +250,15 @@ class Stager:
     def size(self, name: str, uri: str) -> int | None:
         """Return the size of an input's object, None if there is none."""
         try:
-            return self.store.size(uri)
+            return self.store_of(uri).size(uri)
         except StorageFailed as error:
             remedy = "Check the resolver container's permissions for this input's place."
             raise StorageFailed(f"Input {name!r}: {error.message}", remedy=remedy) from error
 
     def add_object(self, name: str, path: str, uri: str) -> None:
         """Let the job fetch one object."""
-        (url,) = self.store.presign([uri], self.expires_in)
-        self.records.append(record(name, "get", path, url))
+        record(name, "get", path)
+        self.gets.append((path, uri))
 
     def add_tree(self, name: str, path: str, uri: str) -> None:
         """Let the job fetch everything below a folder, nesting kept.
@@ -249,7 +267,7 @@ class Stager:
         """
         folder = uri.rstrip("/") + "/"
         self.records.append(record(name, "dir", path))
-        objects = list(self.store.iter_objects(folder))
+        objects = list(self.store_of(folder).iter_objects(folder))
         if not objects and not (is_well_formed(folder) and self.size(name, folder) is not None):
             raise InvalidInput(f"Input {name!r}: there is nothing below {folder!r}.")
         for found in objects:
@@ -270,38 +288,46 @@ class Stager:
                 return
             content = self.values.pop(path)
             total -= len(content)
-            uri = join_uri(self.prefix, RECORD_FOLDER, "inputs", posixpath.basename(path))
-            self.store.write(uri, content)
+            uri = join_uri(self.folder, posixpath.basename(path))
+            self.store_of(uri).write(uri, content)
             self.add_object(posixpath.basename(path), path, uri)
 
     def add_outputs(self, outputs: Mapping[str, LiteralType]) -> None:
-        """Let the job leave its outputs, or its error's text, below the attempt's prefix."""
+        """Let the job leave its outputs, or its error's text."""
         directory = self.work.output_data_dir
         for name, literal_type in outputs.items():
             levels = output_shape(literal_type).levels
             place = ("output", name, f"{directory}/{name}")
             self.records.append((*place, str(levels)) if levels else place)
         self.records.append(("error", f"{directory}/{ERROR_FILE}"))
-        policy = self.store.upload_policy(self.prefix, self.expires_in)
-        self.records += [
-            ("post", policy.url),
-            ("prefix", policy.key_prefix),
-            ("max_bytes", str(policy.max_bytes)),
-            *(("field", name, value) for name, value in policy.fields.items()),
-        ]
 
-    def plan(self) -> bytes:
-        """Return the plan, or one that refers to the plan in the object store."""
-        plan = plan_text(self.records)
-        if len(plan) <= INLINE_PLAN_BYTES:
-            return plan
-        # What is needed after the command is never fetched: by then the URL may have expired.
-        fetched = [each for each in self.records if each[0] in FETCHED_RECORDS]
-        kept = [each for each in self.records if each[0] not in FETCHED_RECORDS]
-        uri = join_uri(self.prefix, RECORD_FOLDER, "plan")
-        self.store.write(uri, plan_text(fetched))
-        (url,) = self.store.presign([uri], self.expires_in)
-        return plan_text([("include", url), *kept])
+    def add_secrets(self) -> None:
+        """Let the wrapper write the secrets that are to be files."""
+        self.secrets, places = carried_secrets(self.secret_files)
+        self.records += [("secret", variable, path) for variable, path in places.items()]
+
+
+def carried_secrets(files: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the variables in which secrets travel, and the path of each one's file.
+
+    Args:
+        files: path and content.
+
+    Raises:
+        InvalidInput: one does not fit into a variable.
+    """
+    variables, places = {}, {}
+    for number, (path, content) in enumerate(files.items()):
+        length = len(content.encode())
+        if length > MAX_SECRET_BYTES or "\0" in content:
+            message = (
+                f"The secret for {path} cannot be given to the job: it has {length} bytes, at most"
+                f" {MAX_SECRET_BYTES} without NUL fit."
+            )
+            raise InvalidInput(message, remedy="Split it, or fetch it from a place of your own.")
+        variable = SECRET_VARIABLE.format(number)
+        variables[variable], places[variable] = content, path
+    return variables, places
 
 
 def json_object(entries: Mapping[str, bytes]) -> bytes:
@@ -331,17 +357,3 @@ def inner_path(name: str, path: str, parts: tuple[str, ...]) -> str:
 def shown(uri: str) -> str:
     """Return a URI as a message may show it: the query of a URL may be a signature."""
     return uri.partition("?")[0] if urlsplit(uri).scheme in {"http", "https"} else uri
-
-
-def record(name: str, *fields: str) -> Record:
-    """Return a record of the plan, refusing what would break its lines."""
-    for value in fields:
-        if any(ord(character) < ord(" ") for character in value):
-            message = f"Input {name!r}: the name {value!r} holds control characters."
-            raise InvalidInput(message)
-    return fields
-
-
-def plan_text(records: Sequence[Record]) -> bytes:
-    """Write records as a plan."""
-    return "".join("\t".join(fields) + "\n" for fields in [("version", "1"), *records]).encode()

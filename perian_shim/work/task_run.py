@@ -3,9 +3,11 @@
 Plain records, which a door to ``pod`` fills.
 """
 
+import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from flyteidl.core.literals_pb2 import Literal
 
@@ -13,6 +15,7 @@ from perian_shim import settings
 from perian_shim.api.job_request import CreateJobRequest
 from perian_shim.spec import JobSpec
 from perian_shim.storage import ObjectStore, join_uri
+from perian_shim.work.grants import AccessFor, Grants, check_life
 from perian_shim.work.idempotency import NodeIdentity
 from perian_shim.work.offloading import check_sizes
 from perian_shim.work.outputs import Outputs
@@ -20,8 +23,7 @@ from perian_shim.work.request import Labels, Private, build_request
 from perian_shim.work.staging import Staging
 from perian_shim.work.task_record import TaskRecord
 
-LONGEST_ACCESS_SECONDS = 7 * 24 * 3600
-"""How long a job may use its presigned URLs when nothing bounds it: the longest S3 allows."""
+StoreOf: TypeAlias = Callable[[str], ObjectStore]
 
 SPARE_ACCESS_SECONDS = 3600
 """Added to a bounded job's time: for starting, for pulling the image, for uploading."""
@@ -113,6 +115,9 @@ class TaskRun:
         inputs: the input literals.
         place: where in Flyte it happens.
         store: the object store of the raw data prefix.
+        grants: what its jobs are given to reach their data.
+        store_of: returns the store that holds a URI, and whose outages are ridden out.
+        at_once_of: the same for what must not be waited for.
         key: the idempotency key.
         private: what the job is given and nobody may see.
         longest: limit of the run in seconds where the task has none, None for no limit.
@@ -122,6 +127,9 @@ class TaskRun:
     inputs: Mapping[str, Literal]
     place: Place
     store: ObjectStore
+    grants: Grants
+    store_of: StoreOf
+    at_once_of: StoreOf
     key: str = ""
     private: Private = field(default_factory=Private, repr=False)
     longest: int | None = None
@@ -137,12 +145,33 @@ class TaskRun:
         return self.task.timeout_seconds or self.longest
 
     @property
-    def access_seconds(self) -> int:
-        """How long the job needs access to the object store."""
+    def access_seconds(self) -> int | None:
+        """How long the job may need access to the object store, None if nothing bounds it."""
         if self.timeout_seconds is None or self.spec.config.max_queued_seconds is None:
-            return LONGEST_ACCESS_SECONDS
-        bounded = self.timeout_seconds + self.spec.config.max_queued_seconds
-        return min(bounded + SPARE_ACCESS_SECONDS, LONGEST_ACCESS_SECONDS)
+            return None
+        return self.timeout_seconds + self.spec.config.max_queued_seconds + SPARE_ACCESS_SECONDS
+
+    def given_folder(self, output: str) -> str:
+        """Return the URI of the folder for what is written for a job, where it cannot write."""
+        digest = hashlib.sha256(output.encode()).hexdigest()[:40]
+        return join_uri(self.place.own_folder, "given", digest)
+
+    def with_grant(self, staging: Staging, output: str, access_for: AccessFor) -> Staging:
+        """Return a staging whose job has access to its data, before a machine is paid for.
+
+        Raises:
+            AccessTooShort: the access would end before the job.
+            StorageFailed: the store cannot sign, or has refused us.
+        """
+        accepted = self.spec.config.allow_short_access
+        check_life(self.store.signing(), self.access_seconds, accepted=accepted)
+        given = self.grants.give(output, access_for)
+        shown = {} if given.seconds is None else {settings.JOB_ACCESS: f"{given.seconds:.0f}"}
+        return replace(
+            staging,
+            variables={**staging.variables, **shown},
+            secrets={**staging.secrets, settings.JOB_GRANT: given.url},
+        )
 
     def request(self, staging: Staging, output: str) -> CreateJobRequest:
         """Return the request for a job.

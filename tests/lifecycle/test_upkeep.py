@@ -6,8 +6,9 @@ import pytest
 from support.perian_model import Plan
 from support.still_node import LONG, ModelWork, StillNode, pod_of, raw
 
+from perian_shim.api.errors import PerianError
 from perian_shim.api.phases import Phase
-from perian_shim.errors import PerianError, QueuedTooLong, StorageFailed, Terminating
+from perian_shim.errors import QueuedTooLong, StorageFailed, Terminating
 from perian_shim.lifecycle.attempt import Attempt
 from perian_shim.lifecycle.policies import Limits
 from perian_shim.lifecycle.signals import Terminated

@@ -22,7 +22,7 @@ SPEC = JobSpec(PerianConfig(cores=1), "image", FunctionWork("resolver", ()))
 
 def job_secrets(environ: Mapping[str, str], *, local: bool) -> dict[str, str]:
     secrets = SecretReader(FlyteSecrets({}), {**PERIAN, **environ})
-    return dict(Credentials.read(SPEC, secrets, local=local).access.secrets)
+    return dict(Credentials.read(SPEC, secrets, "s3://b/x", local=local).access.secrets)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,6 @@ def test_half_a_key_is_an_error() -> None:
 
 def test_they_are_hidden() -> None:
     secrets = SecretReader(FlyteSecrets({}), {**PERIAN, **AWS})
-    credentials = Credentials.read(SPEC, secrets, local=True)
+    credentials = Credentials.read(SPEC, secrets, "s3://b/x", local=True)
     assert "aws-key" not in repr(credentials)
     assert "aws-key" not in credentials.redactor()("a log with aws-key in it")

@@ -53,12 +53,3 @@ def test_other_code_is_other_work() -> None:
 
 def test_other_inputs_are_other_work() -> None:
     assert key("s3://b/code/one.tar.gz") != key("s3://b/code/one.tar.gz", n=2)
-
-
-def test_that_the_job_gets_the_keys_of_this_machine_is_said_and_the_keys_are_not(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    key(None)
-    said = "".join(capsys.readouterr())
-    assert "the job gets the keys of S3 that are set here" in said
-    assert "own-" not in said

@@ -18,7 +18,7 @@ from perian_shim.pod.credentials import Credentials, SecretReader
 from perian_shim.pod.secrets import FlyteSecrets
 from perian_shim.sandbox.flyte.surroundings import variables_set
 from perian_shim.spec import ContainerWork, ForwardedSecret, JobSpec
-from perian_shim.work.request import place_secrets
+from perian_shim.work.request import Private, secret_variables
 
 OPENSSH_KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\r\nb3BlbnNzaC1r\n-----END-----\n"
 MINE = ForwardedSecret("mine", "key", "MY_SECRET")
@@ -91,10 +91,10 @@ def test_a_secret_reaches_the_job_byte_for_byte(value: str, tmp_path: Path) -> N
     by_variable = SecretReader(FlyteSecrets({"_FSEC_MINE_KEY": value}), {})
     by_file = SecretReader(in_folder(tmp_path, value.encode()), {})
     for reader in (by_variable, by_file):
-        variables, _ = place_secrets({MINE: reader.forwarded(MINE)})
+        variables = secret_variables({MINE: reader.forwarded(MINE)})
         assert variables == {"_FSEC_MINE_KEY": value, "MY_SECRET": value}
-        _, files = place_secrets({MY_FILE: reader.forwarded(MY_FILE)})
-        assert [file.content for file in files] == [value.encode()]
+        files = Private({MY_FILE: reader.forwarded(MY_FILE)}).secret_files
+        assert list(files.values()) == [value]
 
 
 @pytest.mark.parametrize("value", VALUES)
@@ -159,7 +159,7 @@ OWN = {
 
 
 def test_our_own_credentials_are_read_without_the_line_break_at_their_end() -> None:
-    credentials = Credentials.read(spec(), SecretReader(FlyteSecrets(OWN), OWN))
+    credentials = Credentials.read(spec(), SecretReader(FlyteSecrets(OWN), OWN), "s3://b/x")
     assert (credentials.organization, credentials.token) == ("org", "token")
     registry = credentials.private.registry
     assert registry is not None
@@ -169,13 +169,12 @@ def test_our_own_credentials_are_read_without_the_line_break_at_their_end() -> N
 def test_an_empty_token_is_missing() -> None:
     environ = {**OWN, "_FSEC_PERIAN_PERIAN_TOKEN": "\n"}
     with pytest.raises(MissingSecret, match="perian_token"):
-        Credentials.read(spec(), SecretReader(FlyteSecrets(environ), environ))
+        Credentials.read(spec(), SecretReader(FlyteSecrets(environ), environ), "s3://b/x")
 
 
 def test_a_secret_is_hidden_without_its_line_break_too_and_an_empty_one_hides_nothing() -> None:
     environ = {**OWN, "_FSEC_MINE_KEY": "short\n", "_FSEC_MINE_EMPTY": ""}
     forwarded = (ForwardedSecret("mine", "key"), ForwardedSecret("mine", "empty"))
-    redact = Credentials.read(
-        spec(*forwarded), SecretReader(FlyteSecrets(environ), environ)
-    ).redactor()
+    reader = SecretReader(FlyteSecrets(environ), environ)
+    redact = Credentials.read(spec(*forwarded), reader, "s3://b/x").redactor()
     assert redact("it is short and plain") == "it is [redacted] and plain"

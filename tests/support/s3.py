@@ -6,10 +6,10 @@ product makes among them.
 """
 
 import atexit
+import datetime
 import functools
 import itertools
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +20,8 @@ import botocore.config
 from perian_shim.sandbox.s3.server import make_storage
 from perian_shim.sandbox.s3.signatures import Keyring
 from perian_shim.storage.s3 import S3Store
+from perian_shim.storage.s3_keys import Keys
+from perian_shim.storage.sigv4 import Scope, presigned_get
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -98,9 +100,9 @@ class Bucket:
     def url(self, key: str, seconds: int = 3600) -> str:
         """A presigned GET URL, good for so long; one that has ended if they are negative."""
         if seconds < 0:
-            store = s3_store()
-            store._now = lambda: time.time() - 7200
-            return store.presign([f"s3://{self.name}/{key}"], 3600)[0]
+            before = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=2)
+            scope = Scope(Keys(ACCESS_KEY, SECRET_KEY), REGION, before)
+            return presigned_get(scope, f"{s3_endpoint()}/{self.name}/{key}", 3600)
         return s3_client().generate_presigned_url(
             "get_object", Params={"Bucket": self.name, "Key": key}, ExpiresIn=seconds
         )

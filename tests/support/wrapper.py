@@ -101,7 +101,8 @@ class Grant:
     def write(self, access: Sequence[tuple[str, ...]], renew: int, *, whole: bool = True) -> None:
         """Write it as a pod does; every one names another next URL."""
         self.written += 1
-        records = [("version", "1"), ("renew", str(renew)), ("lives", "3600")]
+        records: list[tuple[str, ...]] = [("version", "1"), ("renew", str(renew))]
+        records += [("lives", "3600")]
         records += [("next", f"{self.url}&n={self.written}"), *access]
         records += [("end",)] if whole else []
         self.bucket.put("grant", "".join("\t".join(each) + "\n" for each in records).encode())

@@ -77,7 +77,7 @@ def test_the_containers_own_keys_are_never_the_jobs() -> None:
 
 def test_a_service_account_is_a_file() -> None:
     given = access(GOOGLE)
-    assert given.files == {GOOGLE_FILE: b'{"private_key": "google-canary"}'}
+    assert given.files == {GOOGLE_FILE: '{"private_key": "google-canary"}'}
     assert {**given.variables, **given.secrets} == {"GOOGLE_APPLICATION_CREDENTIALS": GOOGLE_FILE}
 
 

@@ -27,6 +27,7 @@ from perian_shim.errors import InvalidInput
 from perian_shim.spec import ContainerWork, ForwardedSecret, JobSpec
 from perian_shim.storage.s3 import S3Store
 from perian_shim.template import render_command
+from perian_shim.work.container_access import container_access
 from perian_shim.work.request import Labels, Private, build_request
 from perian_shim.work.staging import MAX_LOOKED_FOR, Stager, Staging
 from perian_shim.work.task_record import TaskRecord
@@ -52,6 +53,7 @@ def staged(
     outputs: Mapping[str, Any] | None = None,
     types: Mapping[str, Any] | None = None,
     argv: tuple[str, ...] = WORK.command,
+    secret_files: Mapping[str, str] | None = None,
 ) -> Staging:
     """What a job is given; ``types`` are those of the inputs, where they matter."""
     interface = TypedInterface()
@@ -59,8 +61,19 @@ def staged(
         interface.inputs.variables[name].type.CopyFrom(declared(each))
     for name, each in (outputs or {}).items():
         interface.outputs.variables[name].type.CopyFrom(declared(each))
-    stager = Stager(WORK, store, f"s3://{bucket.name}/q7/x-n0-0", 3600)
+    stager = Stager(WORK, lambda _: store, f"s3://{bucket.name}/given", secret_files or {})
     return stager.stage(argv, inputs or {}, TaskRecord("test", SPEC, interface))
+
+
+def access(store: S3Store, bucket: Bucket, staging: Staging) -> list[tuple[str, ...]]:
+    """The records of what the job may use to reach its data."""
+    output = f"s3://{bucket.name}/q7/x-n0-0" if staging.leaves else None
+    return list(container_access(lambda _: store, staging.gets, output, 3600.0).records)
+
+
+def urls(store: S3Store, bucket: Bucket, staging: Staging) -> dict[str, str]:
+    """Where each file is fetched."""
+    return {each[1]: each[2] for each in access(store, bucket, staging) if each[0] == "get"}
 
 
 def files(staging: Staging) -> dict[str, bytes]:
@@ -98,9 +111,7 @@ def test_a_file_is_fetched_by_a_presigned_url(store: S3Store, bucket: Bucket) ->
     bucket.put("data/a b?#%.txt", b"content")
     uri = f"s3://{bucket.name}/data/a b?#%.txt"
     staging = staged(store, bucket, {"f": literal(FlyteFile(uri), FlyteFile)})
-    (get,) = [fields for fields in plan(staging) if fields[0] == "get"]
-    assert get[1] == "/var/inputs/f"
-    with urllib.request.urlopen(get[2]) as answer:
+    with urllib.request.urlopen(urls(store, bucket, staging)["/var/inputs/f"]) as answer:
         assert answer.read() == b"content"
     assert json.loads(values(staging)["/var/inputs/inputs.json"]) == {"f": "/var/inputs/f"}
 
@@ -112,7 +123,7 @@ def test_a_directory_is_fetched_object_by_object_with_its_nesting(
         bucket.put(name, b"1")
     directory: FlyteDirectory = FlyteDirectory(f"s3://{bucket.name}/d")
     staging = staged(store, bucket, {"d": literal(directory, FlyteDirectory)})
-    paths = [fields[1] for fields in plan(staging) if fields[0] == "get"]
+    paths = [path for path, _ in staging.gets]
     assert sorted(paths) == ["/var/inputs/d/deep/er/y", "/var/inputs/d/deep/x", "/var/inputs/d/x"]
 
 
@@ -125,7 +136,7 @@ def test_an_object_that_would_leave_the_directory_is_refused(
         staged(store, bucket, {"d": literal(directory, FlyteDirectory)})
 
 
-@pytest.mark.parametrize("uri", ["/tmp/local.txt", "gs://bucket/x", "file:///tmp/x"])
+@pytest.mark.parametrize("uri", ["/tmp/local.txt", "abfs://bucket/x", "file:///tmp/x"])
 def test_a_file_that_no_job_can_reach_is_refused_naming_input_and_place(
     store: S3Store, bucket: Bucket, uri: str
 ) -> None:
@@ -244,35 +255,24 @@ def test_an_output_that_is_a_list_of_files_says_how_deep_its_elements_are(
 def test_large_values_are_fetched_and_small_ones_sent(store: S3Store, bucket: Bucket) -> None:
     large = "ü" * 100_000
     staging = staged(store, bucket, {"small": literal("s", str), "large": literal(large, str)})
-    gets = {fields[1]: fields[2] for fields in plan(staging) if fields[0] == "get"}
+    gets = urls(store, bucket, staging)
     assert set(gets) == {"/var/inputs/large", "/var/inputs/inputs.json"}
     assert values(staging)["/var/inputs/small"] == b"s"
     with urllib.request.urlopen(gets["/var/inputs/large"]) as answer:
         assert answer.read().decode() == large
 
 
-def test_a_large_plan_is_fetched(store: S3Store, bucket: Bucket) -> None:
-    for number in range(300):
-        bucket.put(f"d/{number}", b"")
-    directory: FlyteDirectory = FlyteDirectory(f"s3://{bucket.name}/d")
-    staging = staged(store, bucket, {"d": literal(directory, FlyteDirectory)})
-    (version, include, *kept) = plan(staging)
-    assert (version, include[0]) == (["version", "1"], "include")
-    assert {each[0] for each in kept} == {"error", "post", "prefix", "max_bytes", "field"}
-    with urllib.request.urlopen(include[1]) as answer:
-        assert answer.read().decode().count("\nget\t") == 300
-
-
 def test_the_upload_policy_is_limited_to_the_attempts_prefix(
     store: S3Store, bucket: Bucket
 ) -> None:
     staging = staged(store, bucket, outputs={"x": int})
-    fields = {f[1]: f[2] for f in plan(staging) if f[0] == "field"}
+    records = access(store, bucket, staging)
+    fields = {f[1]: f[2] for f in records if f[0] == "field"}
     policy = json.loads(base64.b64decode(fields["policy"]))
     assert ["starts-with", "$key", "q7/x-n0-0/"] in policy["conditions"]
     assert {"bucket": bucket.name} in policy["conditions"]
     assert ["content-length-range", 0, 5 * 1024**3] in policy["conditions"]
-    assert ["prefix", "q7/x-n0-0/"] in plan(staging)
+    assert ("prefix", "q7/x-n0-0/") in records
 
 
 def test_no_key_of_the_bucket_is_in_what_a_job_is_given(store: S3Store, bucket: Bucket) -> None:
@@ -280,8 +280,53 @@ def test_no_key_of_the_bucket_is_in_what_a_job_is_given(store: S3Store, bucket: 
     file = literal(FlyteFile(f"s3://{bucket.name}/f"), FlyteFile)
     staging = staged(store, bucket, {"f": file}, {"x": int})
     request = build_request(SPEC, staging, Labels("k", "s3://b/q7"), Private(), None)
-    for content in (*files(staging).values(), json.dumps(request.to_json()).encode()):
+    records = access(store, bucket, staging)
+    for content in (*files(staging).values(), json.dumps([request.to_json(), records]).encode()):
         assert SECRET_KEY.encode() not in content
+
+
+def test_nothing_in_a_plan_gives_access_to_anything(store: S3Store, bucket: Bucket) -> None:
+    bucket.put("f", b"1")
+    file = literal(FlyteFile(f"s3://{bucket.name}/f"), FlyteFile)
+    staging = staged(store, bucket, {"f": file}, {"x": int})
+    kinds = {"version", "copy", "dir", "output", "error", "grant"}
+    assert {each[0] for each in plan(staging)} <= kinds
+    assert b"Signature" not in files(staging)["/perian-shim/plan"]
+
+
+def test_what_needs_no_access_asks_for_none(store: S3Store, bucket: Bucket) -> None:
+    assert not staged(store, bucket, {"n": literal(3, int)}).needs_access
+
+
+def test_a_url_of_the_users_own_is_fetched_as_it_is_and_shown_in_no_plan(
+    store: S3Store, bucket: Bucket
+) -> None:
+    url = "https://example.org/x?sig=canary"
+    template = literal(FlyteFile(f"s3://{bucket.name}/x"), FlyteFile)
+    template.scalar.blob.uri = url
+    staging = staged(store, bucket, {"f": template})
+    assert urls(store, bucket, staging) == {"/var/inputs/f": url}
+    assert b"canary" not in b"".join(files(staging).values())
+
+
+def test_a_secret_that_is_to_be_a_file_is_written_by_the_wrapper(
+    store: S3Store, bucket: Bucket
+) -> None:
+    staging = staged(store, bucket, secret_files={"/etc/flyte/secrets/g/key": "canary\n"})
+    ((_, variable, path),) = [each for each in plan(staging) if each[0] == "secret"]
+    assert path == "/etc/flyte/secrets/g/key"
+    assert staging.secrets == {variable: "canary\n"}
+    assert staging.wrapped
+    assert not staging.needs_access
+    assert b"canary" not in b"".join(files(staging).values())
+
+
+def test_a_secret_that_fits_into_no_variable_is_refused_before_a_machine_is_paid_for(
+    store: S3Store, bucket: Bucket
+) -> None:
+    with pytest.raises(InvalidInput, match="/secret cannot be given to the job") as refusal:
+        staged(store, bucket, secret_files={"/secret": "canary" * 20_000})
+    assert "canary" not in str(refusal.value)
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
@@ -371,7 +416,8 @@ def test_forwarded_secrets_go_where_a_flyte_pod_has_them() -> None:
         "FLYTE_SECRETS_DEFAULT_DIR": "/etc/flyte/secrets",
         "FLYTE_SECRETS_FILE_PREFIX": "",
     }
-    assert {file.path: file.content for file in docker.container_files} == {path: b"three"}
+    assert Private(secrets).secret_files == {path: "three"}
+    assert not docker.container_files
     assert not {"one", "two", "three"} & set(docker.env_variables.values())
     assert PurePosixPath(path).is_absolute()
 
