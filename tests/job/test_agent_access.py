@@ -23,7 +23,7 @@ from perian_shim.sandbox.server.application import Response
 WINNING = [
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"),
     *("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"),
-    *("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+    *("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",),
     *("FLYTE_AWS_ACCESS_KEY_ID", "FLYTE_AWS_SECRET_ACCESS_KEY"),
 ]
 FLAVOR = {"Metadata-Flavor": "Google"}
@@ -150,6 +150,16 @@ def test_every_job_has_a_token_of_its_own(tmp_path: Path) -> None:
 
     assert {len(token) for token in tokens} == {64}
     assert len(tokens) == 2
+
+
+def test_the_token_is_in_a_file_too_for_libraries_that_read_no_other(agent: Agent) -> None:
+    script = 'cat "$AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"; echo " $0"'
+    with GrantServer(aws_keys()) as server:
+        agent.give(PERIAN_SHIM_GRANT=server.first_url, AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE="/x")
+        out = agent.run("/bin/sh", "-c", f'{script}; echo "$AWS_CONTAINER_AUTHORIZATION_TOKEN"').out
+
+    in_file, in_variable = out.split(" /bin/sh\n")
+    assert in_file == in_variable.strip() != ""
 
 
 def test_keys_that_would_win_are_taken_out_and_that_is_said(agent: Agent) -> None:
@@ -471,7 +481,8 @@ def test_an_answer_is_not_held_up_by_a_store_that_does_not_answer(agent: Agent) 
         exchange.connection.recv(1)  # until the agent gives up
         given_up.set()
 
-    with GrantServer(aws_keys()) as server, telling(agent, server) as command:
+    grant = GrantServer(aws_keys(), renew=3600, lives=3600)  # too old as soon as it is there
+    with grant as server, telling(agent, server) as command:
         server.meet_first(silent)
 
         def ask() -> bool:
