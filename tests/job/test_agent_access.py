@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from support.agent import OLDEST, Agent, Telling, python_of
 from support.answers import close, half_body, in_turn, reply, send
+from support.certificate import Certificate, make_certificate
 from support.front import Exchange
 from support.grants import CANARY, GrantServer, Record, aws_keys, google_token, grant_text
 from support.s3 import Bucket
@@ -401,6 +402,49 @@ def test_a_presigned_url_of_a_real_store_will_do(agent: Agent, bucket: Bucket) -
         status, keys = aws(command)
 
     assert (status, keys["AccessKeyId"]) == (200, "ID1")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Certificate:
+    return make_certificate(tmp_path)
+
+
+NO_AUTHORITIES = {"SSL_CERT_FILE": "/no/such/file", "SSL_CERT_DIR": "/no/such/folder"}
+
+
+@pytest.mark.parametrize(
+    "name", ["SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]
+)
+def test_a_store_is_trusted_whose_authority_a_variable_names(
+    agent: Agent, certificate: Certificate, name: str
+) -> None:
+    agent.give(**{**NO_AUTHORITIES, name: str(certificate.file)})
+    grant = GrantServer(aws_keys(), tls=certificate.context)
+    with grant as server, telling(agent, server) as command:
+        assert aws(command)[0] == 200
+
+
+def test_an_image_without_authorities_may_have_pythons(
+    agent: Agent, certificate: Certificate, tmp_path: Path
+) -> None:
+    module = f"def where():\n    return {str(certificate.file)!r}\n"
+    (tmp_path / "certifi.py").write_text(module)
+    agent.give(**NO_AUTHORITIES, PYTHONPATH=str(tmp_path))
+    grant = GrantServer(aws_keys(), tls=certificate.context)
+    with grant as server, telling(agent, server) as command:
+        assert aws(command)[0] == 200
+
+
+def test_a_store_that_nobody_vouches_for_is_not_trusted(
+    agent: Agent, certificate: Certificate
+) -> None:
+    with GrantServer(aws_keys(), tls=certificate.context) as server:
+        agent.give(**NO_AUTHORITIES, PERIAN_SHIM_GRANT=server.first_url)
+        ended = agent.run("echo", "ran")
+
+    assert (ended.code, ended.out) == (65, "")
+    assert "does the image have ca-certificates?" in ended.err
+    assert server.reads == []
 
 
 # ---- renewal -------------------------------------------------------------------------------------
