@@ -32,12 +32,14 @@ def test_the_next_grant_is_read_in_time_at_the_place_that_the_last_one_named(age
     assert (end.code, end.err) == (0, "")
 
 
-@pytest.mark.parametrize(("lives", "renew"), [(20, 3600), (3600, 3600)], ids=["quarter", "renew"])
+@pytest.mark.parametrize(
+    ("age", "renew"), [(2800, 600), (600, 3200)], ids=["less-than-a-quarter", "less-than-renew"]
+)
 def test_who_asks_when_little_time_is_left_gets_the_next_keys(
-    agent: Agent, lives: int, renew: int
+    agent: Agent, age: int, renew: int
 ) -> None:
     with GrantServer() as server:
-        server.write(aws_keys(1), lives=lives, renew=renew)
+        server.write(aws_keys(1), lives=3600, renew=renew, age=age)
         with telling(agent, server) as command:
             server.write(aws_keys(2), lives=3600, renew=600)
             wait_until(lambda: key_of(command) == "ID2", LONG_SECONDS, "no new keys")
