@@ -35,6 +35,7 @@ if not __package__:
 from perian_shim.job.agent_child import BEFORE_START, Stopped, block_signals, interruptible, run
 from perian_shim.job.agent_grants import Access, Grant, GrantReader
 from perian_shim.job.agent_server import Server
+from perian_shim.job.agent_trust import trusting
 from perian_shim.job.transfer import TransferError, say, scrub
 
 UNUSABLE, NOT_FETCHED = 64, 65
@@ -135,7 +136,7 @@ def first_grant(reader: GrantReader, pause: float) -> Grant:
 
 def prepared_server(url: str, environment: "dict[str, str]") -> "tuple[Server, Access]":
     """Read the first grant; return what serves it, bound to its port. Raises Failure, Stopped."""
-    reader = GrantReader(url)
+    reader = GrantReader(url, trusting(environment))
     try:
         pause = float(os.environ.get(PAUSE) or 1)
     except ValueError:

@@ -17,6 +17,7 @@ machine is compared with this one's. A grant's age is told by two moments of the
 
 import email.utils
 import http.client
+import ssl
 import threading
 import time
 import urllib.error
@@ -100,9 +101,11 @@ class GrantReader:
 
     Args:
         url: of the first one.
+        trust: what servers are verified with.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, trust: ssl.SSLContext) -> None:
+        self.trust = trust
         self.url = ascii_url(url.encode("utf-8", "surrogateescape"))
 
     def read(self) -> Grant:
@@ -115,7 +118,10 @@ class GrantReader:
         headers = {"Cache-Control": "no-cache"}
         try:
             request = urllib.request.Request(self.url, headers=headers)  # noqa: S310 - the pod's URL
-            with urllib.request.urlopen(request, timeout=STALL_SECONDS) as answer:  # noqa: S310
+            answer = urllib.request.urlopen(  # noqa: S310
+                request, timeout=STALL_SECONDS, context=self.trust
+            )
+            with answer:
                 content = receive(answer, read_at + READ_SECONDS)
                 age = age_of(answer.headers)
         except urllib.error.HTTPError as error:

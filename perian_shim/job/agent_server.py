@@ -11,11 +11,17 @@ import http.server
 import json
 import os
 import socketserver
+import tempfile
 import threading
 import time
 import urllib.parse
 
+from perian_shim.job.agent_child import can_read
 from perian_shim.job.agent_grants import Access, Grant
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 AWS_PATH = "/aws"
 
@@ -73,6 +79,7 @@ class Server:
         self.access = access
         self.environment = environment
         self.token = os.urandom(32).hex()
+        self.token_file = lent_file(self.token)
         self.metadata = metadata(project_of(environment))
         self.listener = Listener(self)
         self.address = f"127.0.0.1:{self.listener.server_address[1]}"
@@ -90,6 +97,8 @@ class Server:
             removed.update(AWS_VARIABLES)
             change["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = f"http://{self.address}{AWS_PATH}"
             change["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = self.token
+            if self.token_file:
+                change["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"] = path_of(self.token_file)
             change["AWS_EC2_METADATA_DISABLED"] = "true"  # a rented machine has no role
         if self.access.grant.google:
             removed.update(GOOGLE_VARIABLES)
@@ -108,6 +117,26 @@ class Server:
         if spared.strip() != "*":
             spared = ",".join([*([spared] if spared else []), "127.0.0.1"])
         return {"no_proxy": spared, "NO_PROXY": spared}
+
+
+def lent_file(content: str) -> "BinaryIO | None":
+    """A file that the command can read as long as the agent lives; None if that cannot be had.
+
+    Libraries that are written in Rust (object_store, in polars and delta-rs) read the token from a
+    file only. It has no name, so that nobody who tidies up can remove it, and nothing is left.
+    """
+    try:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the agent lives
+        file.write(content.encode())
+        file.flush()
+    except OSError:  # nothing can be written anywhere
+        return None
+    return file if can_read(path_of(file)) else None
+
+
+def path_of(file: "BinaryIO") -> str:
+    """Where other processes find a file of this one's."""
+    return f"/proc/{os.getpid()}/fd/{file.fileno()}"
 
 
 class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):

@@ -254,9 +254,12 @@ def namespace() -> tuple[str, ...]:
 
 
 def test_as_process_1_it_passes_signals_on(agent: Agent, namespace: tuple[str, ...]) -> None:
-    with ready(agent, ENDS_WITH_7, namespace) as process:
-        os.kill(inner_process(process.pid), signal.SIGTERM)
-        assert ended(process).code == 7
+    with GrantServer(aws_keys(), renew=1) as server:
+        agent.give(PERIAN_SHIM_GRANT=server.first_url)
+        with ready(agent, ENDS_WITH_7, namespace) as process:
+            wait_until(lambda: len(server.reads) > 1, LONG_SECONDS, "not renewed")
+            os.kill(inner_process(process.pid), signal.SIGTERM)
+            assert ended(process).code == 7
 
 
 def test_as_process_1_it_reaps_orphans_and_keeps_the_commands_exit_code(

@@ -3,6 +3,7 @@
 import datetime
 import email.utils
 import itertools
+import ssl
 from collections.abc import Sequence
 
 from support.front import Exchange, Front
@@ -48,10 +49,17 @@ class GrantServer(Front):
         *records: of the first grant, which was written when the server was entered.
         renew: seconds, of the first grant.
         lives: seconds, of the first grant.
+        tls: for HTTPS.
     """
 
-    def __init__(self, *records: Record, renew: int = 600, lives: int = 3600) -> None:
-        super().__init__(behind=self.answer)
+    def __init__(
+        self,
+        *records: Record,
+        renew: int = 600,
+        lives: int = 3600,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__(behind=self.answer, tls=tls)
         self.numbers = itertools.count(1)
         self.write(*records, renew=renew, lives=lives)
 
