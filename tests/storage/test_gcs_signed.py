@@ -12,6 +12,7 @@ import pytest
 import requests
 from support.gcs_verifier import POD, SIGNER, STRANGER, GoogleCloud
 
+from perian_shim.errors import InvalidInput, StorageFailed
 from perian_shim.storage import ObjectStore, Signing, UploadPolicy, open_store
 
 IN_KEY = "google_application_credentials"
@@ -252,3 +253,32 @@ def test_the_account_that_signs_is_named_in_what_it_signs(signs: str, store: Obj
     account = POD if signs == "signBlob" else SIGNER
     policy = store.upload_policy("gs://bucket/out", HOUR)
     assert policy.fields["x-goog-credential"].partition("/")[0] == account
+
+
+def test_what_signs_is_tried_before_a_job_is_paid_for(google: GoogleCloud) -> None:
+    key = google.key()
+    google.identities.accounts[SIGNER].pop()  # as when somebody deletes the key
+    store = open_store("gs://bucket", google.environ, {IN_KEY: key})
+    with pytest.raises(StorageFailed, match="SignatureDoesNotMatch") as raised:
+        store.upload_policy("gs://bucket/out", HOUR)
+    assert "neither disabled nor deleted" in raised.value.remedy
+    assert not raised.value.passing
+
+
+def test_a_bucket_that_is_not_there_is_told(store: ObjectStore) -> None:
+    with pytest.raises(StorageFailed, match="NoSuchBucket"):
+        store.upload_policy("gs://no-such-bucket/out", HOUR)
+
+
+def test_a_bucket_is_tried_once(google: GoogleCloud) -> None:
+    store = open_store("gs://bucket", google.environ)
+    for _ in range(3):
+        store.upload_policy("gs://bucket/out", HOUR)
+    assert len([each for each in google.requests if "X-Goog-Signature" in each.target]) == 1
+
+
+def test_nothing_is_signed_for_another_store(store: ObjectStore) -> None:
+    with pytest.raises(InvalidInput, match="'s3://bucket/in/data' is not in Google"):
+        store.presign(["s3://bucket/in/data"], HOUR)
+    with pytest.raises(InvalidInput, match="'s3://bucket/out' is not in Google"):
+        store.upload_policy("s3://bucket/out", HOUR)

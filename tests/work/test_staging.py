@@ -125,7 +125,7 @@ def test_an_object_that_would_leave_the_directory_is_refused(
         staged(store, bucket, {"d": literal(directory, FlyteDirectory)})
 
 
-@pytest.mark.parametrize("uri", ["/tmp/local.txt", "gs://bucket/x", "file:///tmp/x"])
+@pytest.mark.parametrize("uri", ["/tmp/local.txt", "abfs://container/x", "file:///tmp/x"])
 def test_a_file_that_no_job_can_reach_is_refused_naming_input_and_place(
     store: S3Store, bucket: Bucket, uri: str
 ) -> None:
