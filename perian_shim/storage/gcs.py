@@ -1,11 +1,9 @@
-"""Google Cloud Storage, by its JSON API; what is signed is for its XML API, which is like S3's.
+"""Google Cloud Storage, by its JSON API.
 
-Requests of our own are made with the pod's token. What jobs are given is signed by what lives
-longest of all that may sign (``google_signing``), which may be another account.
+Requests of our own are made with the pod's token. What jobs are given (``gcs_access``) is signed by
+what lives longest of all that may sign (``google_signing``), which may be another account.
 """
 
-import datetime
-import functools
 import json
 import os
 import time
@@ -16,13 +14,12 @@ from urllib.parse import quote, urlencode
 from perian_shim.errors import InvalidInput
 from perian_shim.storage.base import ObjectInfo, Signing, UploadPolicy, broken_off, split_uri
 from perian_shim.storage.failures import NO_SUCH_PART, end_of, failed, told, unanswered
+from perian_shim.storage.gcs_access import JobAccess
 from perian_shim.storage.gcs_join import join
-from perian_shim.storage.gcs_v4 import Stamp, bucket_url, unsigned_get, unsigned_policy
 from perian_shim.storage.google_endpoints import GoogleEndpoints
 from perian_shim.storage.google_signing import NoSigner, Signer, signer_for
 from perian_shim.storage.google_token import Token, token_chain
 from perian_shim.storage.renewal import Renewed
-from perian_shim.storage.s3_address import object_url
 from perian_shim.storage.web import Answer, BrokenOff, NoAnswer, Web, is_busy
 
 URL = GoogleEndpoints().storage
@@ -55,8 +52,7 @@ class GcsStore:
         self._token = token
         self._web = web
         self._base = base.rstrip("/")
-        self._signer = functools.cache(signer)
-        self._now = now
+        self._access = JobAccess(web, self._base, signer, now)
 
     @classmethod
     def from_environment(
@@ -82,39 +78,15 @@ class GcsStore:
 
     def signing(self) -> Signing:
         """Return for how long what we sign stays good."""
-        return self._signer().signing()
+        return self._access.signing()
 
     def presign(self, uris: Sequence[str], expires_in: int) -> list[str]:
-        """Return for each object a URL that reads it; all are signed at once.
-
-        Args:
-            uris: of the objects.
-            expires_in: seconds; at most seven days with a key, twelve hours without.
-
-        Raises:
-            InvalidInput: nobody there can sign.
-            StorageFailed: signing failed.
-        """
-        signer, stamp = self._signer(), self._stamp()
-        unsigned = []
-        for uri in uris:
-            bucket, key = split_uri(uri)
-            url = object_url(bucket_url(self._base, bucket), key)
-            unsigned.append(unsigned_get(stamp, url, min(expires_in, signer.longest)))
-        signatures = signer.sign([each.text for each in unsigned])
-        return [url.signed(made) for url, made in zip(unsigned, signatures, strict=True)]
+        """Return for each object a URL that reads it."""
+        return self._access.presign(uris, expires_in)
 
     def upload_policy(self, prefix: str, expires_in: int) -> UploadPolicy:
-        """Return leave to create objects below a prefix; as ``presign`` otherwise."""
-        signer, stamp = self._signer(), self._stamp()
-        bucket, key = split_uri(prefix)
-        life = min(expires_in, signer.longest)
-        policy = unsigned_policy(stamp, self._base, bucket, key.rstrip("/") + "/", life)
-        return policy.signed(signer.sign([policy.text])[0])
-
-    def _stamp(self) -> Stamp:
-        now = datetime.datetime.fromtimestamp(self._now(), datetime.timezone.utc)
-        return Stamp(self._signer().account(), now)
+        """Return leave to create objects below a prefix."""
+        return self._access.upload_policy(prefix, expires_in)
 
     def iter_objects(self, prefix: str) -> Iterator[ObjectInfo]:
         """Yield the objects below a folder, markers of folders in it too; its own is left out."""

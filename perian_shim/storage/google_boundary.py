@@ -12,7 +12,7 @@ from perian_shim.storage.base import split_uri
 from perian_shim.storage.reach import Reach
 
 READER = "inRole:roles/storage.objectViewer"
-WRITER = "inRole:roles/storage.objectAdmin"
+WRITER = "roles/storage.objectUser"
 
 MOST_RULES = 10
 """So many rules a boundary may have."""
@@ -68,7 +68,8 @@ def access_boundary(reach: Reach) -> dict[str, Any]:
       a prefix listed, if the listing asks for that prefix or one below it.
     - What may be written gets ``roles/storage.objectAdmin``: the same, and objects can be created,
       replaced, composed, given other metadata and deleted. Clients do all of these to write a
-      large file. A resumable upload, once begun, outlives its token.
+      large file. It also allows to set an object's access list, in buckets that have those. A
+      resumable upload, once begun, outlives its token.
 
     Nothing else of these buckets, and no other bucket, can be reached. A boundary only narrows:
     what the account itself may not do stays forbidden. Other stores' URIs are left out.

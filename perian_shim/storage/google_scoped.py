@@ -77,7 +77,7 @@ class GoogleScoper:
     ) -> "GoogleScoper | None":
         """Return what makes tokens of the Google identity that there is, None if there is none.
 
-        Takes two seconds at most, where nothing answers as Google's metadata server.
+        Takes four seconds at most, where nothing answers as Google's metadata server.
 
         Args:
             secrets: the task's; a service account's key among them goes first.

@@ -49,6 +49,9 @@ AT_A_TIME = 8
 
 _OK = 200
 _TOKEN_CREATOR = "roles/iam.serviceAccountTokenCreator"  # noqa: S105 - a role
+_NO_LIBRARY = (
+    "Use the executor image with flytekit, or no key: a pod with workload identity needs neither."
+)
 _INSTEAD = (
     "Let the pod be a service account (workload identity) that has"
     f" {_TOKEN_CREATOR} on itself, or give it credentials that impersonate one, or store a service"
@@ -125,7 +128,8 @@ class KeySigner:
         given = {"document": dict(self._key.content), "texts": list(texts)}
         found = answer_of(_SOURCE, self._environ, "Signing for Google Cloud Storage", given)
         if "missing" in found:
-            raise unsigned("a service account's key signs by google-auth, which is not installed")
+            why = "a service account's key signs by google-auth, which is not installed"
+            raise unsigned(why, remedy=_NO_LIBRARY)
         if "error" in found:
             why = f"the private key in {self._key.origin} is of no use ({found['error']})"
             raise unsigned(why, remedy="Make a new key for the service account, and store that.")

@@ -57,7 +57,7 @@ def test_any_other_store_knows_empty_from_absent(store: FsspecStore, tmp_path: P
 
 
 def test_any_other_store_signs_nothing(store: FsspecStore) -> None:
-    with pytest.raises(InvalidInput, match=r"only s3:// can be signed"):
+    with pytest.raises(InvalidInput, match=r"only s3:// and gs:// can be signed"):
         store.presign(["abfs://container/x"], 60)[0]
 
 

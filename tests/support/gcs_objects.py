@@ -149,7 +149,7 @@ class Objects:
     def upload(self, request: Received, gate: Gate) -> Response:
         """The three ways to upload: all at once, with a description, in chunks."""
         query = request.query
-        if request.method == "PUT":
+        if "upload_id" in query:
             return self.chunk(request, gate)
         bucket = raw(request.path.removeprefix("/upload/storage/v1/b/").removesuffix("/o")).decode()
         sent = request.headers.get("content-type", BYTES)

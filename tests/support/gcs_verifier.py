@@ -89,16 +89,16 @@ class GoogleCloud:
     @property
     def environ(self) -> dict[str, str]:
         """What a pod has in its environment."""
-        common = {"HOME": "/no/such/home", "NO_PROXY": "127.0.0.1"}
-        if self.emulates:
-            return {**common, "STORAGE_EMULATOR_HOST": self.url}
-        return {
-            **common,
-            "GCE_METADATA_HOST": self.url.partition("://")[2],
-            "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": self.url,
+        common = {
+            "HOME": "/no/such/home",
+            "NO_PROXY": "127.0.0.1",
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS": self.url,
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_STS": self.url,
         }
+        if self.emulates:
+            return {**common, "STORAGE_EMULATOR_HOST": self.url}
+        storage = {"CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": self.url}
+        return {**common, **storage, "GCE_METADATA_HOST": self.url.partition("://")[2]}
 
     def key(self, account: str = SIGNER) -> str:
         """A key of an account, as the JSON that people store."""
@@ -143,6 +143,8 @@ class GoogleCloud:
 
     def json_api(self, request: Received) -> Response:
         """The JSON API."""
+        if self.emulates and "authorization" not in request.headers:
+            return self.objects.json_api(request, lambda *_: None)
         return self.objects.json_api(request, self.by_token(request))
 
     def xml_api(self, request: Received) -> Response:
@@ -176,8 +178,6 @@ class GoogleCloud:
 
     def by_token(self, request: Received) -> Gate:
         """What the token of a request is good for."""
-        if self.emulates and "authorization" not in request.headers:
-            return lambda *_: None
         token = self.identities.bearer(request)
         own = self.by_account(token.account)
 

@@ -242,8 +242,8 @@ TABLE = [
         FATAL,
         USER,
         lambda: task(**FILE_INPUT),
-        says=("Input 'data'", "gs://elsewhere/data.bin"),
-        inputs=lambda: {"data": FlyteFile("gs://elsewhere/data.bin")},
+        says=("Input 'data'", "abfs://elsewhere/data.bin"),
+        inputs=lambda: {"data": FlyteFile("abfs://elsewhere/data.bin")},
         remedy="object store",
     ),
     Row(
