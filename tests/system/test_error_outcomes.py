@@ -128,6 +128,21 @@ def run(
 
 
 @contextmanager
+def keys_of_a_session(harness: Harness) -> Iterator[Harness]:
+    """Pods whose keys somebody has exported from a session of theirs."""
+    folder = harness.folder / "session"
+    folder.mkdir(exist_ok=True)
+    program = (
+        "import os\n"
+        "for name in ('ACCESS_KEY_ID', 'SECRET_ACCESS_KEY'):\n"
+        "    os.environ['AWS_' + name] = os.environ.pop('FLYTE_AWS_' + name)\n"
+        "os.environ['AWS_SESSION_TOKEN'] = 'of a session'\n"
+    )
+    (folder / "sitecustomize.py").write_text(program)
+    yield harness.with_variables(PYTHONPATH=str(folder))
+
+
+@contextmanager
 def behind(harness: Harness, *behaviours: Behaviour, **variables: str) -> Iterator[Harness]:
     """Give a harness whose pods reach the API through a front that behaves so."""
     with FaultyApi(harness.sandbox, *behaviours) as api:
@@ -245,6 +260,15 @@ TABLE = [
         says=("Input 'data'", "abfs://elsewhere/data.bin"),
         inputs=lambda: {"data": FlyteFile("abfs://elsewhere/data.bin")},
         remedy="object store",
+    ),
+    Row(
+        errors.AccessTooShort,
+        FATAL,
+        USER,
+        lambda: task(outputs={"x": int}),
+        says=("at a time that nobody knows", "nothing bounds the job"),
+        around=keys_of_a_session,
+        remedy="allow_short_access=True",
     ),
     Row(
         errors.InvalidCommand,
