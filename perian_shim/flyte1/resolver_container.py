@@ -26,7 +26,7 @@ from perian_shim.executor import PerianExecutor, template_resolver
 from perian_shim.flyte1 import notices
 from perian_shim.flyte1.dynamics import carry_executor_image
 from perian_shim.flyte1.resources import quantity
-from perian_shim.secret_keys import REGISTRY_KEYS, REQUIRED_KEYS
+from perian_shim.secret_keys import ACCESS_KEYS, REGISTRY_KEYS, REQUIRED_KEYS
 from perian_shim.version import __version__
 
 TASK_TYPE = "perian_shim"
@@ -195,17 +195,19 @@ def resolver_arguments(options: Mapping[str, str]) -> list[str]:
     ]
 
 
-def with_own_secrets(config: PerianConfig, requested: Sequence[Secret], *more: str) -> list[Secret]:
+def with_own_secrets(config: PerianConfig, requested: Sequence[Secret]) -> list[Secret]:
     """Return the user's secret requests and those of the executor.
+
+    Those are the credentials of Perian and of the image's registry, and keys of object stores: they
+    sign what a container task's job is given, and hand out what a function task's job holds.
 
     Args:
         config: names the secret group.
         requested: the user's own.
-        *more: keys of the group beyond the credentials of Perian and of the image's registry.
     """
     group = config.secret_group
     asked = {(secret.group, secret.key) for secret in requested}
-    keys = [*REQUIRED_KEYS, *REGISTRY_KEYS, *more]
+    keys = [*REQUIRED_KEYS, *REGISTRY_KEYS, *ACCESS_KEYS]
     return [*requested, *(Secret(group=group, key=k) for k in keys if (group, k) not in asked)]
 
 

@@ -13,7 +13,10 @@ from typing import Generic, Protocol, TypeVar
 from perian_shim.errors import StorageFailed
 
 AGAIN_SECONDS = 60.0
-"""How long access that is still good is not fetched again, be it new or be there none."""
+"""How long access that is still good is not fetched again after a failure."""
+
+LEAST_SECONDS = 1.0
+"""How long it is not fetched again in any case: some sources hand out the same until its end."""
 
 
 class Expiring(Protocol):
@@ -80,9 +83,7 @@ class Renewed(Generic[T]):
             return before
         left = self._left(access)
         self._renew_at = (
-            float("inf")
-            if left is None
-            else self._now() + min(max(left / 2, AGAIN_SECONDS), max(left, 0.0))
+            float("inf") if left is None else self._now() + max(left / 2, LEAST_SECONDS)
         )
         return access
 

@@ -166,8 +166,7 @@ def one_of(group: list[Place]) -> Place:
     """Return the one place that holds all of a group."""
     if len(group) == 1:
         return group[0]
-    listed = any(place.listed for place in group)
-    return Place(group[0].bucket, beginning_of(group), below=True, listed=listed)
+    return Place(group[0].bucket, beginning_of(group), below=True, listed=True)
 
 
 def rendered(read: list[Place], write: list[Place], partition: str, limit: int) -> str | None:
@@ -189,8 +188,9 @@ def rendered(read: list[Place], write: list[Place], partition: str, limit: int) 
         )
     listed: dict[str, set[str]] = defaultdict(set)
     for place in (*read, *write):
-        if place.listed:
-            listed[place.bucket].update(f"{key}*" for key in patterns(place.key))
+        # s3fs looks whether an object is a folder before it reads it.
+        ends = "*" if place.listed else "/*"
+        listed[place.bucket].update(f"{key}{ends}" for key in patterns(place.key))
     statements += [
         statement(["s3:ListBucket"], [buckets[bucket]], "s3:prefix", sorted(prefixes))
         for bucket, prefixes in sorted(listed.items())

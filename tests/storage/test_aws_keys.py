@@ -239,8 +239,8 @@ def test_keys_are_fetched_again_at_half_of_their_life(source: Source, chain: Ren
     assert source.fetched == 2
 
 
-@pytest.mark.parametrize(("life", "fetched_after"), [(100.0, AGAIN_SECONDS), (30.0, 30.0)])
-def test_short_lived_keys_are_kept_for_a_minute_but_not_beyond_their_end(
+@pytest.mark.parametrize(("life", "fetched_after"), [(100.0, 50.0), (30.0, 15.0)])
+def test_short_lived_keys_are_fetched_anew_at_half_of_their_life_too(
     source: Source, chain: Renewed[Keys], life: float, fetched_after: float
 ) -> None:
     source.life = life
