@@ -295,7 +295,7 @@ def test_half_a_body_of_a_failure_is_still_that_failure() -> None:
 
 
 def test_a_failure_that_never_ends_is_still_that_failure() -> None:
-    error = failure(stream(b"{", b" ", status=401), get, NO_SILENCE)
+    error = failure(stream(b"{", b" ", status=401, pause=0.001), get, NO_SILENCE)
     assert type(error) is Unauthorized
 
 
@@ -345,9 +345,9 @@ def test_a_log_that_never_ends_does_not_hide_the_status(piece: bytes, pause: flo
 
 
 NEVER_ENDS = {
-    "log before the status": stream(b'{"jobs":[{"id":"j1","logs":"', b"x" * 1000),
-    "another text": stream(JOB_HEAD + b',"errors":"', b"x" * 1000),
-    "what nobody reads": stream(JOB_HEAD + b',"x":[', b"[],"),
+    "log before the status": stream(b'{"jobs":[{"id":"j1","logs":"', b"x" * 1000, pause=0.001),
+    "another text": stream(JOB_HEAD + b',"errors":"', b"x" * 1000, pause=0.001),
+    "what nobody reads": stream(JOB_HEAD + b',"x":[', b"[],", pause=0.001),
     "space": stream(b"", b" ", pause=0.02),
     "trickle": stream(b'{"', b"x", pause=0.02),
 }

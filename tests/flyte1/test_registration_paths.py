@@ -45,17 +45,34 @@ from support.admin_projects import (
     register,
 )
 from support.admin_uploads import DataProxy
-from support.doors import BIN
-from support.flyte import Harness
+from support.doors import BIN, Door
+from support.flyte import Harness, harness_in, without_absent_modules
 from support.flytekit_versions import needs_launch_plans_in_scripts
 from support.waiting import wait_until
+
+from perian_shim.sandbox import Sandbox
 
 pytestmark = pytest.mark.below_the_doors
 
 
 @pytest.fixture(scope="module")
-def store(harness: Harness) -> UploadStore:
-    return UploadStore.from_environment(harness.sandbox.environment(), harness.sandbox.bucket)
+def store(sandbox: Sandbox) -> UploadStore:
+    return UploadStore.from_environment(sandbox.environment(), sandbox.bucket)
+
+
+@pytest.fixture(scope="module")
+def users(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Harness:
+    """Where a user's own code runs: in an image that has the real ``pyflyte-execute``.
+
+    Code that is shipped always has the same times, so that bytecode that another project has left
+    in the same folder would pass for this one's: it is kept elsewhere.
+    """
+    folder = tmp_path_factory.mktemp("users")
+    python = {
+        "PYTHONPATH": str(without_absent_modules(folder / "absent")),
+        "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
+    }
+    return harness_in(folder, sandbox, Door.FLYTEKIT, BIN, python)
 
 
 @pytest.fixture(scope="module")
@@ -190,9 +207,9 @@ def test_fast_registration_uploads_the_code_once(registrations: dict[str, Regist
 
 
 def test_the_uploaded_code_can_be_fetched_from_its_url(
-    registrations: dict[str, Registration], harness: Harness
+    registrations: dict[str, Registration], users: Harness
 ) -> None:
-    archive = harness.store.read(registrations["fast"].uploads[0])
+    archive = users.store.read(registrations["fast"].uploads[0])
     assert archive is not None
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         names = files.getnames()
@@ -200,23 +217,19 @@ def test_the_uploaded_code_can_be_fetched_from_its_url(
 
 
 def test_a_dynamic_makes_the_same_perian_task_as_registration(
-    registrations: dict[str, Registration], kind: Kind, harness: Harness, tmp_path: Path
+    registrations: dict[str, Registration], kind: Kind, users: Harness
 ) -> None:
     fast = registrations["fast"]
     parent = fast.template(f"{kind.name}.fan_out")
     assert parent.container.args[0] == "pyflyte-fast-execute"
     inputs = {"n": literals_pb2.Literal(scalar=integer(2))}
-    # Where a dynamic's own pod runs. Code that is shipped always has the same times, so that
-    # bytecode that another project has left in the same folder would pass for this one's.
-    own = harness.with_variables(PYTHONPYCACHEPREFIX=str(tmp_path))
-    users_image = replace(own.cluster, bin_dir=BIN)
-    pod = users_image.start(
+    pod = users.cluster.start(
         TaskTemplate.from_flyte_idl(parent),
         LiteralMap.from_flyte_idl(literals_pb2.LiteralMap(literals=inputs)),
-        harness.execution(),
+        users.execution(),
     )
     attempt = pod.wait()
-    document = harness.store.read(f"{pod.pod.output_prefix}/futures.pb")
+    document = users.store.read(f"{pod.pod.output_prefix}/futures.pb")
     assert document is not None, attempt.log
     job = dynamic_job_pb2.DynamicJobSpec.FromString(document)
     [child] = job.tasks
@@ -276,12 +289,12 @@ def launcher(
 
 
 def test_launching_a_workflow_uploads_the_files_that_it_is_given(
-    launcher: Launcher, harness: Harness
+    launcher: Launcher, users: Harness
 ) -> None:
     execution = launcher.launch("penguins", "penguins", "--csv", "data/penguins.csv")
     assert execution.target.name == "penguins.penguins"
     [given] = execution.inputs.literals.values()
-    content = harness.store.read(given.scalar.blob.uri)
+    content = users.store.read(given.scalar.blob.uri)
     assert content == (launcher.project / "data" / "penguins.csv").read_bytes()
 
 

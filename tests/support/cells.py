@@ -20,6 +20,7 @@ from support.job_gate import JobGate
 from support.outcomes import ANSWER, GRACE_SECONDS, Ending, JobTrace, Known, Outcome, now
 from support.storage_front import StorageFront
 from support.waiting import LONG_SECONDS, wait_until
+from support.zygote import signal_executor
 
 from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.sandbox.flyte.cluster import Attempt, Cluster, RunningPod
@@ -88,7 +89,7 @@ class WatchedCluster(Cluster):
     def signal(self, number: int) -> None:
         """Send a signal to the pod started last, which may be about to be noted."""
         wait_until(lambda: self.pods, LONG_SECONDS, "no pod was started")
-        self.pods[-1].process.send_signal(number)
+        signal_executor(self.pods[-1].process, number, self.bin_dir)
 
 
 @dataclass
@@ -125,7 +126,8 @@ class Lab:
         if storage is not None:
             variables["PERIAN_S3_PUBLIC_ENDPOINT"] = self.harness.sandbox.s3_endpoint
             variables["FLYTE_AWS_ENDPOINT"] = variables["AWS_ENDPOINT_URL_S3"] = storage.url
-        known = WatchedCluster(base.bucket, variables, base.secrets, base.project, base.domain)
+        shared = (base.bucket, variables, base.secrets, base.project, base.domain, base.bin_dir)
+        known = WatchedCluster(*shared)
         return replace(known, **settings)  # type: ignore[arg-type]  # checked by dataclasses
 
     def run(

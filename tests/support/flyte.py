@@ -168,6 +168,31 @@ def running_sandbox(folder: Path) -> Iterator[Sandbox]:
             yield sandbox
 
 
+def harness_in(
+    folder: Path, sandbox: Sandbox, door: Door, bin_dir: Path, python: Mapping[str, str]
+) -> Harness:
+    """Return a cluster stand-in on a sandbox.
+
+    Args:
+        folder: for files.
+        sandbox: a running one.
+        door: what the pods run.
+        bin_dir: where that is.
+        python: variables of the pods' Python.
+    """
+    variables = sandbox.environment()
+    cluster = Cluster(
+        bucket=sandbox.bucket,
+        environment={**pod_environment(sandbox), **python},
+        secrets={
+            ("perian", "perian_organization"): variables["PERIAN_ORGANIZATION"],
+            ("perian", "perian_token"): variables["PERIAN_TOKEN"],
+        },
+        bin_dir=bin_dir,
+    )
+    return Harness(sandbox, cluster, folder, door)
+
+
 @contextmanager
 def harness_on(sandbox: Sandbox, folder: Path, door: Door) -> Iterator[Harness]:
     """Start a cluster stand-in on a sandbox, whose pods are forks of one process.
@@ -179,14 +204,4 @@ def harness_on(sandbox: Sandbox, folder: Path, door: Door) -> Iterator[Harness]:
     """
     python = {"PYTHONPATH": str(without_absent_modules(folder / "absent"))}
     with Zygote(python, door) as zygote:
-        variables = sandbox.environment()
-        cluster = Cluster(
-            bucket=sandbox.bucket,
-            environment={**pod_environment(sandbox), **python},
-            secrets={
-                ("perian", "perian_organization"): variables["PERIAN_ORGANIZATION"],
-                ("perian", "perian_token"): variables["PERIAN_TOKEN"],
-            },
-            bin_dir=zygote.bin_dir,
-        )
-        yield Harness(sandbox, cluster, folder, door)
+        yield harness_in(folder, sandbox, door, zygote.bin_dir, python)

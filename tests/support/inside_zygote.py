@@ -1,8 +1,8 @@
-"""The zygote itself: ``python inside_zygote.py SOCKET DOOR``. Imports nothing of the tests.
+"""The zygote itself: ``python inside_zygote.py SOCKET DOOR FORKS``. Imports nothing of the tests.
 
 It imports once what every executor imports, then forks for each request: the fork takes over the
 asker's arguments, environment, working directory and output, and is from then on a process of its
-own.
+own. While it runs, the folder FORKS has its id in a file that is named by the asker's.
 """
 
 import atexit
@@ -15,6 +15,7 @@ import pkgutil
 import selectors
 import signal
 import socket
+import struct
 import sys
 import threading
 import traceback
@@ -58,12 +59,14 @@ class Fork:
 
     Attributes:
         process: its id.
+        noted: file that has it.
         ended: descriptor that can be read when it has ended.
         asker: connection to whoever asked for it.
         told: whether that has been told of the end.
     """
 
     process: int
+    noted: Path
     ended: int
     asker: socket.socket
     told: bool = False
@@ -75,10 +78,12 @@ class Forks:
     Args:
         listener: where askers connect.
         door: what a fork runs.
+        folder: where to note which fork is whose.
     """
 
-    def __init__(self, listener: socket.socket, door: str) -> None:
+    def __init__(self, listener: socket.socket, door: str, folder: Path) -> None:
         self.listener = listener
+        self.folder = folder
         self.execute = execute if door == FLYTEKIT else execute_entrypoint
         self.events = selectors.DefaultSelector()
         self.events.register(listener, selectors.EVENT_READ, self.fork)
@@ -101,13 +106,15 @@ class Forks:
         head, outputs, _, _ = socket.recv_fds(asker, 8, 2)
         with asker.makefile("rb") as stream:
             asked = stream.read(int.from_bytes(head, "big"))
+        noted = self.folder / str(process_behind(asker))
         child = os.fork()
         if child == 0:
+            noted.write_text(str(os.getpid()))
             asker.close()
             self.become(outputs, *json.loads(asked))
         for output in outputs:
             os.close(output)
-        fork = Fork(child, os.pidfd_open(child), asker)
+        fork = Fork(child, noted, os.pidfd_open(child), asker)
         with contextlib.suppress(OSError):  # if it is gone already, that is noticed below
             asker.sendall(f"{child}\n".encode())
         self.events.register(fork.ended, selectors.EVENT_READ, lambda: self.tell(fork))
@@ -136,6 +143,7 @@ class Forks:
         """Tell an asker how its fork has ended."""
         self.events.unregister(fork.ended)
         os.close(fork.ended)
+        fork.noted.unlink(missing_ok=True)  # before the id can be another's
         code = os.waitstatus_to_exitcode(os.waitpid(fork.process, 0)[1])
         if not fork.told:
             self.events.unregister(fork.asker)
@@ -149,6 +157,13 @@ class Forks:
             fork.told = True
             self.events.unregister(fork.asker)
             os.kill(fork.process, signal.SIGKILL)
+
+
+def process_behind(connection: socket.socket) -> int:
+    """Return the id of the process at the other end of a Unix socket."""
+    size = struct.calcsize("3i")
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    return int(struct.unpack("3i", credentials)[0])
 
 
 def reopen_outputs() -> None:
@@ -214,4 +229,4 @@ if __name__ == "__main__":
     sys.path[0] = str(BIN)  # where ``pyflyte-execute`` is, as if that had been started
     chosen = sys.argv[2]
     preload(chosen)
-    Forks(socket.socket(fileno=int(sys.argv[1])), chosen).serve()
+    Forks(socket.socket(fileno=int(sys.argv[1])), chosen, Path(sys.argv[3])).serve()

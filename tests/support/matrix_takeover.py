@@ -18,6 +18,7 @@ from support.matrix_rows import KILLED, SUCCESS, SUPERSEDED, Row, unexpected, un
 from support.outcomes import Known, Outcome, state_of
 from support.scenes import Scene, scene
 from support.traps import Hold, Trap, When
+from support.zygote import signal_executor
 
 BLOWS: tuple[signal.Signals | None, ...] = (
     *(signal.SIGTERM, signal.SIGHUP, signal.SIGKILL),
@@ -73,7 +74,7 @@ class TakeoverCell:
         if self.blow is None:
             node.let_go()
         else:
-            node.pods[0].process.send_signal(self.blow)
+            signal_executor(node.pods[0].process, self.blow, node.cluster.bin_dir)
         older.result()
         hold.free.set()
         node.let_go()

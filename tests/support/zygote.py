@@ -37,6 +37,9 @@ import json, os, signal, socket, sys
 if {{k: v for k, v in os.environ.items() if k.startswith("PYTHON")}} != {python_is}:
     # It is Python itself that is to be another one: only a new process can be that.
     os.execv({real[0]!r}, [*{real!r}, *sys.argv[1:]])
+# What comes before there is a fork to pass it on to has to wait, not to end this process.
+signals = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT
+signal.pthread_sigmask(signal.SIG_BLOCK, signals)
 asker = socket.socket(socket.AF_UNIX)
 asker.settimeout({patience})
 asker.connect({door!r})
@@ -45,14 +48,36 @@ socket.send_fds(asker, [len(asked).to_bytes(8, "big")], [1, 2])
 asker.sendall(asked)
 answers = asker.makefile("rb")
 fork = int(answers.readline())
-for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+for number in signals:
     signal.signal(number, lambda number, _: os.kill(fork, number))
+signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 code = answers.readline()
 sys.exit(int(code) if code else 137)
 """
 
 PATIENCE_SECONDS = 600.0
 """Bound of an executor's life."""
+
+FORKS = "forks"
+"""Beside ``bin_dir``: has for each asker a file with the id of its fork, while that runs."""
+
+
+def signal_executor(process: "subprocess.Popen[str]", number: int, bin_dir: Path) -> None:
+    """Send a signal to an executor itself, not by way of whoever asked for it.
+
+    On return it has the signal, so that what happens next happens to a process that has been hit.
+
+    Args:
+        process: started from ``bin_dir``; one that is a fork has begun its work.
+        number: of the signal.
+        bin_dir: of a zygote, or any other.
+    """
+    noted = bin_dir.parent / FORKS / str(process.pid)
+    if not noted.exists():
+        process.send_signal(number)
+        return
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        os.kill(int(noted.read_text()), number)
 
 
 class Zygote:
@@ -78,6 +103,8 @@ class Zygote:
             door = folder / "door"
             self.bin_dir = folder / "bin"
             self.bin_dir.mkdir()
+            forks = folder / FORKS
+            forks.mkdir()
             script = self.bin_dir / "pyflyte-execute"
             text = ASKER.format(
                 python=sys.executable,
@@ -92,7 +119,10 @@ class Zygote:
                 listener.bind(str(door))
                 listener.listen(256)
                 self.process = subprocess.Popen(
-                    [sys.executable, str(INSIDE), str(listener.fileno()), self.door.value],
+                    [
+                        *(sys.executable, str(INSIDE)),
+                        *(str(listener.fileno()), self.door.value, str(forks)),
+                    ],
                     env={"PATH": os.defpath, **self.environment},
                     pass_fds=[listener.fileno()],
                     stdin=subprocess.PIPE,  # never written to: its end tells that we are gone
