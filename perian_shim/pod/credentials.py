@@ -165,11 +165,15 @@ class Credentials:
         return Redactor([self.token], confidential_forms(hidden))
 
 
+LIFE_SECONDS = 3600
+"""The life of the keys that a job is given: like all that it holds, an hour at most."""
+
+
 def scopers(raw_prefix: str, keys: Mapping[str, str], environ: Mapping[str, str]) -> list[Scoper]:
     """Return what hands out temporary credentials for a job whose data are there."""
     scheme = urlsplit(raw_prefix).scheme
     if scheme in S3:
-        aws = AwsScoper.find(keys, environ, Web(environ))
+        aws = AwsScoper.find(keys, environ, Web(environ), seconds=LIFE_SECONDS)
         return [] if aws is None else [AwsAccess(aws)]
     if scheme in GOOGLE:
         google = GoogleScoper.find(keys, environ, Web(environ))

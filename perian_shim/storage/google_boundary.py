@@ -12,7 +12,7 @@ from perian_shim.storage.base import split_uri
 from perian_shim.storage.reach import Reach
 
 READER = "inRole:roles/storage.objectViewer"
-WRITER = "roles/storage.objectUser"
+WRITER = "inRole:roles/storage.objectUser"
 
 MOST_RULES = 10
 """So many rules a boundary may have."""
@@ -66,7 +66,7 @@ def access_boundary(reach: Reach) -> dict[str, Any]:
 
     - What may be read gets ``roles/storage.objectViewer``: objects can be fetched, and those below
       a prefix listed, if the listing asks for that prefix or one below it.
-    - What may be written gets ``roles/storage.objectAdmin``: the same, and objects can be created,
+    - What may be written gets ``roles/storage.objectUser``: the same, and objects can be created,
       replaced, composed, given other metadata and deleted. Clients do all of these to write a
       large file. It also allows to set an object's access list, in buckets that have those. A
       resumable upload, once begun, outlives its token.

@@ -92,6 +92,8 @@ class FunctionJob:
     def with_access(self, staging: Staging, output: str) -> Staging:
         """Give a job temporary credentials for what it needs, or the keys that are given for it."""
         self.reaches[output] = None
+        accepted = self.run.spec.config.allow_short_access
+        check_life(self.access.life, self.run.access_seconds, accepted=accepted)
         if self.access.scopers:
             reach = self.reach(output)
             try:
@@ -105,8 +107,6 @@ class FunctionJob:
                 self.reaches[output] = reach
                 return granted
         self.say(self.access.warning)
-        accepted = self.run.spec.config.allow_short_access
-        check_life(self.access.life, self.run.access_seconds, accepted=accepted)
         return replace(staging, secrets={**staging.secrets, **self.access.secrets})
 
     def secret_files(self, output: str) -> dict[str, str]:
@@ -160,7 +160,8 @@ class FunctionJob:
         Raises:
             StorageFailed: that failed.
         """
-        if self.reaches.get(output) is not None:
+        # What an attempt before has submitted, and ended before it was looked at, may have one.
+        if output not in self.reaches or self.reaches[output] is not None:
             self.run.grants.revoke(output)
 
     def inputs_uri(self, output: str) -> str:

@@ -27,9 +27,9 @@ READS = 8
 """How often a job reads its grant within the life of one."""
 
 ADVICE = (
-    "Let the pod sign with what lasts or is renewed: web identity or pod identity of its service"
-    " account, or keys of an IAM user in the task's secrets; or bound the task with a shorter"
-    " `timeout` and `max_queued_time`; or accept it: PerianConfig(allow_short_access=True)."
+    "Give what signs credentials that last or are renewed: web identity or pod identity of the"
+    " pod's service account, or keys of an IAM user; or bound the task with a shorter `timeout`"
+    " and `max_queued_time`; or accept it: PerianConfig(allow_short_access=True)."
 )
 
 
@@ -56,7 +56,8 @@ class Given:
 
     Attributes:
         url: where it reads its grant.
-        seconds: for how long the URL is good, None if longer than a job may wait to start.
+        seconds: for how long the URL is good if a later one could be good for longer; None if
+            none could, or if it is good for days.
     """
 
     url: str = field(repr=False)
@@ -115,7 +116,7 @@ class Grants:
         ]
         store.write(self.uri(output), text_of(records))
         self.due[output] = began + lives / 2
-        return Given(url, signing.seconds)
+        return Given(url, signing.seconds if signing.renewed else None)
 
     def keep(self, output: str, access_for: AccessFor) -> None:
         """Write a grant anew if half of its life has passed, or if it is not known when it was.

@@ -243,6 +243,8 @@ def test_the_storages_keys_are_requested_beside_perians() -> None:
         ("perian", "aws_session_token"),
         ("perian", "aws_region"),
         ("perian", "aws_endpoint_url"),
+        ("perian", "aws_role_arn"),
+        ("perian", "aws_sts_endpoint_url"),
         ("perian", "google_application_credentials"),
     ]
 

@@ -11,6 +11,8 @@ from flyteidl.admin import task_pb2
 from google.protobuf import json_format
 from support.waiting import LONG_SECONDS
 
+from perian_shim.secret_keys import ACCESS_KEYS
+
 ROOT = Path(__file__).parent.parent.parent
 PYFLYTE = str(Path(sys.executable).parent / "pyflyte")
 
@@ -74,6 +76,7 @@ def test_the_secrets_are_requested_by_name(specs: dict[str, task_pb2.TaskSpec]) 
         ("perian", "docker_registry_url"),
         ("perian", "docker_registry_username"),
         ("perian", "docker_registry_password"),
+        *(("perian", key) for key in ACCESS_KEYS),
     }
 
 

@@ -95,6 +95,7 @@ def parsed_rule(rule: Mapping[str, Any]) -> Rule:
     resource = re.fullmatch(
         r"//storage\.googleapis\.com/projects/_/buckets/([^/]+)", rule["availableResource"]
     )
+    assert all(role.startswith("inRole:") for role in rule["availablePermissions"]), rule
     roles = [role.removeprefix("inRole:") for role in rule["availablePermissions"]]
     if resource is None or not set(roles) <= set(ROLES):
         raise Malformed("no such bucket or role")

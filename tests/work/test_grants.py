@@ -5,7 +5,7 @@ import urllib.request
 from collections.abc import Sequence
 
 import pytest
-from support.s3 import new_bucket, s3_store
+from support.s3 import ACCESS_KEY, SECRET_KEY, new_bucket, s3_store
 
 from perian_shim.errors import AccessTooShort
 from perian_shim.storage import Signing, join_uri
@@ -116,6 +116,20 @@ def test_the_grants_of_two_jobs_are_two(grants: Grants) -> None:
 
 
 def test_a_url_that_outlives_every_queue_is_not_spoken_of(grants: Grants) -> None:
+    assert grants.give(OUTPUT, giving()).seconds is None
+
+
+def test_a_url_that_ends_and_that_no_later_one_could_outlive_makes_no_job_be_replaced(
+    clock: Clock,
+) -> None:
+    store = s3_store(
+        FLYTE_AWS_ACCESS_KEY_ID="",
+        FLYTE_AWS_SECRET_ACCESS_KEY="",
+        AWS_ACCESS_KEY_ID=ACCESS_KEY,
+        AWS_SECRET_ACCESS_KEY=SECRET_KEY,
+        AWS_SESSION_TOKEN="of a session",
+    )
+    grants = Grants(store, store, f"s3://{new_bucket().name}/grants", clock)
     assert grants.give(OUTPUT, giving()).seconds is None
 
 
