@@ -124,7 +124,8 @@ class Grants:
         Raises:
             StorageFailed: it could not be written.
         """
-        if self.now() >= self.due.get(output, self.now()):
+        due = self.due.get(output)
+        if due is None or self.now() >= due:
             self.write(self.at_once, output, access_for)
 
     def revoke(self, output: str) -> None:
