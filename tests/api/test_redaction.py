@@ -126,3 +126,28 @@ def test_a_long_log_is_searched_fast() -> None:
     began = time.process_time()
     assert redact(log).endswith("\n[redacted]")
     assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "https://b.s3.example/k?X-Amz-Date=1&X-Amz-Signature=canary&x=1",
+        "https://storage.example/b/k?X-Goog-Signature=canary",
+        "https%3A%2F%2Fb%2Fk%3FX-Amz-Signature%3Dcanary%26",
+        "field\tx-amz-signature\tcanary",
+        "field\tx-goog-signature\tcanary",
+        '{"x-amz-signature": "canary", "x-amz-security-token": "canary"}',
+        "?X-Amz-Security-Token=canary%2F%2F&y",
+    ],
+)
+def test_signatures_of_object_stores_are_hidden_by_their_form(shown: str) -> None:
+    hidden = Redactor(())(shown)
+    assert "canary" not in hidden
+    assert "[redacted]" in hidden
+
+
+@pytest.mark.parametrize(
+    "text", ["x-amz-date: 1", "the x-amz-signature is missing", "X-Amz-Algorithm=AWS4"]
+)
+def test_what_is_said_of_a_signature_is_shown_as_far_as_it_tells_none(text: str) -> None:
+    assert Redactor(())(text).startswith(text.split(" is ", maxsplit=1)[0])
