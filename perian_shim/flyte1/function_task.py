@@ -39,7 +39,6 @@ from perian_shim.flyte1.nodes import OnNodes
 from perian_shim.flyte1.resources import completed
 from perian_shim.pyflyte import explained
 from perian_shim.resolver_options import DESTINATION, DISTRIBUTION, MAPPED
-from perian_shim.secret_keys import ACCESS_KEYS
 from perian_shim.spec import FunctionWork, JobSpec
 
 try:
@@ -128,9 +127,7 @@ class PerianTask(OnNodes, AsyncPythonFunctionTask[PerianConfig]):  # type: ignor
             task_type=resolver_container.TASK_TYPE,
             container_image=container_image,
             environment=dict(environment or {}),
-            secret_requests=resolver_container.with_own_secrets(
-                task_config, secret_requests or (), *ACCESS_KEYS
-            ),
+            secret_requests=resolver_container.with_own_secrets(task_config, secret_requests or ()),
             execution_mode=execution_mode,
             **kwargs,
         )

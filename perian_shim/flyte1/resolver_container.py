@@ -26,7 +26,7 @@ from perian_shim.executor import PerianExecutor, template_resolver
 from perian_shim.flyte1 import notices
 from perian_shim.flyte1.dynamics import carry_executor_image
 from perian_shim.flyte1.resources import quantity
-from perian_shim.secret_keys import REGISTRY_KEYS, REQUIRED_KEYS
+from perian_shim.secret_keys import ACCESS_KEYS, REGISTRY_KEYS, REQUIRED_KEYS
 from perian_shim.version import __version__
 
 TASK_TYPE = "perian_shim"
@@ -195,17 +195,19 @@ def resolver_arguments(options: Mapping[str, str]) -> list[str]:
     ]
 
 
-def with_own_secrets(config: PerianConfig, requested: Sequence[Secret], *more: str) -> list[Secret]:
+def with_own_secrets(config: PerianConfig, requested: Sequence[Secret]) -> list[Secret]:
     """Return the user's secret requests and those of the executor.
+
+    The pod gets what it needs for Perian, for the image's registry and for the job's access to the
+    object store: Flyte mounts what is asked for, and nothing else.
 
     Args:
         config: names the secret group.
         requested: the user's own.
-        *more: keys of the group beyond the credentials of Perian and of the image's registry.
     """
     group = config.secret_group
     asked = {(secret.group, secret.key) for secret in requested}
-    keys = [*REQUIRED_KEYS, *REGISTRY_KEYS, *more]
+    keys = [*REQUIRED_KEYS, *REGISTRY_KEYS, *ACCESS_KEYS]
     return [*requested, *(Secret(group=group, key=k) for k in keys if (group, k) not in asked)]
 
 
