@@ -19,7 +19,7 @@ AWS_KEYS = (
 GOOGLE_KEY = "google_application_credentials"
 
 ACCESS_KEYS = (*AWS_KEYS, GOOGLE_KEY)
-"""Every key by which a function task's job may reach the object store."""
+"""Every key that gives a job its access to the object store, or signs for it."""
 
 FLYTE_FILE_DIR = "/etc/flyte/secrets"
 """Where Flyte's webhook mounts secrets as files, and so where users' programs look for them."""

@@ -38,6 +38,7 @@ from support.flytekit_versions import (
 from perian_shim import PerianConfig, PerianTask
 from perian_shim.errors import DefinitionError
 from perian_shim.sandbox.flyte.cluster import Cluster
+from perian_shim.secret_keys import ACCESS_KEYS, REGISTRY_KEYS, REQUIRED_KEYS
 from perian_shim.spec import FunctionWork, JobSpec
 
 SETTINGS = SerializationSettings(
@@ -231,22 +232,8 @@ def test_packages_of_an_image_spec_that_are_installed_at_run_time_reach_the_job(
 def test_the_storages_keys_are_requested_beside_perians() -> None:
     template = template_of(make(secret_requests=[Secret(group="shop", key="pin")]))
     requested = [(secret.group, secret.key) for secret in template.security_context.secrets]
-    assert requested == [
-        ("shop", "pin"),
-        ("perian", "perian_organization"),
-        ("perian", "perian_token"),
-        ("perian", "docker_registry_url"),
-        ("perian", "docker_registry_username"),
-        ("perian", "docker_registry_password"),
-        ("perian", "aws_access_key_id"),
-        ("perian", "aws_secret_access_key"),
-        ("perian", "aws_session_token"),
-        ("perian", "aws_region"),
-        ("perian", "aws_endpoint_url"),
-        ("perian", "aws_role_arn"),
-        ("perian", "aws_sts_endpoint_url"),
-        ("perian", "google_application_credentials"),
-    ]
+    keys = [*REQUIRED_KEYS, *REGISTRY_KEYS, *ACCESS_KEYS]
+    assert requested == [("shop", "pin"), *(("perian", key) for key in keys)]
 
 
 def test_only_the_users_own_secrets_are_forwarded() -> None:

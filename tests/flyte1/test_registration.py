@@ -11,7 +11,7 @@ from flyteidl.admin import task_pb2
 from google.protobuf import json_format
 from support.waiting import LONG_SECONDS
 
-from perian_shim.secret_keys import ACCESS_KEYS
+from perian_shim.secret_keys import ACCESS_KEYS, REGISTRY_KEYS, REQUIRED_KEYS
 
 ROOT = Path(__file__).parent.parent.parent
 PYFLYTE = str(Path(sys.executable).parent / "pyflyte")
@@ -70,14 +70,8 @@ def test_the_arguments_carry_the_templates_that_the_backend_fills(
 
 def test_the_secrets_are_requested_by_name(specs: dict[str, task_pb2.TaskSpec]) -> None:
     secrets = specs["penguins.fit"].template.security_context.secrets
-    assert {(secret.group, secret.key) for secret in secrets} == {
-        ("perian", "perian_organization"),
-        ("perian", "perian_token"),
-        ("perian", "docker_registry_url"),
-        ("perian", "docker_registry_username"),
-        ("perian", "docker_registry_password"),
-        *(("perian", key) for key in ACCESS_KEYS),
-    }
+    keys = (*REQUIRED_KEYS, *REGISTRY_KEYS, *ACCESS_KEYS)
+    assert {(secret.group, secret.key) for secret in secrets} == {("perian", key) for key in keys}
 
 
 def test_timeout_and_retries_are_in_the_template(specs: dict[str, task_pb2.TaskSpec]) -> None:

@@ -115,9 +115,9 @@ def test_account_and_token_are_asked_for_once(google: GoogleCloud) -> None:
 def test_a_token_that_is_to_end_is_followed_by_another(google: GoogleCloud) -> None:
     tokens = token_chain(google.environ, Web(google.environ), CLOUD_PLATFORM, google.now)
     first = tokens.current()
-    google.pass_time(1000)
+    google.pass_time(1700)
     assert tokens.current() == first
-    google.pass_time(1200)
+    google.pass_time(1300)
     assert tokens.current() != first
 
 

@@ -19,11 +19,15 @@ from perian_shim.sandbox.server.application import Response
 CLOUD = "https://www.googleapis.com/auth/cloud-platform"
 IAM = "https://www.googleapis.com/auth/iam"
 READ_WRITE = "https://www.googleapis.com/auth/devstorage.read_write"
+FULL_CONTROL = "https://www.googleapis.com/auth/devstorage.full_control"
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 OAUTH = "https://oauth2.googleapis.com/token"
 """What google-auth's assertions are for, wherever they are sent."""
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+
+ACCOUNTS = "/computeMetadata/v1/instance/service-accounts/"
+"""Where the metadata server tells of the machine's accounts."""
 
 TOKEN_SECONDS = 3600.0
 """How long a token is good."""
@@ -130,16 +134,28 @@ class Identities:
         flavor = {"Metadata-Flavor": "Google"}
         if request.headers.get("metadata-flavor") != "Google":
             return Response(403, b"Missing Metadata-Flavor:Google header.", flavor)
-        at = "/computeMetadata/v1/instance/service-accounts/default/"
         if request.path in {"/", "/computeMetadata/v1/"}:
             return Response(200, b"computeMetadata/\n", flavor)
-        if self.pod is None or request.path not in {f"{at}token", f"{at}email"}:
+        whose, _, what = request.path.removeprefix(ACCOUNTS).partition("/")
+        if self.pod is None or whose not in {"default", self.pod}:
             return Response(404, b"", flavor)
-        if request.path == f"{at}email":
-            return Response(200, self.pod.encode(), flavor)
+        told: dict[str, Callable[[], Response]] = {
+            "": lambda: said(self.described(), {**flavor, "Content-Type": "application/json"}),
+            "email": lambda: Response(200, str(self.pod).encode(), flavor),
+            "token": lambda: said(self.pods_token(request), flavor),
+        }
+        return told.get(what, lambda: Response(404, b"", flavor))()
+
+    def described(self) -> dict[str, object]:
+        """What the metadata server tells of the machine's account."""
+        return {"aliases": ["default"], "email": self.pod, "scopes": sorted(self.scopes)}
+
+    def pods_token(self, request: Received) -> dict[str, object]:
+        """A token of the machine's account."""
+        assert self.pod is not None
         wanted = request.query.get("scopes")
         token = self.issue(self.pod, frozenset(wanted.split(",")) if wanted else self.scopes)
-        return said(token_answer(token, self.now()), flavor)
+        return token_answer(token, self.now())
 
     def sign(self, request: Received) -> Response:
         """``signBlob`` of the IAM Credentials API."""

@@ -17,7 +17,7 @@ import time
 from types import TracebackType
 
 from support.front import Exchange, Front, Received
-from support.gcs_identities import CLOUD, READ_WRITE, Identities, Issued
+from support.gcs_identities import CLOUD, FULL_CONTROL, READ_WRITE, Identities, Issued
 from support.gcs_objects import Gate, Objects, http_date, json_refusal, xml_name, xml_refusal
 from support.gcs_signatures import Refused, check_form, check_url, is_signed, parsed_form
 
@@ -193,7 +193,7 @@ def expect_within(
 ) -> None:
     """Expect that a token is good for something."""
     narrow = token.boundary
-    good = token.scopes & {CLOUD, READ_WRITE}
+    good = token.scopes & {CLOUD, FULL_CONTROL, READ_WRITE}
     if good and (narrow is None or narrow.allows(permission, bucket, key, listed)):
         return
     message = f"The credentials do not have {permission} access to {bucket}/{key or ''}."

@@ -172,6 +172,10 @@ class Cluster:
             if not may_retry(errors, template.metadata.retries.retries):
                 return attempts
 
+    def store(self) -> Store:
+        """Return the backend's own access to the object store."""
+        return Store(self.environment)
+
     def place(self, execution: str, node: str) -> Place:
         """Return where a node of an execution's own workflow is."""
         folder = f"{self.project}-{self.domain}-{execution}/{node}/data"
@@ -204,7 +208,7 @@ class Cluster:
             pod: its paths.
             echo: called with every line that it prints, instead of the cluster's own.
         """
-        store = Store(self.environment)
+        store = self.store()
         store.write(pod.templates["tasktemplatepath"], template.SerializeToString())
         store.write(pod.inputs_uri, inputs.SerializeToString())
         folder = Path(tempfile.mkdtemp(prefix="perian-pod-"))

@@ -114,7 +114,8 @@ class Pod:
         """``{{.rawOutputDataPrefix}}``."""
         digest = hashlib.sha256(self.name.encode()).digest()
         shard = _SHARD[digest[0] % 36] + _SHARD[digest[1] % 36]
-        return f"s3://{self.bucket}/{shard}/{self.name}"
+        scheme = self.data_prefix.partition("://")[0]
+        return f"{scheme}://{self.bucket}/{shard}/{self.name}"
 
     @property
     def templates(self) -> dict[str, str]:
