@@ -71,6 +71,7 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
 $(VENV)/.ministack: requirements/ministack.txt | $(BIN)/python
 	@echo "# an AWS for the tests, from the package index into $(VENV)/ministack: once, half a minute"
 	@$(PYTHON) tools/make_venv.py $(VENV)/ministack
+	@echo "# its packages: some 10 seconds"
 	@$(VENV)/ministack/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 

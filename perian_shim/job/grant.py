@@ -204,15 +204,22 @@ class Grants:
         return before is None or found.content != before.content
 
     def follow(self, stopped: threading.Event) -> None:
-        """Fetch each next one in time, until stopped; say once for each reason that it cannot."""
-        failures = 0
+        """Fetch each next one in time, until stopped; say once for each reason that it cannot.
+
+        It ends as well when the process has lost its parent: the wrapper was killed.
+        """
+        failures, parent = 0, os.getppid()
         while True:
             found = self.current()
             pause = 1.0 if found is None else found.renew
             if failures:
                 pause = min(pause, self.limits.pause * 2 ** min(failures, 10), LONGEST_RETRY)
-            if stopped.wait(max(pause, 0.1)):
-                return
+            until = time.monotonic() + max(pause, 0.1)
+            while time.monotonic() < until:
+                if stopped.wait(min(max(until - time.monotonic(), 0.0), 5.0)):
+                    return
+                if os.getppid() != parent:
+                    return
             try:
                 self.fetch()
             except TransferError as error:

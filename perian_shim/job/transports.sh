@@ -277,7 +277,13 @@ renew_grant() {
             [ "$shim_wait" -le "$shim_renew" ] || shim_wait=$shim_renew
             [ "$shim_wait" -le 30 ] || shim_wait=30
         }
-        attend sleep "$shim_wait" 3</dev/null
+        while [ "$shim_wait" -gt 0 ]; do
+            shim_slice=5
+            [ "$shim_wait" -ge 5 ] || shim_slice=$shim_wait
+            attend sleep "$shim_slice" 3</dev/null
+            kill -0 "$$" 2>/dev/null || exit 0 # the wrapper was killed
+            shim_wait=$((shim_wait - shim_slice))
+        done
         mkdir -p "$shim_tmp"
         if next_grant next; then
             shim_failures=0 shim_said='' shim_renew=$(sed -n "s/^renew$shim_tab//p" "$shim_private/grant")

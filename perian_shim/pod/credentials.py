@@ -22,7 +22,13 @@ from perian_shim.config import SCOPED
 from perian_shim.errors import MissingSecret
 from perian_shim.lifecycle.console import confidential_forms
 from perian_shim.pod.secrets import FlyteSecrets, content_of
-from perian_shim.secret_keys import ACCESS_KEYS, ORGANIZATION_KEY, REGISTRY_KEYS, TOKEN_KEY
+from perian_shim.secret_keys import (
+    ACCESS_KEYS,
+    GOOGLE_KEY,
+    ORGANIZATION_KEY,
+    REGISTRY_KEYS,
+    TOKEN_KEY,
+)
 from perian_shim.spec import ForwardedSecret, FunctionWork, JobSpec
 from perian_shim.storage.aws_keys import given_keys
 from perian_shim.storage.aws_scoped import AwsScoper
@@ -170,15 +176,20 @@ LIFE_SECONDS = 3600
 
 
 def scopers(raw_prefix: str, keys: Mapping[str, str], environ: Mapping[str, str]) -> list[Scoper]:
-    """Return what hands out temporary credentials for a job whose data are there."""
+    """Return what hands out temporary credentials for a job whose data are there.
+
+    Inputs may lie in the other cloud too, if the secrets say how they are reached there.
+    """
     scheme = urlsplit(raw_prefix).scheme
-    if scheme in S3:
+    found: list[Scoper] = []
+    if scheme in S3 or (scheme in GOOGLE and {"aws_access_key_id", "aws_role_arn"} & set(keys)):
         aws = AwsScoper.find(keys, environ, Web(environ), seconds=LIFE_SECONDS)
-        return [] if aws is None else [AwsAccess(aws)]
-    if scheme in GOOGLE:
+        found += [] if aws is None else [AwsAccess(aws)]
+    if scheme in GOOGLE or (scheme in S3 and GOOGLE_KEY in keys):
         google = GoogleScoper.find(keys, environ, Web(environ))
-        return [] if google is None else [GoogleAccess(google)]
-    return []
+        found += [] if google is None else [GoogleAccess(google)]
+    own = AwsAccess if scheme in S3 else GoogleAccess
+    return found if any(isinstance(each, own) for each in found) else []
 
 
 def own_keys(environ: Mapping[str, str]) -> dict[str, str]:

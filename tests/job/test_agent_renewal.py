@@ -90,6 +90,7 @@ def test_an_answer_is_not_held_up_by_a_store_that_does_not_answer(agent: Agent) 
 
     def silent(exchange: Exchange) -> None:
         asked.set()
+        exchange.connection.settimeout(LONG_SECONDS)
         exchange.connection.recv(1)  # until the agent gives up
         given_up.set()
 

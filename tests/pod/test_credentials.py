@@ -1,14 +1,16 @@
 """Whose keys of the object store a function task's job gets."""
 
+import json
 from collections.abc import Mapping
 
 import pytest
 
 from perian_shim.config import PerianConfig
 from perian_shim.errors import MissingSecret, StorageFailed
-from perian_shim.pod.credentials import Credentials, SecretReader
+from perian_shim.pod.credentials import Credentials, SecretReader, scopers
 from perian_shim.pod.secrets import FlyteSecrets
 from perian_shim.spec import FunctionWork, JobSpec
+from perian_shim.work.scoped_access import AwsAccess, GoogleAccess
 
 PERIAN = {"PERIAN_ORGANIZATION": "acme", "PERIAN_TOKEN": "token", "HOME": "/no/such/home"}
 FLYTE = {"FLYTE_AWS_ACCESS_KEY_ID": "flyte-id", "FLYTE_AWS_SECRET_ACCESS_KEY": "flyte-key"}
@@ -55,3 +57,28 @@ def test_they_are_hidden() -> None:
     credentials = Credentials.read(SPEC, secrets, "s3://b/x", local=True)
     assert "aws-key" not in repr(credentials)
     assert "aws-key" not in credentials.redactor()("a log with aws-key in it")
+
+
+ROLE = {"aws_role_arn": "arn:aws:iam::1:role/r"}
+KEY = {
+    "google_application_credentials": json.dumps(
+        {"type": "service_account", "client_email": "a@b.example", "private_key": "k"}
+    )
+}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "keys", "clouds"),
+    [
+        ("s3://b/x", ROLE, [AwsAccess]),
+        ("s3://b/x", {**ROLE, **KEY}, [AwsAccess, GoogleAccess]),
+        ("gs://b/x", {**ROLE, **KEY}, [AwsAccess, GoogleAccess]),
+        ("s3://b/x", KEY, []),
+        ("abfs://b/x", {**ROLE, **KEY}, []),
+    ],
+)
+def test_temporary_credentials_are_for_the_cloud_of_the_outputs_and_for_the_other_one_if_named(
+    prefix: str, keys: dict[str, str], clouds: list[type]
+) -> None:
+    environ = {"HOME": "/no/such/home", "NO_GCE_CHECK": "true"}
+    assert [type(each) for each in scopers(prefix, keys, environ)] == clouds

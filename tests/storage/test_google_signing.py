@@ -224,9 +224,9 @@ def test_several_are_signed_at_a_time_and_not_too_many(google: GoogleCloud) -> N
 
     def sign(seen: Received) -> Answer:
         busy.add(seen.connection)
-        together.wait()
+        together.wait(LONG_SECONDS)
         most.append(len(busy))
-        together.wait()
+        together.wait(LONG_SECONDS)
         busy.discard(seen.connection)
         return Answer(body=json.dumps({"signedBlob": base64.b64encode(b"s").decode()}).encode())
 

@@ -17,6 +17,7 @@ from flyteidl.core import tasks_pb2
 from support.flyte import Harness
 from support.function_harness import ImageCluster
 from support.ministack import ROOT, Ministack, allow, ministack
+from support.waiting import join_all
 
 from perian_shim.sandbox.flyte.places import Pod
 from perian_shim.storage.s3_keys import Keys
@@ -93,7 +94,7 @@ class Identity:
             yield f"http://127.0.0.1:{server.server_address[1]}/keys"
         finally:
             server.shutdown()
-            thread.join()
+            join_all([thread])
             server.server_close()
 
 
