@@ -5,13 +5,20 @@ presigned request cannot follow a redirect to another region.
 """
 
 import datetime
+import email.utils
 import time
 from collections.abc import Callable, Mapping
 
 from perian_shim.storage.base import broken_off
 from perian_shim.storage.failures import failed, unanswered
 from perian_shim.storage.s3_address import DEFAULT_REGION, Addressing, object_url, region_of_arn
-from perian_shim.storage.s3_answers import REGION_HEADER, may_pass, reason, told_region
+from perian_shim.storage.s3_answers import (
+    REGION_HEADER,
+    error_code,
+    may_pass,
+    reason,
+    told_region,
+)
 from perian_shim.storage.s3_options import S3Options
 from perian_shim.storage.s3_signer import Signer
 from perian_shim.storage.sigv4 import Scope, query_string, signed_headers
@@ -20,6 +27,11 @@ from perian_shim.storage.web import Answer, BrokenOff, NoAnswer, Web, is_busy
 MALFORMED = 400
 ELSEWHERE = {301, 307, MALFORMED}
 """With these a store refuses what is signed for another region."""
+
+
+_SKEWED = "RequestTimeTooSkewed"
+_TOLERATED_SECONDS = 60.0
+"""So much two clocks differ without any harm: an answer may also have taken its time."""
 
 
 class S3Requests:
@@ -49,6 +61,7 @@ class S3Requests:
         self._region = region
         self._options = options or S3Options()
         self._now = now
+        self._ahead = 0.0
         self._regions: dict[str, str] = {}
 
     def ask(
@@ -81,16 +94,19 @@ class S3Requests:
             StorageFailed: there was no answer, or none was whole.
         """
         asked = (uri, method, bucket, key, query, headers, body, limit, for_job)
+        ahead = self._ahead
         answer = self._ask_once(*asked)
         if answer.status in ELSEWHERE and self._learn_region(uri, bucket, answer):
+            answer = self._ask_once(*asked)
+        if error_code(answer) == _SKEWED and self._ahead != ahead:
             answer = self._ask_once(*asked)
         return answer
 
     def scope(
         self, uri: str, bucket: str, addressing: Addressing, *, for_job: bool = False
     ) -> Scope:
-        """Return what signs for a bucket now."""
-        now = datetime.datetime.fromtimestamp(self._now(), datetime.timezone.utc)
+        """Return what signs for a bucket now, by the store's own clock as far as that is known."""
+        now = datetime.datetime.fromtimestamp(self._now() + self._ahead, datetime.timezone.utc)
         keys = self._signer.keys(for_job=for_job)
         return Scope(keys, self._region_of(uri, bucket, addressing), now)
 
@@ -117,11 +133,13 @@ class S3Requests:
             return signed_headers(scope, method, url, sent, body)
 
         try:
-            return self._web.ask(method, url, signed, body, limit=limit, busy=may_pass)
+            answer = self._web.ask(method, url, signed, body, limit=limit, busy=may_pass)
         except BrokenOff as error:
             raise broken_off(uri) from error
         except NoAnswer as error:
             raise unanswered(uri, error) from error
+        self._learn_time(answer)
+        return answer
 
     def _region_of(self, uri: str, bucket: str, addressing: Addressing) -> str:
         """Return a bucket's own region; at other endpoints the default until one is told."""
@@ -130,6 +148,18 @@ class S3Requests:
         if bucket not in self._regions:
             self._regions[bucket] = region_of_arn(bucket) or self._asked_region(uri, bucket)
         return self._regions[bucket]
+
+    def _learn_time(self, answer: Answer) -> None:
+        """Take how far the store's clock is ahead of ours, if that is much.
+
+        What is signed ends by the store's clock: by one that is behind, it would end too early.
+        """
+        try:
+            told = email.utils.parsedate_to_datetime(answer.headers.get("date", ""))
+        except ValueError:
+            return
+        ahead = told.timestamp() - self._now()
+        self._ahead = ahead if abs(ahead) > _TOLERATED_SECONDS else 0.0
 
     def _learn_region(self, uri: str, bucket: str, answer: Answer) -> bool:
         """Take the region that an answer tells; return whether it is news.

@@ -33,6 +33,8 @@ def container_access(
     Raises:
         StorageFailed: it cannot be signed.
     """
+    # First: with it the store is asked, and its clock is known by which all of this ends.
+    upload = [] if output is None else upload_records(store_of(output), output, int(seconds))
     urls = {uri: uri for _, uri in gets if urlsplit(uri).scheme in {"http", "https"}}
     stores: dict[str, list[str]] = {}
     for _, uri in gets:
@@ -43,8 +45,7 @@ def container_access(
         seconds = min(seconds, store.signing().seconds or seconds)
         urls |= zip(uris, store.presign(uris, int(seconds)), strict=True)
     records: list[Record] = [("get", path, urls[uri]) for path, uri in gets]
-    if output is not None:
-        records += upload_records(store_of(output), output, int(seconds))
+    records += upload
     return Access(tuple(records), seconds)
 
 

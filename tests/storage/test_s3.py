@@ -1,5 +1,8 @@
 """S3 over real HTTP: what is read is whole, what is not there is not there, errors say why."""
 
+import datetime
+import email.utils
+import re
 import threading
 from collections.abc import Callable
 from unittest.mock import ANY
@@ -386,3 +389,24 @@ def test_an_object_can_be_deleted_and_need_not_be_there() -> None:
     store.delete(f"s3://{bucket.name}/x")
     store.delete(f"s3://{bucket.name}/x")
     assert store.size(f"s3://{bucket.name}/x") is None
+
+
+def test_what_is_signed_is_signed_by_the_stores_clock() -> None:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    tomorrow = email.utils.format_datetime(now + datetime.timedelta(days=1))
+    server = faulty_server(lambda _: Answer(200, b"", headers={"Date": tomorrow}))
+    with server:
+        store = s3_store(server.url)
+        store.read("s3://bucket/key", 10)
+        (url,) = store.presign(["s3://bucket/key"], 60)
+    stamp = re.search(r"X-Amz-Date=(\d{8})T", url)
+    assert stamp is not None
+    assert stamp[1] == f"{now + datetime.timedelta(days=1):%Y%m%d}"
+
+
+def test_a_request_that_is_refused_for_its_time_is_made_anew_by_the_stores_clock() -> None:
+    tomorrow = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)
+    date = {"Date": email.utils.format_datetime(tomorrow)}
+    refused = Answer(403, s3_error("RequestTimeTooSkewed", "too far"), headers=date)
+    with faulty_server(in_turn(refused, Answer(200, b"content", headers=date))) as server:
+        assert s3_store(server.url).read("s3://bucket/key", 10) == b"content"
