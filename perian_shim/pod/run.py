@@ -151,14 +151,14 @@ def prepared(
             what = f"{task.name} {code}".strip()
             place = stack.enter_context(local_place(raw_prefix, what, environ, key_of))
             longest, policy = local_limit(task, environ, console), RetryPolicy.attended()
-        retrier = Retrier(policy, clock)
-        patient = PatientStore(store, retrier)
+        # Each of its own: that one of them has been reached says nothing of the others.
+        patient = PatientStore(store, Retrier(policy, clock))
         signed = opened_once(
             lambda uri: signing_store(context.open_store(uri), uri, environ, credentials.signing)
         )
 
         def signed_patiently(uri: str) -> ObjectStore:
-            return PatientStore(signed(uri), retrier)
+            return PatientStore(signed(uri), Retrier(policy, clock))
 
         folder = join_uri(place.own_folder, "grants")
         grants = Grants(signed_patiently(folder), signed(folder), folder, clock.monotonic)
@@ -176,6 +176,7 @@ def prepared(
             longest,
         )
         connect = connector(task.spec.config.secret_group, secrets)
+        retrier = Retrier(policy, clock)
         yield composed(run, credentials, options, console, retrier, store, connect)
 
 

@@ -157,7 +157,11 @@ def test_the_input_is_the_commands(agent: Agent) -> None:
 def test_the_command_finds_signals_as_a_program_expects_them(agent: Agent) -> None:
     ended = agent.run("grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status")
 
-    assert ended.out.split() == ["SigBlk:", "0" * 16, "SigIgn:", "0" * 16]
+    names, masks = ended.out.split()[::2], ended.out.split()[1::2]
+    # Signals 32 and 33 are the C library's own: who started these tests may have them ignored.
+    own = 0b11 << 31
+    assert names == ["SigBlk:", "SigIgn:"]
+    assert [int(mask, 16) & ~own for mask in masks] == [0, 0]
 
 
 @pytest.mark.parametrize("locale", [{}, {"LC_ALL": "C"}, {"LANG": "de_DE.UTF-8"}])

@@ -15,7 +15,7 @@ from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
 from support.doors import Door
 from support.flyte import Harness
-from support.functions import google as functions
+from support.functions import on_google as functions
 from support.gcs_verifier import POD, SIGNER, GoogleCloud
 from support.google_desk import KEY, WORKLOAD_IDENTITY, Desk, Ran, Tried
 from support.google_pods import BUCKET

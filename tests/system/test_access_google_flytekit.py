@@ -6,7 +6,7 @@ import pytest
 from flytekit.types.file import FlyteFile
 from support.doors import Door
 from support.flyte import Harness
-from support.functions import google as functions
+from support.functions import on_google as functions
 from support.gcs_verifier import GoogleCloud
 from support.google_desk import Desk
 from support.google_pods import BUCKET
