@@ -23,7 +23,7 @@ demo: $(VENV)/.sandbox
 	@$(BIN)/perian-shim demo
 
 test: check
-	@echo "# the tests: about 8 minutes on two cores"
+	@echo "# the tests: about 15 minutes on two cores"
 	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 faults: $(VENV)/.dev
