@@ -41,7 +41,7 @@ class ContainerJob:
             InvalidCommand: the command cannot be rendered with these inputs, or not be started.
             InvalidInput: an input cannot be handed to a job.
         """
-        staging = self.stage(output)
+        staging = self.stage(output, self.run.store_of)
         if staging.needs_access:
             access_for = self.access_for(staging, output, self.run.store_of)
             staging = self.run.with_grant(staging, output, access_for)
@@ -64,7 +64,7 @@ class ContainerJob:
         """
         staging = self.staged.get(output)
         if staging is None:  # an attempt before has submitted this job
-            staging = self.staged[output] = self.stage(output)
+            staging = self.stage(output, self.run.at_once_of)
         if staging.needs_access:
             access_for = self.access_for(staging, output, self.run.at_once_of)
             self.run.grants.keep(output, access_for)
@@ -78,7 +78,7 @@ class ContainerJob:
         if output not in self.staged or self.staged[output].needs_access:
             self.run.grants.revoke(output)
 
-    def stage(self, output: str) -> Staging:
+    def stage(self, output: str, store_of: StoreOf) -> Staging:
         """Render the command and put together what the job is given."""
         place = self.run.place
         try:
@@ -94,7 +94,7 @@ class ContainerJob:
         check_lengths(argv)
         stager = Stager(
             self.work,
-            self.run.store_of,
+            store_of,
             self.run.given_folder(output),
             self.run.private.secret_files,
         )

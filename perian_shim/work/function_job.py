@@ -148,7 +148,8 @@ class FunctionJob:
             StorageFailed: that failed; it is tried again.
         """
         if output not in self.reaches:  # an attempt before has submitted this job
-            content = self.run.store.read(self.reach_uri(output), MAX_DOCUMENT_BYTES)
+            uri = self.reach_uri(output)  # the job is looked at meanwhile: no outage is ridden out
+            content = self.run.at_once_of(uri).read(uri, MAX_DOCUMENT_BYTES)
             self.reaches[output] = read_reach(content)
         reach = self.reaches[output]
         if reach is not None and self.access.scopers:

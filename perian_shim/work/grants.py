@@ -27,9 +27,9 @@ READS = 8
 """How often a job reads its grant within the life of one."""
 
 ADVICE = (
-    "Give what signs credentials that last or are renewed: web identity or pod identity of the"
-    " pod's service account, or keys of an IAM user; or bound the task with a shorter `timeout`"
-    " and `max_queued_time`; or accept it: PerianConfig(allow_short_access=True)."
+    "Give the pod credentials that last or are renewed: web identity or pod identity of its service"
+    " account, or keys of an IAM user; or bound the task with a shorter `timeout` and"
+    " `max_queued_time`; or accept it: PerianConfig(allow_short_access=True)."
 )
 
 
