@@ -92,7 +92,8 @@ def test_of_a_very_long_log_both_ends_are_read() -> None:
     assert log.startswith("line 0 ☃\nline 1 ☃\n")
     assert log.endswith("\nline 699999 ☃\n")
     assert log.whole_length == len(lines)
-    assert len(log) < len(lines) * 0.6
+    # How much more than head and tail depends on the pieces in which the answer came.
+    assert len(json.dumps(log)) < 9 << 20
 
 
 def test_an_answer_may_be_compressed() -> None:

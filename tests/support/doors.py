@@ -4,6 +4,7 @@ Both are started with the same arguments, under the name ``pyflyte-execute``.
 """
 
 import sys
+import tempfile
 from enum import Enum
 from pathlib import Path
 
@@ -33,6 +34,10 @@ class Door(str, Enum):
             return BIN
         folder.mkdir(exist_ok=True)
         script = folder / "pyflyte-execute"
-        script.write_text(f'#!/bin/sh\nexec {" ".join(self.command())} "$@"\n')
-        script.chmod(0o755)
+        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as new:
+            new.write(f'#!/bin/sh\nexec {" ".join(self.command())} "$@"\n')
+        # In one go: a pod that has just been started may be about to read it.
+        made = Path(new.name)
+        made.chmod(0o755)
+        made.replace(script)
         return folder
