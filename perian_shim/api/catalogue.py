@@ -16,13 +16,15 @@ GIGABYTES: dict[str, Decimal] = {
     "kb": Decimal(1) / (1024 * 1024),
 }
 
-PER_HOUR: dict[str, int] = {
-    "PER_SECOND": 3600,
+HOUR_SECONDS = 3600
+
+SECONDS: dict[str, int] = {
+    "PER_SECOND": 1,
     "PER_MINUTE": 60,
-    "PER_10_MINUTES": 6,
-    "PER_HOUR": 1,
+    "PER_10_MINUTES": 600,
+    "PER_HOUR": HOUR_SECONDS,
 }
-"""How many of a granularity an hour has."""
+"""How long a granularity is, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,13 @@ class Price:
         unit_price: price of one ``granularity``, None if unknown.
         currency: e.g. ``"EUR"``.
         granularity: e.g. ``"PER_HOUR"``.
+        billed_by: in what the provider counts what is paid, as a granularity; None: the same.
     """
 
     unit_price: Decimal | None
     currency: str | None = None
     granularity: str | None = None
+    billed_by: str | None = None
 
     @classmethod
     def from_json(cls, obj: object, where: str = "price") -> "Price":
@@ -47,6 +51,7 @@ class Price:
             unit_price=fields.number("unit_price"),
             currency=fields.text("currency"),
             granularity=fields.text("granularity"),
+            billed_by=fields.text("provider_billing_granularity"),
         )
 
     @classmethod
@@ -61,10 +66,20 @@ class Price:
 
         The API's defaults are a price of 0 and an undefined granularity: neither says anything.
         """
-        times = PER_HOUR.get((self.granularity or "").upper())
-        if times is None or self.unit_price is None or self.unit_price <= 0:
+        seconds = self.seconds
+        if seconds is None or self.unit_price is None or self.unit_price <= 0:
             return None
-        return self.unit_price * times
+        return self.unit_price * (HOUR_SECONDS // seconds)
+
+    @property
+    def seconds(self) -> int | None:
+        """For how many seconds one ``unit_price`` pays; None if that is not said."""
+        return SECONDS.get((self.granularity or "").upper())
+
+    @property
+    def billed_seconds(self) -> int | None:
+        """In steps of how many seconds a machine is paid for; None if that is not said."""
+        return SECONDS.get((self.billed_by or "").upper()) or self.seconds
 
 
 @dataclass(frozen=True)
