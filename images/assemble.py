@@ -47,8 +47,8 @@ UNUSED_SUFFIXES = {".pyi", ".pyx", ".pxd", ".c", ".h", ".hpp", ".cpp", ".exe"}
 LEXERS = {"__init__.py", "_mapping.py", "python.py", "special.py", "text.py"}
 """What rich needs to show a traceback; the others are a third of pygments."""
 
-UNUSED_OF_OURS = ("perian_shim/sandbox", "perian_shim/examples", "perian_shim/cli.py")
-"""What tests a task without Perian; it needs packages that are not here."""
+UNUSED_OF_OURS = tuple(f"perian_shim/{name}" for name in ("sandbox", "examples", "cli", "remote"))
+"""What is for people; it needs packages that are not here."""
 
 
 def names_in(path: Path) -> set[str]:

@@ -16,7 +16,7 @@ from support.waiting import LONG_SECONDS
 from support.workflow_runs import run_workflow
 
 from perian_shim import PerianConfig, PerianContainerTask, errors, settings
-from perian_shim.cli import parser
+from perian_shim.cli.app import COMMANDS
 from perian_shim.sandbox.flyte.source import Source
 
 ROOT = Path(__file__).parent.parent
@@ -89,9 +89,7 @@ def test_the_commands_shown_exist() -> None:
         command for block in blocks("bash") for command in re.findall(r"perian-shim (\w+)", block)
     }
     assert shown == {"run", "sandbox"}
-    for command in shown:
-        needed = ["file.py"] if command == "run" else []
-        assert parser().parse_args([command, *needed]).command == command
+    assert shown <= set(COMMANDS)
 
 
 @pytest.mark.slow

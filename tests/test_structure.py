@@ -116,7 +116,9 @@ ARROWS: dict[str, set[str]] = {
         *("config", "errors", "executor", "image_reference", "pyflyte", "resolver_options"),
         *("secret_keys", "settings", "spec", "template", "values", "version"),
     },
-    "cli": {"api", "errors", "sandbox", "settings", "version"},
+    # for people
+    "remote": {"api", "errors", "settings"},
+    "cli": {"api", "remote", "sandbox", "settings", "version"},
     # a Perian, an S3 and a Flyte for this machine; only the command line and tests use it
     "sandbox": {"values"},
 }
@@ -126,6 +128,8 @@ forbidden. A key is a folder or a module of the package, "" the package itself."
 OUTSIDE: dict[str, set[str]] = {
     "flytekit": {"entrypoint", "executor", "flyte1", "sandbox"},
     "flyteidl": {"executor", "flyte1", "pod", "sandbox", "template", "values", "work"},
+    "click": {"cli", "pyflyte", "sandbox"},
+    "rich": {"cli"},
     # Heavy: a pod that waits does without, where it can.
     "requests": set(),
     "urllib3": set(),

@@ -1,0 +1,7 @@
+"""``python -m perian_shim.cli``."""
+
+import sys
+
+from perian_shim.cli import main
+
+sys.exit(main())

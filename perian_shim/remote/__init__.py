@@ -1,0 +1,1 @@
+"""Jobs, prices and costs at Perian, for scripts and notebooks."""
