@@ -18,13 +18,14 @@ ASSETS = (
     "plan.py",
     "listing.py",
     "grant.py",
+    "grant_text.py",
     "transfer.py",
 )
 """Names of the files that a job needs, all of them, in the directory of its plan."""
 
 AGENT_ASSETS = (
     *("agent.py", "agent_child.py", "agent_grants.py", "agent_server.py", "agent_trust.py"),
-    "transfer.py",
+    *("grant_text.py", "transfer.py"),
 )
 """The same for a function task's job: its command is run by agent.py, whose head describes it."""
 

@@ -1,28 +1,19 @@
 """What a function task's job may use now: its grants, read one after the other while it runs.
 
-A grant is a small text of lines with TAB-separated fields, which the pod writes anew as long as it
-follows the job:
-
-    version 1
-    renew N                 seconds after which the next one should be read
-    lives N                 seconds, from its writing, that what is in it is good for
-    next URL                where the next one is read
-    aws ID SECRET TOKEN     temporary keys of S3
-    google TOKEN            an OAuth token of Google
-    end                     without it the grant is not whole
-
-Other records are for other readers. Moments are seconds of the monotonic clock: no clock of another
+grant_text.py says what a grant is. Moments are seconds of the monotonic clock: no clock of another
 machine is compared with this one's. A grant's age is told by two moments of the store's own clock.
 """
 
 import email.utils
 import http.client
+import os
 import ssl
 import threading
 import time
 import urllib.error
 import urllib.request
 
+from perian_shim.job.grant_text import GrantText
 from perian_shim.job.transfer import TransferError, ascii_url, explain, refusal, say
 
 MAX_BYTES = 256 * 1024
@@ -41,8 +32,8 @@ LEAST_PAUSE_SECONDS = 1.0
 """Between attempts, however often credentials are asked for."""
 
 
-class Grant:
-    """One grant.
+class Grant(GrantText):
+    """One grant, as the agent uses it.
 
     Args:
         content: the text.
@@ -53,29 +44,23 @@ class Grant:
         TransferError: it is not whole, or not one that this agent understands.
 
     Attributes:
-        renew: seconds after which the next one should be read.
-        lives: seconds, from its writing.
-        expires: the moment.
+        expires: the moment at which what is in it ends.
         following: URL of the next one.
         aws: key ID, secret and token, or nothing.
         google: a token, or nothing.
     """
 
     def __init__(self, content: bytes, read_at: float, age: float) -> None:
-        records = [line.split(b"\t") for line in content.split(b"\n") if line]
-        if not records or records[-1] != [b"end"]:
-            raise TransferError("it is not whole")
-        if records[0] != [b"version", b"1"]:
-            raise TransferError("it is not of version 1: another perian-shim made it")
-        fields = {record[0]: record[1:] for record in records}
         try:
-            self.renew = min(max(1, int(fields[b"renew"][0])), DAY_SECONDS)
-            self.lives = int(fields[b"lives"][0])
-            self.following = ascii_url(fields[b"next"][0])
-            self.aws = tuple(field.decode("ascii") for field in fields.get(b"aws", ()))
-            self.google = "".join(field.decode("ascii") for field in fields.get(b"google", ()))
-        except (LookupError, ValueError):
-            raise TransferError("it is damaged") from None  # never say what is in it
+            super().__init__(content)
+            self.renew = min(max(1.0, self.renew), DAY_SECONDS)
+            self.following = ascii_url(os.fsencode(self.next))
+            found = {key[0]: [each.decode("ascii") for each in key[1:]] for key in self.keys}
+        except ValueError as error:
+            text = str(error) if type(error) is ValueError else "it is damaged"
+            raise TransferError(text) from None  # never say what is in it
+        self.aws = tuple(found.get(b"aws", ()))
+        self.google = "".join(found.get(b"google", ()))
         is_url = self.following.startswith(("https://", "http://"))
         if not is_url or len(self.aws) not in (0, len(("id", "secret", "token"))):
             raise TransferError("it is damaged")

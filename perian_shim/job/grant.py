@@ -1,6 +1,6 @@
 """What the job may use to reach its data now, and how it gets the next one: its grant.
 
-The format is described in run.sh. The newest one is kept as a file in a directory that is private
+The newest one is kept as a file in a directory that is private
 to the job's user; whoever fetches the next one replaces it. Needs nothing but Python >= 3.6, and
 transfer.py.
 """
@@ -14,10 +14,9 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from perian_shim.job.grant_text import GrantText
 from perian_shim.job.transfer import (
-    Fields,
     Limits,
-    Record,
     TransferError,
     Transfers,
     ascii_url,
@@ -36,55 +35,12 @@ LONGEST_RETRY = 30.0
 """Longest pause after a grant could not be fetched, in seconds."""
 
 
-class Grant:
-    """One grant. Raises ValueError if it is not whole.
-
-    Args:
-        content: as it was received.
-    """
+class Grant(GrantText):
+    """One grant, as the wrapper uses it. Raises ValueError if it is not whole."""
 
     def __init__(self, content: bytes) -> None:
-        self.content = content
-        self.gets: dict[bytes, bytes] = {}
-        self.fields: Fields = []
-        self.one: dict[str, str] = {}
-        self.keys: list[Record] = []
-        lines = [line.split(b"\t") for line in content.split(b"\n") if line]
-        if not lines or lines[0] != [b"version", b"1"] or lines[-1] != [b"end"]:
-            text = "the grant is not whole"
-            raise ValueError(text)
-        for kind, *rest in lines[1:-1]:
-            if kind == b"get":
-                self.gets[rest[0]] = rest[1]
-            elif kind == b"field":
-                self.fields.append((rest[0], rest[1]))
-            elif kind in (b"aws", b"google"):
-                self.keys.append([kind, *rest])
-            else:
-                self.one[os.fsdecode(kind)] = os.fsdecode(rest[0])
-        self.renew = max(float(self.one["renew"]), 0.1)
-        self.lives = float(self.one["lives"])
-        self.next = self.one["next"]
-
-    @property
-    def post(self) -> str:
-        """Where outputs are sent."""
-        return self.one.get("post", "")
-
-    @property
-    def prefix(self) -> str:
-        """What every key begins with."""
-        return self.one.get("prefix", "")
-
-    @property
-    def max_bytes(self) -> int:
-        """The largest object of one upload."""
-        return int(self.one.get("max_bytes", 5 * 1024**3))
-
-    @property
-    def piece(self) -> int:
-        """The size of the pieces of a larger file."""
-        return int(self.one.get("piece", self.max_bytes))
+        super().__init__(content)
+        self.renew = max(self.renew, 0.1)
 
 
 class Grants:
