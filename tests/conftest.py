@@ -1,7 +1,6 @@
 """What many tests need: the helpers' path, one sandbox per process, a cluster stand-in on it."""
 
 import sys
-import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,6 +15,7 @@ from support.flyte import Harness, harness_on, running_sandbox  # noqa: E402 - t
 from support.profiles import USUAL, examples, load_profile  # noqa: E402 - the same
 from support.s3 import Bucket, new_bucket  # noqa: E402 - the same
 from support.signals import hear_signals  # noqa: E402 - the same
+from support.variants import spared  # noqa: E402 - the same
 from support.waiting import TEST_SECONDS, time_limit  # noqa: E402 - the same
 
 from perian_shim.sandbox import Sandbox  # noqa: E402 - the same
@@ -30,30 +30,18 @@ def bounded(what: str) -> AbstractContextManager[None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let all cases be tested through every door."""
-    text = "test through both doors also what lies below them"
-    parser.addoption("--every-door", action="store_true", help=text)
+    """Let all variants be tested."""
+    text = "run each case with every door, tool and Python, not with one of them"
+    parser.addoption("--every-variant", action="store_true", help=text)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of what lies below the doors let each case go through one of them, always the same."""
-    if config.getoption("--every-door"):
+    """Leave out what differs from another case in a variant only."""
+    if config.getoption("--every-variant"):
         return
-    spared = [item for item in items if item.get_closest_marker("below_the_doors") and spare(item)]
-    config.hook.pytest_deselected(items=spared)
-    items[:] = [item for item in items if item not in set(spared)]
-
-
-def spare(item: pytest.Item) -> bool:
-    """Whether a case goes through the other door."""
-    callspec = getattr(item, "callspec", None)
-    door = callspec.params.get("harness") if callspec else None
-    if not isinstance(door, Door):
-        return False
-    name, _, parameters = item.nodeid.partition("[")
-    case = name + parameters.replace(door.value, "", 1)
-    doors = list(Door)
-    return door is not doors[(zlib.crc32(case.encode()) >> 8) % len(doors)]
+    left_out = spared(items)
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,6 +12,7 @@ from perian.models.get_instance_types_success import GetInstanceTypesSuccess
 from perian.models.get_jobs_success import GetJobsSuccess
 from perian.models.pagination_metadata import PaginationMetadata
 from support.official import official_instance_type, official_job, wire
+from support.profiles import examples
 
 from perian_shim.api.catalogue import InstanceType
 from perian_shim.api.errors import MalformedResponse
@@ -190,7 +191,7 @@ def test_a_page_that_brings_nothing_new_does_not_end_the_listing() -> None:
 steps = st.lists(st.tuples(st.integers(0, 30), st.booleans()), max_size=60)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(100))
 @given(
     jobs=st.integers(0, 120),
     limit=st.integers(1, 20),

@@ -7,6 +7,7 @@ import time
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.profiles import examples
 
 from perian_shim.api.long_string import KeepText, boundary
 from perian_shim.api.trimming import NOTHING, Keep, Trimmer
@@ -96,13 +97,13 @@ def check_cut(whole: str, cut: dict[str, object]) -> None:
     assert omitted >= 0
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(100))
 @given(answer=answers(), places=cuts)
 def test_what_is_left_is_both_ends_and_all_else_unchanged(answer: bytes, places: list[int]) -> None:
     check(json.loads(answer), json.loads(trimmed(answer, places)))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(50))
 @given(answer=answers(), places=cuts)
 def test_the_pieces_in_which_it_comes_do_not_matter_to_what_is_dropped(
     answer: bytes, places: list[int]
@@ -117,7 +118,7 @@ def test_the_pieces_in_which_it_comes_do_not_matter_to_what_is_dropped(
     )
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(100))
 @given(
     answer=answers(),
     places=cuts,
@@ -149,7 +150,7 @@ def is_json(text: bytes) -> bool:
     return True
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(100))
 @given(text=texts, escape=st.lists(st.booleans(), max_size=3), limit=st.integers(0, 400))
 @example(text="\ud83d\ud83d\ude42\ude42", escape=[True], limit=18)
 def test_a_string_is_cut_between_two_characters(text: str, escape: list[bool], limit: int) -> None:
@@ -250,7 +251,7 @@ def spelling(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(100))
 @given(value=values, keep=shapes, places=cuts)
 @example(
     value={"a": ["x" * 50, {"b": 1}], "b": 2}, keep=Keep(members={"a": Keep(limit=9)}), places=[]
@@ -310,7 +311,7 @@ EXPENDABLE = Keep(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(100))
 @given(log=texts, escape=st.lists(st.booleans(), max_size=3), end=st.integers(0, 400), places=cuts)
 @example(log="x" * 50, escape=[], end=60, places=[])
 def test_a_log_that_is_not_waited_for_leaves_what_stood_before_it(

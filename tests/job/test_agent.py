@@ -19,6 +19,8 @@ from perian_shim.job import AGENT_ASSETS, read_asset
 
 HEAD = """
 import os, signal, sys
+
+pytestmark = pytest.mark.sampled("agent")
 def say(text):
     os.write(1, f"{text}\\n".encode())
 """
@@ -77,6 +79,7 @@ def test_every_file_of_the_agent_is_for_python_3_6(name: str) -> None:
     ast.parse(read_asset(name), feature_version=(3, 6))
 
 
+@pytest.mark.every_variant
 @pytest.mark.parametrize("code", [0, 1, 64, 126, 255])
 def test_the_exit_code_is_the_commands(agent: Agent, code: int) -> None:
     assert agent.shell(f"exit {code}").code == code

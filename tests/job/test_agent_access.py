@@ -14,6 +14,8 @@ from support.waiting import LONG_SECONDS
 
 from perian_shim.sandbox.server.application import Response
 
+pytestmark = pytest.mark.sampled("agent")
+
 WINNING = [
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"),
     *("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"),

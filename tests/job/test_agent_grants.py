@@ -10,6 +10,8 @@ from support.certificate import Certificate, make_certificate
 from support.grants import GrantServer, aws_keys, grant_text
 from support.s3 import Bucket
 
+pytestmark = pytest.mark.sampled("agent")
+
 
 @pytest.fixture(params=["", OLDEST], ids=["own-python", f"python-{OLDEST}"])
 def agent(request: pytest.FixtureRequest, tmp_path: Path) -> Agent:

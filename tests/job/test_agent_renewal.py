@@ -15,12 +15,15 @@ from support.waiting import LONG_SECONDS, wait_until
 
 from perian_shim.sandbox.server.application import Response
 
+pytestmark = pytest.mark.sampled("agent")
+
 
 @pytest.fixture(params=["", OLDEST], ids=["own-python", f"python-{OLDEST}"])
 def agent(request: pytest.FixtureRequest, tmp_path: Path) -> Agent:
     return Agent(tmp_path, python_of(request.param))
 
 
+@pytest.mark.every_variant
 def test_the_next_grant_is_read_in_time_at_the_place_that_the_last_one_named(agent: Agent) -> None:
     with GrantServer(aws_keys(1), renew=1) as server, telling(agent, server) as command:
         assert key_of(command) == "ID1"

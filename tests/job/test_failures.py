@@ -13,6 +13,8 @@ from support.storage_front import Answer, Answering, Seen, faulty_server, in_tur
 from support.tools import require_tool
 from support.wrapper import TRANSPORTS, Ended, Job, make_image, result_of
 
+pytestmark = pytest.mark.sampled("job")
+
 SECRET = "f00dfeedc0ffee"
 QUERY = f"?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature={SECRET}"
 FIELDS = {"policy": f"cG9saWN5{SECRET}", "x-amz-signature": SECRET}
@@ -50,6 +52,7 @@ def upload_to(job: Job, behave: Answering, script: str, *, unread: bool = False)
         return job.shell(script)
 
 
+@pytest.mark.every_variant
 def test_a_server_error_is_tried_again(job: Job) -> None:
     unwell = Answer(500, s3_error("InternalError", "We encountered an internal error."))
 
@@ -92,6 +95,7 @@ def test_a_web_page_as_error_is_reduced_to_its_head(job: Job) -> None:
         assert "Proxy says no" in ended.err
 
 
+@pytest.mark.every_variant
 def test_half_a_file_is_tried_again_and_never_seen(job: Job) -> None:
     half = Answer(body=b"half", announced=1000)
 
@@ -146,12 +150,14 @@ def test_a_failed_download_leaves_a_result(job: Job, bucket: Bucket) -> None:
     assert SECRET not in str(result)
 
 
+@pytest.mark.every_variant
 def test_an_upload_is_tried_again(job: Job) -> None:
     ended = upload_to(job, in_turn(Answer(500), Answer(500), Answer(204)), 'echo 1 >"$1/x"')
 
     assert ended.code == 0
 
 
+@pytest.mark.every_variant
 def test_a_refused_upload_is_66(job: Job) -> None:
     with_policy = Answer(403, s3_error("AccessDenied", "Policy expired.", f"<A>{SECRET}</A>"))
 

@@ -15,6 +15,8 @@ from support.storage_front import Answer, Seen, faulty_server
 from support.waiting import LONG_SECONDS, wait_until
 from support.wrapper import SECONDS, TRANSPORTS, Ended, Job, make_image, result_of
 
+pytestmark = pytest.mark.sampled("job")
+
 SECRET = "f00dfeedc0ffee"
 QUERY = f"?X-Amz-Signature={SECRET}"
 MIB = 1024**2
@@ -80,6 +82,7 @@ def has_read(job: Job, number: int) -> bool:
 # --- renewal ---
 
 
+@pytest.mark.every_variant
 def test_while_the_command_runs_each_next_grant_is_read(job: Job, bucket: Bucket) -> None:
     form(job, bucket)
     process, go = waiting(job)
@@ -90,6 +93,7 @@ def test_while_the_command_runs_each_next_grant_is_read(job: Job, bucket: Bucket
     assert ended(job, process).code == 0
 
 
+@pytest.mark.every_variant
 def test_outputs_are_uploaded_with_the_newest_grant(job: Job, bucket: Bucket) -> None:
     job.add("output", "x", job.work / "x")
     form(job, bucket, seconds=1)
@@ -155,6 +159,7 @@ def test_a_command_that_empties_the_temporary_directory_can_still_leave_its_outp
 # --- access that has expired ---
 
 
+@pytest.mark.every_variant
 def test_access_that_expires_while_the_pod_is_away_is_waited_for(job: Job, bucket: Bucket) -> None:
     job.environment["PERIAN_SHIM_PATIENCE"] = str(SECONDS)
     job.add("output", "x", job.work / "x")
@@ -203,6 +208,7 @@ def test_without_a_grant_nothing_is_run(job: Job, bucket: Bucket) -> None:
 # --- what nobody may see ---
 
 
+@pytest.mark.every_variant
 def test_no_signature_is_among_the_arguments_of_a_process(job: Job) -> None:
     shown: list[str] = []
 
@@ -265,6 +271,7 @@ def test_a_job_that_is_told_to_end_leaves_its_result_and_nothing_else(
 # --- large files ---
 
 
+@pytest.mark.every_variant
 def test_a_file_too_large_for_one_upload_comes_in_pieces(job: Job, bucket: Bucket) -> None:
     job.add("output", "d", job.work / "d")
     form(job, bucket)

@@ -12,6 +12,8 @@ from support.wrapper import TRANSPORTS, Job, make_image, result_of
 
 from perian_shim.job import ASSETS, read_asset
 
+pytestmark = pytest.mark.sampled("any_job", "shell_job")
+
 SHELLS = ("dash", "busybox", "bash")
 KINDS = [(transport, shell) for transport in ("curl", "python3") for shell in SHELLS]
 """Images in which small tools do the work, and such in which Python does."""
@@ -43,6 +45,7 @@ def test_every_asset_is_in_the_package(name: str) -> None:
     assert read_asset(name)
 
 
+@pytest.mark.every_variant
 @pytest.mark.parametrize("code", [0, 1, 3, 64, 126, 255])
 def test_the_exit_code_is_the_commands(shell_job: Job, bucket: Bucket, code: int) -> None:
     shell_job.post_to(bucket)
@@ -193,6 +196,7 @@ def test_directories_and_the_parents_of_outputs_exist_before_the_command(shell_j
     assert ended.err == ""
 
 
+@pytest.mark.every_variant
 def test_a_failed_command_leaves_a_result_and_no_outputs(any_job: Job, bucket: Bucket) -> None:
     any_job.add("output", "x", any_job.work / "x")
     any_job.post_to(bucket)

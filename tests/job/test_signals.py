@@ -16,6 +16,8 @@ from support.wrapper import Job, make_image, result_of
 PYTHON = str(Path(sys.executable).resolve())
 HEAD = """
 import os, signal, sys
+
+pytestmark = pytest.mark.sampled("job")
 def on(name, action):
     signal.signal(getattr(signal, "SIG" + name), action)
 def say(text):

@@ -8,6 +8,8 @@ import pytest
 from support.s3 import Bucket
 from support.wrapper import TRANSPORTS, Job, every_image, make_image, result_of
 
+pytestmark = pytest.mark.sampled("job", "plain_job")
+
 ODD_NAMES = [
     "plain",
     "two words",
@@ -38,6 +40,7 @@ def plain_job(request: pytest.FixtureRequest, tmp_path: Path) -> Job:
     return Job(tmp_path, make_image(tmp_path, request.param))
 
 
+@pytest.mark.every_variant
 def test_inputs_arrive_whole_under_their_names(job: Job, bucket: Bucket) -> None:
     expected = {}
     for number, name in enumerate(ODD_NAMES):
@@ -55,6 +58,7 @@ def test_inputs_arrive_whole_under_their_names(job: Job, bucket: Bucket) -> None
     assert job.left_behind() == []
 
 
+@pytest.mark.every_variant
 def test_outputs_arrive_whole_under_their_names(job: Job, bucket: Bucket) -> None:
     out = job.work / "out"
     tree = out / "tree"

@@ -656,7 +656,7 @@ class Lifecycles(RuleBasedStateMachine):
 
 
 Lifecycles.TestCase.settings = settings(
-    max_examples=examples(1000),
+    max_examples=examples(250, nightly=10_000),
     stateful_step_count=40,
     deadline=None,
     report_multiple_bugs=False,

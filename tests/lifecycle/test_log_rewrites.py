@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.profiles import examples
 
 from perian_shim.api.excerpt import Excerpt
 from perian_shim.api.jobs import MB, ONE_JOB, Job
@@ -54,7 +55,7 @@ outputs = st.lists(pieces, max_size=40).map("".join)
 cuts = st.lists(st.integers(0, 160) | st.none(), max_size=12)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(100))
 @pytest.mark.parametrize(
     ("encode", "decode"),
     [
@@ -86,7 +87,7 @@ def test_wherever_the_bytes_are_cut_every_line_is_printed_once(
     assert seen + tail.feed(decode(content)) + tail.flush() == as_printed(decode(content))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(100))
 @given(content=st.binary(max_size=60) | st.lists(pieces).map(lambda p: "".join(p).encode()))
 def test_any_bytes_are_printed_once(content: bytes) -> None:
     answers = [by_maximal_parts(content[:end]) for end in range(len(content) + 1)]
@@ -126,7 +127,7 @@ def test_several_rewritten_lines_are_printed_again_behind_a_marker_and_not_the_w
     assert tail.feed(before + "a 20 %\nb 15 %\n") == [REWRITTEN, "a 20 %", "b 15 %"]
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(100))
 @given(
     lines=st.lists(st.text("abc", min_size=1, max_size=4), max_size=8),
     states=st.lists(st.text("xyz█", max_size=6), max_size=8),

@@ -3,6 +3,7 @@ from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.profiles import examples
 
 from perian_shim.api.excerpt import Excerpt
 from perian_shim.lifecycle.logs import LONGEST_LINE, MARKER, LogTail, last_state
@@ -121,13 +122,13 @@ def printed(text: str, looks: list[Read], *, windows: bool) -> list[str]:
     return seen + tail.feed(text[max(0, len(text) - window) if window else 0 :]) + tail.flush()
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(100))
 @given(text=texts, looks=reads)
 def test_however_it_is_read_a_log_is_printed_once(text: str, looks: list[Read]) -> None:
     assert printed(text, looks, windows=False) == as_printed(text)
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(100))
 @given(count=st.integers(0, 200), looks=reads)
 def test_with_windows_lines_are_printed_once_or_it_is_said_that_some_are_missing(
     count: int, looks: list[Read]
@@ -194,7 +195,7 @@ def numbered(count: int) -> str:
     return "".join(f"line {number:05d}.\n" for number in range(count))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(100))
 @given(
     head=st.integers(0, 6000),
     tail=st.integers(40, 6000),

@@ -21,6 +21,14 @@ def load_profile() -> None:
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "suite")
 
 
-def examples(in_the_suite: int) -> int:
-    """Return how many examples a test is to try that tries so many in the suite."""
-    return max(1, in_the_suite * settings().max_examples // USUAL)
+def examples(in_the_suite: int, nightly: int | None = None) -> int:
+    """Return how many examples a test is to try.
+
+    Args:
+        in_the_suite: how many it tries in the suite.
+        nightly: how many at night, if not ten times as many.
+    """
+    times = settings().max_examples / USUAL
+    if nightly is not None and times > 1:
+        return nightly
+    return max(1, int(in_the_suite * times))
