@@ -125,7 +125,7 @@ def test_a_job_that_ran_at_an_unknown_time_has_an_unknown_cost(status: str) -> N
 def test_clocks_that_disagree_make_nothing_cheaper_than_free() -> None:
     cost = cost_of(ended(-5))
     assert cost is not None
-    assert (cost.amount, cost.seconds) == (0, 0)
+    assert (cost.amount, cost.seconds) == (Decimal(0), Decimal(0))
 
 
 @pytest.mark.parametrize(("named", "known"), [("EUR", "EUR"), ("Undefined", None), (None, None)])

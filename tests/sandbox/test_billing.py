@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 from hypothesis import given
@@ -25,6 +26,7 @@ from perian_shim.api.client import PerianClient
 from perian_shim.api.costs import cost_of, price_for
 from perian_shim.api.errors import Unauthorized
 from perian_shim.sandbox import Sandbox
+from perian_shim.sandbox.server.application import Request
 from perian_shim.sandbox.server.billing import EUROS, STEPS, Usage, amount, bill_view, rate
 from perian_shim.sandbox.server.catalogue import INSTANCE_TYPES, InstanceType
 
@@ -32,6 +34,8 @@ START = datetime(2026, 1, 2, 3, 4, 5, 600, tzinfo=timezone.utc)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
 LATER = datetime(2100, 1, 1, tzinfo=timezone.utc)
 DAYS = 86400
+
+HEADERS = {"x-perian-auth-org": ORGANIZATION, "authorization": f"Bearer {TOKEN}"}
 
 
 def usage(
@@ -190,10 +194,8 @@ def test_a_bill_is_to_the_cent_what_our_formula_makes_of_the_jobs(client: Perian
         items = [item for item in bill.items if item.job_id == job.id]
         assert len(items) == (job.started_at is not None)
         for item in items:
-            assert (item.original_price, item.original_currency) == (
-                pytest.approx(cost.amount, abs=Decimal("1e-9")),
-                cost.currency,
-            )
+            assert item.original_price == pytest.approx(cost.amount, abs=Decimal("1e-9"))
+            assert item.original_currency == cost.currency
             assert job.price is not None
             assert item.granularity == job.price.billed_by
             assert item.exchange_rate is not None
@@ -201,7 +203,7 @@ def test_a_bill_is_to_the_cent_what_our_formula_makes_of_the_jobs(client: Perian
     assert len(bill.items) == 5
     assert bill.total == sum(item.price for item in bill.items)
     assert bill.total == pytest.approx(euros, abs=Decimal("1e-8"))
-    assert (bill.currency, bill.margin_multiplier) == ("EUR", 1)
+    assert (bill.currency, bill.margin_multiplier) == ("EUR", Decimal(1))
 
 
 def test_credits_are_what_was_there_less_what_was_used(client: PerianClient) -> None:
@@ -279,24 +281,23 @@ def test_instance_types_are_found_by_how_they_are_billed(api: Api) -> None:
 
 
 def ask(api: Api, query: str) -> tuple[int, dict[str, object]]:
-    response = api.client.call_api(
-        "GET", f"{api.server.url}/billing/generate{query}", dict(api.client.default_headers)
-    )
-    return response.status, json.loads(response.read())
+    request = Request("GET", "/billing/generate", parse_qs(query), HEADERS)
+    response = api.server.application(request)
+    return response.status, json.loads(response.body)
 
 
 @pytest.mark.parametrize(
     ("query", "status", "word"),
     [
         ("", 422, "organization"),
-        (f"?organization={ORGANIZATION}&start_time=soon", 422, "start_time"),
-        ("?organization=other", 400, "The given organization could not be found."),
+        (f"organization={ORGANIZATION}&start_time=soon", 422, "start_time"),
+        ("organization=other", 400, "The given organization could not be found."),
         (
-            f"?organization={ORGANIZATION}&start_time=2026-02-01&end_time=2026-01-01",
+            f"organization={ORGANIZATION}&start_time=2026-02-01&end_time=2026-01-01",
             400,
             "Start date must be before end date",
         ),
-        (f"?organization={ORGANIZATION}&currency=GBP", 400, "Unknown currency: GBP"),
+        (f"organization={ORGANIZATION}&currency=GBP", 400, "Unknown currency: GBP"),
     ],
 )
 def test_a_bill_that_there_is_not_is_refused(api: Api, query: str, status: int, word: str) -> None:
@@ -317,7 +318,7 @@ def test_a_bill_that_there_is_not_is_refused(api: Api, query: str, status: int, 
     ],
 )
 def test_times_are_read_as_clients_write_them(api: Api, moment: str) -> None:
-    _, bill = ask(api, f"?organization={ORGANIZATION}&start_time={moment}")
+    _, bill = ask(api, f"organization={ORGANIZATION}&start_time={moment}")
     assert datetime.fromisoformat(str(bill["start_time"])) == START.replace(microsecond=0)
 
 
