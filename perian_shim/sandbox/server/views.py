@@ -72,7 +72,7 @@ def price_view(offer: InstanceType) -> dict[str, Json]:
         "unit_price": str(offer.price),
         "currency": offer.currency,
         "granularity": "PER_HOUR",
-        "provider_billing_granularity": "PER_HOUR",
+        "provider_billing_granularity": offer.provider.billed_by,
     }
 
 
@@ -116,11 +116,12 @@ def instance_view(offer: InstanceType) -> dict[str, Json]:
             "location": offer.provider.location,
             "status": "Active",
             "capabilities": ["PricingAPI", "JobAPI"],
-            "properties": {"compute_billing_granularity": "PER_HOUR"},
+            "properties": {"compute_billing_granularity": offer.provider.billed_by},
             "regions": [],
             **times,
         },
         "region": region,
+        "zone": {"id": offer.region.zone_id, "name": "DEFAULT", "status": "Active"},
         "cpu": {"no": 1, "cores": offer.cores, "threads": offer.cores, "cpus": []},
         "ram": memory_view(offer.ram_gb),
         "accelerator": {
