@@ -55,7 +55,7 @@ def only(members: Mapping[str, Keep]) -> Keep:
 
 
 MISSED = b'{"": null}'
-"""Stands for an environment that is too large: one that lacks something, where null would be none."""
+"""Stands for an environment that is too large: it lacks something. Null might mean that none is."""
 
 ONE_JOB = answer_with(
     {
@@ -75,9 +75,7 @@ LISTED_JOBS = answer_with(
     {
         # Only to see that there is one.
         "command": Keep(KeepText(head=16), limit=0),
-        "env_variables": Keep(
-            limit=64 * KB, others=Keep(KeepText(slack=8 * KB)), gone=MISSED
-        ),
+        "env_variables": Keep(limit=64 * KB, others=Keep(KeepText(slack=8 * KB)), gone=MISSED),
     },
 )
 """What is kept of a page of a listing: of a hundred jobs at most some 10 MB."""
