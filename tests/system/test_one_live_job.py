@@ -151,7 +151,8 @@ def test_a_signal_during_a_submission_that_cannot_be_found_names_the_key_and_wha
 
 def test_an_abort_while_cancelling_fails_uses_the_whole_grace_period(lab: Lab) -> None:
     spell = Spell(UNAVAILABLE, Call.CANCEL, seconds=20)
-    with scene(lab, spell, speed=5) as node:
+    # The ten seconds between the spell's end and the grace period's are five: enough for any load.
+    with scene(lab, spell, speed=2) as node:
         ended = node.start(0)
         node.wait_for_calls(Call.READ, 2)
         node.pods[0].process.send_signal(signal.SIGTERM)
