@@ -15,6 +15,8 @@
         ├── InvalidCommand           the command cannot be rendered with these inputs
         ├── StorageFailed            our own access to the object store failed
         ├── JobRejected              Perian refused the request
+        ├── AgainstPolicy            the task breaks a rule of the platform's
+        ├── TooManyJobs              a limit of jobs at once was not free for ``max_wait_seconds``
         ├── ApiUnavailable           Perian gave no good answer for too long
         │   └── SubmissionUnclear    ... to the submission itself: a job may exist
         ├── JobFailed                the container failed: exit code or an ``_ERROR`` file
@@ -179,6 +181,25 @@ class JobRejected(TaskError):
     code = "PERIAN:JobRejected"
     outcome = USER_FATAL
     remedy = "Correct what Perian names."
+
+
+class AgainstPolicy(TaskError):
+    """The task asks for what a rule of the platform's does not allow; nothing was rented."""
+
+    code = "PERIAN:AgainstPolicy"
+    outcome = USER_FATAL
+    remedy = "Ask for what the rules allow, or ask who runs the platform to change PERIAN_POLICY."
+
+
+class TooManyJobs(TaskError):
+    """The platform's limit of jobs at once was not free for too long; nothing was submitted."""
+
+    code = "PERIAN:TooManyJobs"
+    outcome = USER_RETRY
+    remedy = (
+        "Try again when there are fewer jobs, or ask who runs the platform to raise max_jobs or"
+        " max_wait_seconds in PERIAN_POLICY."
+    )
 
 
 class ApiUnavailable(TaskError):

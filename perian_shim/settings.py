@@ -54,6 +54,10 @@ MAX_OUTPUT_BYTES = "PERIAN_MAX_OUTPUT_BYTES"
 """How many bytes of a task's outputs Flyte's backend reads, all values together. Default 2097152,
 as the backend's own ``storage.limits.maxDownloadMBs`` of 2: raise both together."""
 
+POLICY = "PERIAN_POLICY"
+"""The platform's rules for what may be rented: a JSON object, or the path of a file that holds one.
+Default: no rules (docs/guides/platform-rules.md)."""
+
 EXECUTOR_IMAGE = "PERIAN_SHIM_IMAGE"
 """Image of the resolver container, read when tasks are registered."""
 
@@ -81,6 +85,7 @@ SETTINGS = (
     GRACE_SECONDS,
     LOCAL_TIMEOUT_SECONDS,
     MAX_OUTPUT_BYTES,
+    POLICY,
     EXECUTOR_IMAGE,
     S3_PUBLIC_ENDPOINT,
     S3_SSE,
@@ -104,6 +109,9 @@ JOB_ACCESS = "PERIAN_SHIM_ACCESS"
 
 JOB_FILES = "PERIAN_SHIM_FILES"
 """Which variables of a function task's job hold secrets for files: JSON, name to path."""
+
+JOB_RULES = "PERIAN_SHIM_RULES"
+"""The platform's rules that the job was submitted under, as JSON; not set if there were none."""
 
 # --- Flyte's: set by the backend, handed on ------------------------------------------------------
 
