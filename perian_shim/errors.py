@@ -381,9 +381,7 @@ class ImageUnavailable(TaskError):
     code = "PERIAN:ImageUnavailable"
     outcome = USER_FATAL
     spends_job = True
-    remedy = (
-        "Check the name; a private registry needs its secrets, docker_registry_url and the like."
-    )
+    remedy = "Check its name; a private registry needs its secrets, docker_registry_url and so on."
 
 
 class CreditExhausted(TaskError):

@@ -124,8 +124,10 @@ def moment(stamp: object) -> float | None:
     """Return a store's time stamp in seconds since the epoch, None if it is none.
 
     Args:
-        stamp: a datetime, or text as in ISO 8601; without a time zone it is UTC.
+        stamp: that in seconds, a datetime, or text as in ISO 8601; without a time zone it is UTC.
     """
+    if isinstance(stamp, int | float):
+        return float(stamp)
     if isinstance(stamp, str):
         # Pythons before 3.11 read fractions of three or six digits only, and no "Z".
         text = re.sub(r"\.(\d+)", lambda part: f".{part[1][:6]:0<6}", stamp.strip())
