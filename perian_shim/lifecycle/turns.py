@@ -39,6 +39,9 @@ FRONT = 4
 STALE_PAUSES = 15
 """After so many of the longest pauses a ticket that was not written counts no more."""
 
+TOUCH_SHARE = 0.1
+"""After this share of that time a waiting pod writes its ticket again."""
+
 TELL_SECONDS = 60.0
 """When people are told again that a pod waits; doubled each time."""
 
@@ -91,7 +94,10 @@ class TicketTurn:
         kind: how far it is.
         census: the jobs that live.
         began: when it began to wait.
+        checked: when it was looked last whether a later pod has taken over.
+        written: when the ticket was written last.
         told: when people are told next that it waits; None if they have not been yet.
+        pause: how long after the last time that is.
         shown: ids of jobs of this work that were shown to the caller already.
     """
 
@@ -102,6 +108,7 @@ class TicketTurn:
     census: Census = field(init=False)
     began: float = field(init=False)
     checked: float = field(init=False)
+    written: float = field(default=float("-inf"), init=False)
     told: float | None = field(default=None, init=False)
     pause: float = field(default=TELL_SECONDS, init=False)
     shown: set[str] = field(default_factory=set, init=False)
@@ -147,7 +154,10 @@ class TicketTurn:
         """Look how things stand, and go if nobody is before us; None if a job of ours has shown."""
         if self.ticket is None:
             self.ticket = self.come()
-        self.write(Kind.WAITING)
+        # Not at each look: Google takes no more than one write of an object a second.
+        if self.now - self.written >= self.turns.stale * TOUCH_SHARE:
+            self.write(Kind.WAITING)
+            self.written = self.now
         tickets = self.tickets()
         if not near_the_front(self.ticket, tickets, FRONT):
             ahead = sum(s.kind is Kind.WAITING and s.ticket < self.ticket for s in tickets)
@@ -231,6 +241,9 @@ class TicketTurn:
             refuse_when_superseded(self.strays.records)
         longest = self.turns.longest
         if longest is not None and self.now - self.began >= longest:
+            if not standing.why:  # it has not asked so far
+                with contextlib.suppress(ApiUnavailable):
+                    standing = self.look(self.living())
             message = (
                 f"No job could be submitted for {self.waited}, and max_wait_seconds of {POLICY} is"
                 f" {longest:g}: {standing}."

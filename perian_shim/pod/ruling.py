@@ -218,7 +218,7 @@ class RuledWork(Generic[T]):
             type_id = self.machine_for(requirements)
         request = self.work.request(output)
         variables = dict(request.docker.env_variables)
-        if rules.about_machines or wish.own_timeout is None:
+        if rules.about_machines or (wish.own_timeout is None and wish.timeout is not None):
             variables[settings.JOB_RULES] = rules.to_text()
         return replace(
             request,
