@@ -223,8 +223,9 @@ class TicketTurn:
     def tickets(self) -> list[Shown]:
         """Return the tickets that count; those of killed pods are deleted."""
         objects = list(self.turns.store.iter_objects(self.turns.folder))
-        now = max((each.modified or 0.0 for each in objects), default=0.0)
-        old = [each.uri for each in objects if now - (each.modified or now) > self.turns.stale]
+        written = {each.uri: each.modified for each in objects if each.modified is not None}
+        now = max(written.values(), default=0.0)
+        old = [uri for uri, modified in written.items() if now - modified > self.turns.stale]
         found = tickets_in(objects)
         counted = [shown for shown in found if now - shown.seen <= self.turns.stale]
         kept = {uri for shown in counted for uri in shown.uris}
