@@ -54,10 +54,10 @@ class Crowd:
         harness = self.harness
         if project:
             harness = replace(harness, cluster=replace(harness.cluster, project=project))
-        before = len(self.tickets("waiting"))
+        before = {*self.tickets("waiting")}
         self.pods[execution] = harness.start(self.task(**config), execution=execution)
         wait_until(
-            lambda: self.jobs(execution) or len(self.tickets("waiting")) > before,
+            lambda: self.jobs(execution) or {*self.tickets("waiting")} - before,
             LONG_SECONDS,
             f"{execution} neither waits nor has a job",
         )
