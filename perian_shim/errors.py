@@ -15,6 +15,8 @@
         ├── InvalidCommand           the command cannot be rendered with these inputs
         ├── StorageFailed            our own access to the object store failed
         ├── JobRejected              Perian refused the request
+        ├── AgainstPolicy            the task breaks a rule of the platform's
+        ├── TooManyJobs              a limit of jobs at once was not free for ``max_wait_seconds``
         ├── ApiUnavailable           Perian gave no good answer for too long
         │   └── SubmissionUnclear    ... to the submission itself: a job may exist
         ├── JobFailed                the container failed: exit code or an ``_ERROR`` file
@@ -96,6 +98,7 @@ class TaskError(PerianError):
 
     code = "PERIAN:Task"
     outcome: ClassVar[Outcome] = SYSTEM_RETRY
+    """Also of each class below that says nothing else."""
     spends_job: ClassVar[bool] = False
     """Whether it is how the job ended: the next attempt then needs another job."""
 
@@ -124,10 +127,7 @@ class TemplateTooNew(InvalidTemplate):
     """The TaskTemplate was written by a newer version."""
 
     code = "PERIAN:TemplateTooNew"
-    remedy = (
-        "Use an executor image (executor_image= or PERIAN_SHIM_IMAGE) of at least the version that"
-        " registered the task."
-    )
+    remedy = "Use an executor image (executor_image= or PERIAN_SHIM_IMAGE) that is not older."
 
 
 class MissingSecret(TaskError):
@@ -168,7 +168,6 @@ class StorageFailed(TaskError):
     """
 
     code = "PERIAN:StorageFailed"
-    outcome = SYSTEM_RETRY
     remedy = "Check the resolver container's permissions for the raw data prefix."
     passing: bool = False
 
@@ -181,11 +180,26 @@ class JobRejected(TaskError):
     remedy = "Correct what Perian names."
 
 
+class AgainstPolicy(TaskError):
+    """The task asks for what a rule of the platform's does not allow; nothing was rented."""
+
+    code = "PERIAN:AgainstPolicy"
+    outcome = USER_FATAL
+    remedy = "Ask for what the rules allow, or ask who runs the platform to change PERIAN_POLICY."
+
+
+class TooManyJobs(TaskError):
+    """The platform's limit of jobs at once was not free for too long; nothing was submitted."""
+
+    code = "PERIAN:TooManyJobs"
+    outcome = USER_RETRY
+    remedy = "Try again later, or ask who runs the platform to change PERIAN_POLICY."
+
+
 class ApiUnavailable(TaskError):
     """Perian gave no good answer for too long."""
 
     code = "PERIAN:ApiUnavailable"
-    outcome = SYSTEM_RETRY
     remedy = "Check PERIAN_API_URL and the way there (proxy, egress rules), or Perian's state."
 
 
@@ -193,7 +207,6 @@ class SubmissionUnclear(ApiUnavailable):
     """The answer to a submission was lost: a job may or may not exist. The next attempt looks."""
 
     code = "PERIAN:SubmissionUnclear"
-    outcome = SYSTEM_RETRY
     remedy = "Flyte tries again by itself and looks for the job first."
 
 
@@ -270,9 +283,7 @@ class OutputTooLarge(OutputInvalid):
 
     code = "PERIAN:OutputTooLarge"
     outcome = USER_FATAL
-    remedy = (
-        "Declare a FlyteFile for large data: files go to the object store, whatever their size."
-    )
+    remedy = "Declare a FlyteFile for large data: files go to the store, whatever their size."
 
 
 class ResultMissing(TaskError):
@@ -281,10 +292,7 @@ class ResultMissing(TaskError):
     code = "PERIAN:ResultMissing"
     outcome = USER_FATAL
     spends_job = True
-    remedy = (
-        "Use an image whose ENTRYPOINT runs the command it is given, or none: the job's command"
-        " is /bin/sh and has to be started as it is."
-    )
+    remedy = "Use an image whose ENTRYPOINT runs the command it is given (/bin/sh …), or has none."
 
 
 class JobTimedOut(TaskError):
@@ -318,7 +326,6 @@ class JobVanished(TaskError):
     """Perian has not known the job for too long. It may be there all the same."""
 
     code = "PERIAN:JobVanished"
-    outcome = SYSTEM_RETRY
     remedy = "Flyte tries again by itself; ask Perian with the job's id what became of it."
 
 
@@ -335,7 +342,6 @@ class Terminating(TaskError):
     """A signal ended this run: an abort, a timeout of Flyte's, or the loss of the node."""
 
     code = "PERIAN:Terminated"
-    outcome = SYSTEM_RETRY
     remedy = "Nothing, if you aborted it; otherwise Flyte tries again by itself."
 
 
@@ -343,7 +349,6 @@ class Superseded(TaskError):
     """A later attempt of the same node has the job. Flyte no longer waits for this one."""
 
     code = "PERIAN:Superseded"
-    outcome = SYSTEM_RETRY
     remedy = "Nothing: look at the later attempt."
 
 
@@ -366,7 +371,6 @@ class PlatformFailed(TaskError):
     """Perian failed to run the job."""
 
     code = "PERIAN:ServerError"
-    outcome = SYSTEM_RETRY
     spends_job = True
     remedy = "Flyte tries again by itself; if it keeps failing, ask Perian with the job's id."
 
@@ -377,10 +381,7 @@ class ImageUnavailable(TaskError):
     code = "PERIAN:ImageUnavailable"
     outcome = USER_FATAL
     spends_job = True
-    remedy = (
-        "Check the image's name, and that Perian may pull it: a private registry needs its secrets,"
-        " docker_registry_url and the like."
-    )
+    remedy = "Check its name; a private registry needs its secrets, docker_registry_url and so on."
 
 
 class CreditExhausted(TaskError):
@@ -396,5 +397,4 @@ class StatusUnknown(TaskError):
     """The API kept naming a status that nobody knows."""
 
     code = "PERIAN:StatusUnknown"
-    outcome = SYSTEM_RETRY
     remedy = "Look at the job in Perian's console; a newer perian-shim may know the status."

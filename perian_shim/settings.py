@@ -58,6 +58,10 @@ OWNER = "PERIAN_OWNER"
 """Who answers for the jobs: a team, a person. Shown in each job's environment to everybody who may
 see the organization's jobs. Default: nobody is named; for a run on one's own machine, its user."""
 
+POLICY = "PERIAN_POLICY"
+"""The platform's rules for what may be rented: a JSON object, or the path of a file that holds one.
+Default: no rules (docs/guides/platform-rules.md)."""
+
 EXECUTOR_IMAGE = "PERIAN_SHIM_IMAGE"
 """Image of the resolver container, read when tasks are registered."""
 
@@ -86,6 +90,7 @@ SETTINGS = (
     LOCAL_TIMEOUT_SECONDS,
     MAX_OUTPUT_BYTES,
     OWNER,
+    POLICY,
     EXECUTOR_IMAGE,
     S3_PUBLIC_ENDPOINT,
     S3_SSE,
@@ -123,6 +128,9 @@ JOB_POD = "PERIAN_SHIM_POD"
 JOB_RECORDS = "PERIAN_SHIM_RECORDS"
 """URI of the folder of launch records of this piece of work: they tell whether a pod follows it."""
 
+JOB_RULES = "PERIAN_SHIM_RULES"
+"""The platform's rules that the job was submitted under, as JSON; not set if there were none."""
+
 MARKERS = (
     JOB_KEY,
     JOB_OUTPUT,
@@ -133,7 +141,9 @@ MARKERS = (
     JOB_OWNER,
     JOB_POD,
     JOB_RECORDS,
+    JOB_RULES,
 )
+
 
 # --- Flyte's: set by the backend, handed on ------------------------------------------------------
 

@@ -108,7 +108,7 @@ class Attempt(Generic[T]):
         self.strays = Strays(self.jobs, self.records)
         self.bill = Bill(self.terms.rental, self.jobs, self.hurried, self.warn, self.beside)
         self.upkeep = Upkeep(self.work, self.warn, self.jobs.retrier.clock.monotonic)
-        self.submission = Submission(self.strays, self.records, self.prefix)
+        self.submission = Submission(self.strays, self.records, self.prefix, self.terms.turns)
 
     @property
     def now(self) -> float:
@@ -155,7 +155,7 @@ class Attempt(Generic[T]):
 
     def end(self) -> Job:
         """Find or submit the job and follow it to its end."""
-        self.records.take_over()
+        self.records.take_over(to_submit=self.terms.turns is None)
         job = None
         if self.records.record.stage is Stage.LOOKING:
             job = self.submission.adopt()
@@ -194,7 +194,7 @@ class Attempt(Generic[T]):
         store = self.records.at_once or self.records.store
         LogCopy(store, self.logs, self.console.redact, self.warn).keep(job)
         self.upkeep.end(self.records.record.output)
-        error = verdict(job, self.terms.limits.running)
+        error = verdict(job, self.terms.limits_of(job).running)
         if error is not None:
             raise error
         harvest = self.work.harvest(job, self.records.record.output)
@@ -212,7 +212,7 @@ class Attempt(Generic[T]):
                 self.jobs,
                 self.policy,
                 self.console,
-                self.terms.limits.after(self.waited),
+                self.terms.limits_of(job).after(self.waited),
                 self.ages,
                 self.tail,
                 self.between,

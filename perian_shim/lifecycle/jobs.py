@@ -10,7 +10,7 @@ as an outage is. While nothing can exist yet, a refusal is final at once.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -242,6 +242,33 @@ class Jobs:
         except ApiError:
             return None
 
+    def pages(self, pager: Pager, *, patient: bool = True) -> Iterator[list[Job]]:
+        """Yield the list of jobs page by page: of each page, what was not seen before.
+
+        Args:
+            pager: says which pages.
+            patient: whether refused credentials are waited out.
+
+        Raises:
+            ApiUnavailable: the list cannot be had.
+        """
+        while (wanted := pager.next_request()) is not None:
+            page, limit = wanted
+            try:
+                answer = self._call(
+                    lambda client, page=page, limit=limit: client.list_jobs(page, limit),  # type: ignore[misc]  # mypy cannot infer a lambda's default
+                    lambda error: (
+                        not (limit > 1 and is_too_much(error))  # noqa: B023 - called before the loop goes on
+                        and (is_answer(error) if patient else error.retryable)
+                    ),
+                )
+            except ApiError as error:
+                in_time = self.retrier.clock.monotonic() < self.retrier.deadline
+                if is_too_much(error) and in_time and pager.shrink():
+                    continue
+                raise self._unavailable(error) from error
+            yield pager.take(answer)
+
     def scan(
         self,
         key: str,
@@ -270,22 +297,8 @@ class Jobs:
         found: list[Job] = []
         listed: set[str] = set()
         newest_first, last, told = True, None, True
-        while (wanted := pager.next_request()) is not None:
-            page, limit = wanted
-            try:
-                answer = self._call(
-                    lambda client, page=page, limit=limit: client.list_jobs(page, limit),  # type: ignore[misc]  # mypy cannot infer a lambda's default
-                    lambda error: (
-                        not (limit > 1 and is_too_much(error))  # noqa: B023 - called before the loop goes on
-                        and (is_answer(error) if patient else error.retryable)
-                    ),
-                )
-            except ApiError as error:
-                in_time = clock.monotonic() < self.retrier.deadline
-                if is_too_much(error) and in_time and pager.shrink():
-                    continue
-                raise self._unavailable(error) from error
-            for job in pager.take(answer):
+        for page in self.pages(pager, patient=patient):
+            for job in page:
                 listed.add(job.id)
                 created = job.created_at or last
                 newest_first = newest_first and (not last or not created or created <= last)

@@ -8,11 +8,16 @@ it does not say is not guessed.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from perian_shim.api.catalogue import InstanceType
 from perian_shim.api.job_request import Requirements
 from perian_shim.api.jobs import Job
 from perian_shim.errors import WrongMachine
+from perian_shim.settings import JOB_RULES, POLICY
+
+if TYPE_CHECKING:
+    from perian_shim.lifecycle.rules import Rules
 
 
 @dataclass(frozen=True)
@@ -87,13 +92,27 @@ def expect_machine(
     Raises:
         WrongMachine: it is another one.
     """
-    machine = None
-    if job.instance_type_id and rental.needs_catalogue:
+    machine, rules = None, rules_of(job)
+    asks = rental.needs_catalogue or (rules is not None and rules.about_machines)
+    if job.instance_type_id and asks:
         machine = machine_of(job.instance_type_id)
     found = differences(rental, job, machine)
     if found:
         message = f"Job {job.id} got another machine than the task asks for: {', '.join(found)}."
         raise WrongMachine(message, job_id=job.id)
+    found = rules.broken_by(job.price, machine, job.instance_type_id) if rules else []
+    if found:
+        message = f"Job {job.id} got a machine that {POLICY} does not allow: {', '.join(found)}."
+        raise WrongMachine(message, job_id=job.id)
+
+
+def rules_of(job: Job) -> "Rules | None":
+    """Return the platform's rules that a job was submitted under, None if there were none."""
+    if JOB_RULES not in job.env_variables:
+        return None
+    from perian_shim.lifecycle.rules import Rules  # noqa: PLC0415 - only where there are rules
+
+    return Rules.of_job(job.env_variables)
 
 
 def same_model(asked: str, rented: str) -> bool:

@@ -19,6 +19,7 @@ from perian_shim.errors import ApiUnavailable, JobVanished, SubmissionUnclear, T
 from perian_shim.lifecycle.adoption import decide, hidden
 from perian_shim.lifecycle.launch_record import LaunchRecords, Stage
 from perian_shim.lifecycle.strays import Strays, refuse_when_superseded
+from perian_shim.lifecycle.terms import Turn, Turns
 from perian_shim.settings import JOB_KEY, JOB_OUTPUT
 from perian_shim.storage import join_uri
 
@@ -34,17 +35,21 @@ class Submission:
         strays: the jobs of this work.
         records: the launch records.
         prefix: URI of the pod's own prefix; each job that it asks for gets a place of its own.
+        turns: who may submit when, None where nothing limits the number of jobs.
         sent: how many jobs this pod has asked for.
         posted: whether the submission that the record speaks of may have been sent.
         in_flight: whether a submission may have been sent whose answer is not known.
+        turn: the turn to submit that is used now, where there are turns.
     """
 
     strays: Strays
     records: LaunchRecords
     prefix: str
+    turns: Turns | None = None
     sent: int = field(default=0, init=False)
     posted: bool = field(default=False, init=False)
     in_flight: bool = field(default=False, init=False)
+    turn: Turn | None = field(default=None, init=False)
 
     @property
     def output(self) -> str:
@@ -119,6 +124,25 @@ class Submission:
         return job
 
     def submit(self, request_for: RequestFor) -> Job:
+        """Submit a job when it is this pod's turn; raises what ``obtain`` does, and ``Turn.comes``.
+
+        A job of this work that shows meanwhile is taken instead.
+        """
+        if self.turns is None:
+            return self.obtain(request_for)
+        self.turn = turn = self.turns.begin(self.strays)
+        try:
+            while not turn.comes():
+                shown = self.adopt()
+                if shown is not None:
+                    return shown
+            job = self.obtain(request_for)
+            turn.used(job.id)
+            return job
+        finally:
+            turn.leave(unknown=self.in_flight)
+
+    def obtain(self, request_for: RequestFor) -> Job:
         """Submit a job, or find the one that a lost answer stands for.
 
         Raises:
@@ -144,6 +168,12 @@ class Submission:
                     return self.take(found)
                 if retrier.clock.monotonic() - began >= retrier.policy.outage:
                     raise self.unclear(unclear, "It was looked for in vain.") from unclear
+                self.keep_turn()
+
+    def keep_turn(self) -> None:
+        """Say that the submission is still being made, to those that wait for it."""
+        if self.turn is not None:
+            self.turn.keep()
 
     def unclear(self, error: SubmissionUnclear, looked: str) -> SubmissionUnclear:
         """Return the error for a submission that nobody knows the effect of."""
@@ -178,6 +208,7 @@ class Submission:
         def sending() -> None:
             if next(tries):
                 refuse_when_superseded(self.records)
+                self.keep_turn()
             self.posted = self.in_flight = True
 
         def unheard() -> None:

@@ -1,12 +1,13 @@
 """What a run is told from outside: which work, and on which terms its job is followed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from perian_shim.api.job_request import CreateJobRequest
 from perian_shim.api.jobs import Job
 from perian_shim.lifecycle.policies import Limits
-from perian_shim.lifecycle.rental import Rental
+from perian_shim.lifecycle.rental import Rental, rules_of
+from perian_shim.lifecycle.strays import Strays
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -47,6 +48,50 @@ class Work(Protocol[T_co]):
         ...
 
 
+class Turn(Protocol):
+    """One submission's place among those that wait."""
+
+    def comes(self) -> bool:
+        """Wait until a job may be submitted.
+
+        Returns:
+            Whether it does. False: a job of this work has shown meanwhile, to be looked at first.
+
+        Raises:
+            TooManyJobs: that took too long.
+            Superseded: a later pod has the work.
+        """
+        ...
+
+    def keep(self) -> None:
+        """Say that the submission is still being made. Never fails."""
+        ...
+
+    def used(self, job_id: str) -> None:
+        """Say that it has led to this job. Never fails."""
+        ...
+
+    def leave(self, *, unknown: bool) -> None:
+        """Give it up unless it has been used. Never fails.
+
+        Args:
+            unknown: whether there may be a job all the same.
+        """
+        ...
+
+
+class Turns(Protocol):
+    """Where the number of jobs at once is limited: who may submit when."""
+
+    def begin(self, strays: Strays) -> Turn:
+        """Return the turn of a submission that has not begun to wait.
+
+        Args:
+            strays: the jobs of its work.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Terms:
     """On which terms a job is followed.
@@ -56,9 +101,20 @@ class Terms:
         detach: whether it goes on when the pod is ended, for the next attempt to rejoin.
         grace: seconds that a signal leaves.
         rental: what was asked for.
+        turns: who may submit when, None where nothing limits the number of jobs.
     """
 
     limits: Limits = field(default_factory=Limits)
     detach: bool = False
     grace: float = 25.0
     rental: Rental = field(default_factory=Rental)
+    turns: Turns | None = None
+
+    def limits_of(self, job: Job) -> Limits:
+        """Return how long a job may take: where the task has no timeout, what it was given.
+
+        Args:
+            job: says under which rules of the platform's it was submitted.
+        """
+        rules = rules_of(job) if self.limits.running is None else None
+        return replace(self.limits, running=rules.timeout_seconds) if rules else self.limits

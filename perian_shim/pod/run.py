@@ -10,6 +10,7 @@ import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from flyteidl.core.literals_pb2 import Literal
 from flyteidl.core.tasks_pb2 import TaskTemplate
@@ -20,7 +21,13 @@ from perian_shim.api.errors import PerianError
 from perian_shim.api.redaction import Redactor
 from perian_shim.api.server_text import inert
 from perian_shim.config import DETACH
-from perian_shim.errors import DefinitionError, InternalError, TaskError, Terminating
+from perian_shim.errors import (
+    DefinitionError,
+    InternalError,
+    MissingSecret,
+    TaskError,
+    Terminating,
+)
 from perian_shim.lifecycle.attempt import Attempt
 from perian_shim.lifecycle.clock import Clock
 from perian_shim.lifecycle.console import Console
@@ -51,6 +58,9 @@ from perian_shim.work.request import requirements_of
 from perian_shim.work.stored_inputs import StoredInputs
 from perian_shim.work.task_record import TaskRecord, custom_of
 from perian_shim.work.task_run import Place, TaskRun
+
+if TYPE_CHECKING:
+    from perian_shim.pod.ruling import Ruling
 
 HURRIED_TIMEOUT = 4.0
 """How long one call may take when a signal leaves seconds."""
@@ -129,12 +139,20 @@ def prepared(
     task = TaskRecord.from_template(template)
     secrets = SecretReader(context.secrets, environ)
     local = context.place is None
-    credentials = Credentials.read(task.spec, secrets, context.raw_prefix, local=local)
+    ruling = ruling_of(environ)
+    spec = ruling.spec_of(task.spec) if ruling else task.spec
+    try:
+        credentials = Credentials.read(spec, secrets, context.raw_prefix, local=local)
+    except MissingSecret:
+        if ruling and ruling.fault:  # it may name the group that has them
+            raise ruling.fault from None
+        raise
     console.redact = credentials.redactor()
     literals = taken(context, inputs, options)
     clock = Clock(sleep=TERMINATION.sleep)
     with contextlib.ExitStack() as stack:
-        place, longest, policy = context.place, None, RetryPolicy.from_environment()
+        place, policy = context.place, RetryPolicy.from_environment()
+        longest = ruling.policy.usual_timeout if ruling else None
         store = context.open_store(context.raw_prefix)
         if place is None:
             raw_prefix = context.raw_prefix
@@ -150,7 +168,8 @@ def prepared(
             code = options.distribution.location if options.distribution else ""
             what = f"{task.name} {code}".strip()
             place = stack.enter_context(local_place(raw_prefix, what, environ, key_of))
-            longest, policy = local_limit(task, environ, console), RetryPolicy.attended()
+            longest = longest or local_limit(task, environ, console)
+            policy = RetryPolicy.attended()
         # Each of its own: that one of them has been reached says nothing of the others.
         patient = PatientStore(store, Retrier(policy, clock))
         signed = opened_once(
@@ -175,9 +194,19 @@ def prepared(
             credentials.private,
             longest,
         )
-        connect = connector(task.spec.config.secret_group, secrets)
+        connect = connector(spec.config.secret_group, secrets)
         retrier = Retrier(policy, clock)
-        yield composed(run, credentials, options, console, retrier, store, connect)
+        attempt = composed(run, credentials, options, console, retrier, store, connect)
+        yield ruling.applied(attempt, run, credentials.organization) if ruling else attempt
+
+
+def ruling_of(environ: Mapping[str, str]) -> "Ruling | None":
+    """Return the platform's rules, None if there are none."""
+    if not settings.text(settings.POLICY, environ=environ):
+        return None
+    from perian_shim.pod.ruling import Ruling  # noqa: PLC0415 - only where there are rules
+
+    return Ruling.read(environ)
 
 
 def taken(
@@ -283,7 +312,8 @@ def release_previous(context: RunContext, template: TaskTemplate, console: Conso
         place = context.place
         if place is None:
             return
-        group = JobSpec.from_custom(custom_of(template)).config.secret_group
+        spec, ruling = JobSpec.from_custom(custom_of(template)), ruling_of(context.environ)
+        group = (ruling.spec_of(spec) if ruling else spec).config.secret_group
         store = context.open_store(place.raw_prefix)
         seconds = settings.seconds(settings.GRACE_SECONDS, 30.0, context.environ)
         records = replace(records_of(place, "", store, store), warn=warn)

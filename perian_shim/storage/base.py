@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Protocol
 
 from perian_shim.errors import StorageFailed
@@ -18,10 +19,13 @@ class ObjectInfo:
     Attributes:
         uri: the object's URI.
         size: its size in bytes.
+        modified: when it was written, by the store's own clock, in seconds since the epoch; None if
+            the store does not tell. Does not count in comparisons.
     """
 
     uri: str
     size: int
+    modified: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,26 @@ def broken_off(uri: str) -> StorageFailed:
     )
     failure.passing = True
     return failure
+
+
+def moment(stamp: object) -> float | None:
+    """Return a store's time stamp in seconds since the epoch, None if it is none.
+
+    Args:
+        stamp: that in seconds, a datetime, or text as in ISO 8601; without a time zone it is UTC.
+    """
+    if isinstance(stamp, int | float):
+        return float(stamp)
+    if isinstance(stamp, str):
+        # Pythons before 3.11 read fractions of three or six digits only, and no "Z".
+        text = re.sub(r"\.(\d+)", lambda part: f".{part[1][:6]:0<6}", stamp.strip())
+        try:
+            stamp = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        except ValueError:
+            return None
+    if not isinstance(stamp, datetime):
+        return None
+    return (stamp if stamp.tzinfo else stamp.replace(tzinfo=timezone.utc)).timestamp()
 
 
 def join_uri(base: str, *parts: str) -> str:

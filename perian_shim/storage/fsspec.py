@@ -10,13 +10,16 @@ from typing import TypeVar
 from fsspec import AbstractFileSystem
 
 from perian_shim.errors import StorageFailed
-from perian_shim.storage.base import ObjectInfo, broken_off
+from perian_shim.storage.base import ObjectInfo, broken_off, moment
 from perian_shim.storage.unsigned import SignsNothing
 
 T = TypeVar("T")
 
 READ_ATTEMPTS = 3
 """How often a read is tried whose content is not whole; the file systems wait by themselves."""
+
+MODIFIED = ("LastModified", "last_modified", "updated", "mtime", "created")
+"""Under which names file systems tell when an object was written."""
 
 
 class FsspecStore(SignsNothing):
@@ -35,8 +38,10 @@ class FsspecStore(SignsNothing):
         folder = prefix.rstrip("/") + "/"
         found = self._attempt(prefix, lambda fs: fresh_listing(fs, folder))
         for name, info in sorted((found or {}).items()):
+            uri = f"{scheme}://{name.partition('://')[2] or name}"
+            stamps = (moment(info.get(key)) for key in MODIFIED)
             yield ObjectInfo(
-                f"{scheme}://{name.partition('://')[2] or name}", int(str(info["size"]))
+                uri, int(str(info["size"])), next((each for each in stamps if each), None)
             )
 
     def size(self, uri: str) -> int | None:

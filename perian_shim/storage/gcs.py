@@ -12,7 +12,14 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from perian_shim.errors import InvalidInput
-from perian_shim.storage.base import ObjectInfo, Signing, UploadPolicy, broken_off, split_uri
+from perian_shim.storage.base import (
+    ObjectInfo,
+    Signing,
+    UploadPolicy,
+    broken_off,
+    moment,
+    split_uri,
+)
 from perian_shim.storage.failures import NO_SUCH_PART, end_of, failed, told, unanswered
 from perian_shim.storage.gcs_access import JobAccess
 from perian_shim.storage.gcs_join import join
@@ -93,7 +100,7 @@ class GcsStore:
         bucket, key = split_uri(prefix)
         query = {
             "prefix": key.rstrip("/") + "/" if key else "",
-            "fields": "items(name,size),nextPageToken",
+            "fields": "items(name,size,updated),nextPageToken",
         }
         scheme = prefix.partition("://")[0]
         while True:
@@ -103,7 +110,8 @@ class GcsStore:
             page = parsed(prefix, answer)
             for entry in page.get("items", []):
                 if entry["name"] != query["prefix"]:
-                    yield ObjectInfo(f"{scheme}://{bucket}/{entry['name']}", int(entry["size"]))
+                    uri = f"{scheme}://{bucket}/{entry['name']}"
+                    yield ObjectInfo(uri, int(entry["size"]), moment(entry.get("updated")))
             if not page.get("nextPageToken"):
                 return
             query["pageToken"] = page["nextPageToken"]

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from urllib.parse import unquote_plus
 
 from perian_shim.storage.aws_keys import key_chain
-from perian_shim.storage.base import ObjectInfo, Signing, UploadPolicy, split_uri
+from perian_shim.storage.base import ObjectInfo, Signing, UploadPolicy, moment, split_uri
 from perian_shim.storage.failures import NO_SUCH_PART, end_of, failed
 from perian_shim.storage.post_policy import signed_policy
 from perian_shim.storage.s3_address import DEFAULT_REGION, Addressing, object_url
@@ -132,7 +132,11 @@ class S3Store:
                 name = entry.findtext("Key", "")
                 name = unquote_plus(name) if quoted else name
                 if name != query["prefix"]:
-                    yield ObjectInfo(f"s3://{bucket}/{name}", int(entry.findtext("Size", "0")))
+                    yield ObjectInfo(
+                        f"s3://{bucket}/{name}",
+                        int(entry.findtext("Size", "0")),
+                        moment(entry.findtext("LastModified")),
+                    )
             token = page.findtext("NextContinuationToken")
             if page.findtext("IsTruncated") != "true" or not token:
                 return

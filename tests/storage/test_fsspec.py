@@ -1,5 +1,6 @@
 """Any other store, through a file system of fsspec: what is read is whole."""
 
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from perian_shim.errors import InvalidInput, StorageFailed
+from perian_shim.storage.base import moment
 from perian_shim.storage.fsspec import FsspecStore
 
 
@@ -54,6 +56,32 @@ def test_any_other_store_knows_empty_from_absent(store: FsspecStore, tmp_path: P
     (tmp_path / "empty").write_bytes(b"")
     assert store.read(str(tmp_path / "empty"), 100) == b""
     assert store.read(str(tmp_path / "absent"), 100) is None
+
+
+def test_any_other_store_tells_when_an_object_was_written(
+    store: FsspecStore, tmp_path: Path
+) -> None:
+    (tmp_path / "x").write_bytes(b"1")
+    (found,) = store.iter_objects(f"file://{tmp_path}")
+    assert found.modified == pytest.approx((tmp_path / "x").stat().st_mtime)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "expected"),
+    [
+        ("1970-01-01T00:00:01.000Z", 1.0),
+        ("1970-01-01T00:00:01.5Z", 1.5),
+        ("1970-01-01T00:00:01.123456789+00:00", 1.123456),
+        ("1970-01-01T01:00:01+01:00", 1.0),
+        ("1970-01-01 00:00:01", 1.0),
+        (datetime(1970, 1, 1, 0, 0, 1, tzinfo=timezone.utc), 1.0),
+        (1.5, 1.5),
+        ("soon", None),
+        (None, None),
+    ],
+)
+def test_whatever_form_a_stores_time_has(stamp: object, expected: float | None) -> None:
+    assert moment(stamp) == expected
 
 
 def test_any_other_store_signs_nothing(store: FsspecStore) -> None:

@@ -49,6 +49,12 @@ def test_an_object_may_have_any_name(name: str, store: GcsStore, google: Gcs) ->
     assert [found.uri for found in store.iter_objects("gs://bucket/folder")] == [uri]
 
 
+def test_a_listing_tells_when_an_object_was_written(store: GcsStore) -> None:
+    store.write("gs://bucket/folder/x", b"1")
+    (found,) = store.iter_objects("gs://bucket/folder")
+    assert found.modified == 1_767_225_600  # the double's 1 January 2026
+
+
 def test_a_listing_is_whole_and_without_the_folders_own_marker(
     store: GcsStore, google: Gcs
 ) -> None:

@@ -4,6 +4,7 @@ import datetime
 import email.utils
 import re
 import threading
+import time
 from collections.abc import Callable
 from unittest.mock import ANY
 
@@ -188,6 +189,13 @@ def test_an_object_may_have_any_name(name: str) -> None:
     assert bucket.keys() == {f"folder/{name}"}
     assert (store.read(uri, 3), store.size(uri)) == (b"123", 5)
     assert [found.uri for found in store.iter_objects(f"s3://{bucket.name}/folder")] == [uri]
+
+
+def test_a_listing_tells_when_an_object_was_written() -> None:
+    store, bucket = s3_store(), new_bucket()
+    store.write(f"s3://{bucket.name}/folder/x", b"1")
+    (found,) = store.iter_objects(f"s3://{bucket.name}/folder")
+    assert found.modified == pytest.approx(time.time(), abs=60)
 
 
 def test_a_long_listing_is_whole_in_order_and_without_the_folders_own_marker() -> None:

@@ -8,6 +8,9 @@ from support.storage_front import Answer, Seen
 PAGE = 2
 """How many objects one page of a listing has."""
 
+UPDATED = "2026-01-01T00:00:00.000Z"
+"""When all objects were written."""
+
 
 class Gcs:
     """The buckets; an instance is what ``faulty_server`` answers by.
@@ -48,7 +51,8 @@ def listing(bucket: dict[str, bytes], query: dict[str, str]) -> Answer:
     start = int(query.get("pageToken", "0"))
     page: dict[str, object] = {}
     if found := names[start : start + PAGE]:
-        page["items"] = [{"name": name, "size": str(len(bucket[name]))} for name in found]
+        told = {"updated": UPDATED} if "updated" in query.get("fields", "updated") else {}
+        page["items"] = [{"name": name, "size": str(len(bucket[name])), **told} for name in found]
     if names[start + PAGE :]:
         page["nextPageToken"] = str(start + PAGE)
     return said(page)

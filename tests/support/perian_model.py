@@ -190,6 +190,7 @@ class World:
         store_faults: how many of the next accesses to the object store fail, and pass by.
         objects: the object store.
         born: when each launch record was written first, and by whom.
+        written: when each object was written last.
         robbed: whether launch records were taken away.
         troubled: when something last went wrong for anybody.
     """
@@ -205,6 +206,7 @@ class World:
     store_faults: int = 0
     objects: dict[str, bytes] = field(default_factory=dict)
     born: dict[str, tuple[float, "Pod"]] = field(default_factory=dict)
+    written: dict[str, float] = field(default_factory=dict)
     robbed: bool = False
     troubled: float = 0.0
     diary: list[str] = field(default_factory=list)
@@ -681,6 +683,7 @@ class ModelStore:
         if Owner.from_uri(uri) is not None and uri not in self.world.born:
             self.world.born[uri] = (self.world.now, self.pod)
         self.world.objects[uri] = content
+        self.world.written[uri] = self.world.now
         self.pod.point()
 
     def size(self, uri: str) -> int | None:
@@ -690,9 +693,10 @@ class ModelStore:
     def iter_objects(self, prefix: str) -> Iterator[ObjectInfo]:
         self.access(prefix)
         folder = f"{prefix.rstrip('/')}/"
-        self.pod.checked = self.world.now
+        if prefix.rstrip("/").endswith("attempts"):
+            self.pod.checked = self.world.now
         found = [
-            ObjectInfo(uri, len(content))
+            ObjectInfo(uri, len(content), self.world.written.get(uri))
             for uri, content in self.world.objects.items()
             if uri.startswith(folder)
         ]
@@ -705,7 +709,8 @@ class ModelStore:
         self.unused(uris, expires_in)
 
     def delete(self, uri: str) -> None:
-        self.unused(uri)
+        self.access(uri)
+        self.world.objects.pop(uri, None)
 
     def join(self, parts: Sequence[str], uri: str) -> None:
         self.unused(parts, uri)

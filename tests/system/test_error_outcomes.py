@@ -451,6 +451,8 @@ ELSEWHERE: dict[type[PerianError], str] = {
     errors.ImageUnavailable: "test_one_live_job.py",
     errors.CreditExhausted: "test_one_live_job.py",
     errors.Superseded: "test_one_live_job.py",
+    errors.AgainstPolicy: "test_platform_rules.py",
+    errors.TooManyJobs: "test_turns.py",
 }
 """Errors that other tests read from ``error.pb``; a function's own error has a code of its own."""
 
