@@ -54,6 +54,9 @@ MAX_OUTPUT_BYTES = "PERIAN_MAX_OUTPUT_BYTES"
 """How many bytes of a task's outputs Flyte's backend reads, all values together. Default 2097152,
 as the backend's own ``storage.limits.maxDownloadMBs`` of 2: raise both together."""
 
+FLYTE_CONSOLE = "PERIAN_FLYTE_CONSOLE_URL"
+"""Address of Flyte's console, for the link in a deck; e.g. ``https://flyte.example.org/console``."""
+
 EXECUTOR_IMAGE = "PERIAN_SHIM_IMAGE"
 """Image of the resolver container, read when tasks are registered."""
 
@@ -81,6 +84,7 @@ SETTINGS = (
     GRACE_SECONDS,
     LOCAL_TIMEOUT_SECONDS,
     MAX_OUTPUT_BYTES,
+    FLYTE_CONSOLE,
     EXECUTOR_IMAGE,
     S3_PUBLIC_ENDPOINT,
     S3_SSE,

@@ -24,6 +24,7 @@ from perian_shim.errors import (
     Terminating,
     WrongMachine,
 )
+from perian_shim.lifecycle import policies
 from perian_shim.lifecycle.console import Console
 from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.launch_record import LaunchRecords, Stage, latest
@@ -39,24 +40,9 @@ from perian_shim.lifecycle.terms import Terms, Work
 from perian_shim.lifecycle.upkeep import AccessRunsOut, Upkeep, longest_wait
 from perian_shim.lifecycle.verdicts import verdict
 from perian_shim.lifecycle.watcher import Ages, Watcher
+from perian_shim.lifecycle.witness import Discreet, Sighting
 
 T = TypeVar("T")
-
-SUCCESSORS = 3
-"""How many jobs a run follows at most when other pods of its node cancel them."""
-
-GIVE_UPS = 3
-"""After so many attempts in a row that could not see a job, the next one that cannot ends it: Flyte
-starts no more than four attempts for faults of the platform's."""
-
-RECORD_SECONDS = 30.0
-"""How often what is seen of the job is recorded at most."""
-
-CHECK_SECONDS = 120.0
-"""How often it is looked whether a later pod has taken over, while nothing is to be ended."""
-
-END_SECONDS = 30.0
-"""How long a job that must not go on is asked to end when no signal presses."""
 
 LIMITS_PASSED = (QueuedTooLong, JobTimedOut, WrongMachine)
 
@@ -77,6 +63,7 @@ class Attempt(Generic[T]):
         beside: does something that must not hold up for long what follows.
         ready: called when signals may be raised, because there is somebody to clean up.
         logs: URI of the folder where jobs' logs are kept, out of the jobs' reach; "" to keep none.
+        witness: is told of each look.
         upkeep: sees to the job's access to its data.
         ended: the job when it has ended.
         spent: whether what is reported is how it ended: then it has served.
@@ -96,6 +83,7 @@ class Attempt(Generic[T]):
     beside: Beside = beside
     ready: Callable[[], None] = lambda: None
     logs: str = ""
+    witness: Discreet = field(default_factory=Discreet)
     submission: Submission = field(init=False)
     strays: Strays = field(init=False)
     tail: LogTail = field(init=False, default_factory=LogTail)
@@ -168,7 +156,7 @@ class Attempt(Generic[T]):
             if job is not None:
                 self.warn(f"rejoining job {job.id} ({job.status}), which was submitted before")
             self.strays.resume(job.id if job else None)
-        left = SUCCESSORS
+        left = policies.SUCCESSORS
         while left:
             ended = self.follow(job or self.submission.submit(self.work.request))
             left -= not self.replaces
@@ -229,6 +217,7 @@ class Attempt(Generic[T]):
                 return self.replaced(job, error)
             except LIMITS_PASSED as error:
                 return self.end_early(job, error)
+            self.tell(seen)
             if seen.phase.terminal and seen.id == job.id:
                 return seen
             self.warn(f"job {seen.id} does the same work and stays instead of {job.id}")
@@ -236,7 +225,7 @@ class Attempt(Generic[T]):
 
     def end_early(self, job: Job, error: TaskError) -> Job:
         """End a job that must not go on; raise why, unless it has ended by itself meanwhile."""
-        left = self.shutdown(END_SECONDS)
+        left = self.shutdown(policies.END_SECONDS)
         if left.phases.get(job.id) in {Phase.SUCCEEDED, Phase.FAILED}:
             self.strays.jobs = self.jobs
             return self.jobs.read(job.id)
@@ -268,14 +257,15 @@ class Attempt(Generic[T]):
         Raises:
             AccessRunsOut: the job has waited for so long that it could not begin.
         """
+        self.tell(job)
         self.upkeep.tend(self.records.record.output)
         if job.phase is Phase.QUEUED and self.ages.queued >= self.wait:
             message = f"Job {job.id} has waited {self.ages.queued:.0f} s for a machine, and its"
             raise AccessRunsOut(f"{message} access to its data would end: it is submitted anew.")
-        if self.now - self.checked >= CHECK_SECONDS:
+        if self.now - self.checked >= policies.CHECK_SECONDS:
             self.checked = self.now
             refuse_when_superseded(self.records)
-        if self.now - self.recorded >= RECORD_SECONDS or not self.records.saved:
+        if self.now - self.recorded >= policies.RECORD_SECONDS or not self.records.saved:
             self.note()
         return self.strays.tick(job)
 
@@ -295,8 +285,15 @@ class Attempt(Generic[T]):
             self.records.record = changed
             self.records.keep()
 
+    def tell(self, job: Job) -> None:
+        """Tell the witness how the job was seen."""
+        ages = self.ages
+        sighting = Sighting(job, ages.queued, ages.running, tuple(self.tail.last))
+        self.witness.seen(sighting)
+
     def check_machine(self, job: Job) -> None:
         """Expect the machine that was asked for; raise ``WrongMachine`` if it is another one."""
+        self.tell(job)
         expect_machine(self.terms.rental, job, self.jobs.machine)
 
     def leave(self, error: PerianError) -> PerianError:
@@ -310,7 +307,7 @@ class Attempt(Generic[T]):
         recoverable = isinstance(error, TaskError) and error.outcome.recoverable
         blind = isinstance(error, ApiUnavailable | JobVanished | StatusUnknown)
         job_id = None if record.job_id in record.reported else record.job_id
-        if recoverable and not (blind and job_id and record.unseen >= GIVE_UPS):
+        if recoverable and not (blind and job_id and record.unseen >= policies.GIVE_UPS):
             if self.records.saved:
                 self.records.keep(unseen=record.unseen + (blind and job_id is not None))
             if job_id is not None and isinstance(error, TaskError):
@@ -324,7 +321,7 @@ class Attempt(Generic[T]):
     def given_up(self, error: PerianError) -> PerianError:
         """End the job that nobody will wait for; say in the error what became of it."""
         try:
-            left = self.shutdown(END_SECONDS)
+            left = self.shutdown(policies.END_SECONDS)
             self.finish(left)
         except Superseded as superseded:
             return superseded

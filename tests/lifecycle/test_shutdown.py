@@ -34,9 +34,9 @@ from perian_shim.errors import (
     Terminating,
     WrongMachine,
 )
-from perian_shim.lifecycle.attempt import GIVE_UPS, Attempt
+from perian_shim.lifecycle.attempt import Attempt
 from perian_shim.lifecycle.launch_record import Stage
-from perian_shim.lifecycle.policies import Limits
+from perian_shim.lifecycle.policies import GIVE_UPS, Limits
 from perian_shim.lifecycle.rental import Rental
 from perian_shim.lifecycle.shutdown import Left, Shutdown
 from perian_shim.lifecycle.shutdown import beside as beside_for_a_moment
