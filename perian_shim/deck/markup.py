@@ -20,22 +20,16 @@ _ESCAPES[ord("'")] = "&#x27;"
 
 ELLIPSIS = "\u2026"
 
-CONTROL_PICTURES = 0x2400
-"""Where Unicode has a picture for each of the first 32 characters."""
+REPLACED = "\ufffd"
 
 
 def plain(text: str) -> str:
     """Return a text as people read it: nothing in it is obeyed. Newlines and tabs stay.
 
-    What a terminal would obey is left out; other control characters are shown as pictures. The
-    same text comes of a text that is plain already.
+    What a terminal would obey is left out, for other control characters U+FFFD is shown. The same
+    text comes of a text that is plain already.
     """
-    return _UNSEEN.sub(_picture, _STEERING.sub("", text))
-
-
-def _picture(found: "re.Match[str]") -> str:
-    code = ord(found[0])
-    return chr(CONTROL_PICTURES + code) if code < 0x20 else "\ufffd"  # noqa: PLR2004 - a blank
+    return _UNSEEN.sub(REPLACED, _STEERING.sub("", text))
 
 
 def escaped(text: str) -> str:

@@ -41,8 +41,8 @@ font-family:inherit}
 padding:0}
 .perian-deck .legend li{display:flex;align-items:center;gap:6px}
 .perian-deck .dot{display:inline-block;width:10px;height:10px;border-radius:3px}
-.perian-deck .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(270px,1fr));\
-gap:12px;margin-top:20px}
+.perian-deck .cards{display:grid;gap:12px;margin-top:20px;\
+grid-template-columns:repeat(auto-fit,minmax(min(380px,100%),1fr))}
 .perian-deck .card{background:var(--card);border:1px solid var(--line);border-radius:8px;\
 padding:12px 16px}
 .perian-deck .card h2{margin:0 0 6px}

@@ -63,10 +63,9 @@ def timeline(view: DeckView) -> str:
             f" <b>{escaped(duration(span.seconds))}</b>{so_far}</li>"
         )
         left += width
-    legend.append(
-        f'<li><span class="dot {view.state.name.lower()}" aria-hidden="true"></span>'
-        f"{view.state.value}</li>"
-    )
+    if view.state.final:
+        dot = f'<span class="dot {view.state.name.lower()}" aria-hidden="true"></span>'
+        legend.append(f"<li>{dot}{view.state.value}</li>")
     words = shown(in_words(view), 1000)
     return (
         f'<svg class="life" viewBox="0 0 {WIDTH:.0f} {HEIGHT}" role="img"'

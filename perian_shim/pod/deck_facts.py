@@ -146,7 +146,7 @@ def machine_of(known: Known) -> dict[str, str | None]:
         place = [machine.country_code, machine.region and f"({machine.region})"]
         kind, count = machine.accelerator_type, machine.accelerators
         facts = {
-            "Machine": machine.name or machine.id,
+            "Type": machine.name or machine.id,
             "Provider": machine.provider,
             "Country": " ".join(part for part in place if part),
             "Accelerators": f"{count} \N{MULTIPLICATION SIGN} {kind or '?'}" if count else None,

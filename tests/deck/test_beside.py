@@ -5,25 +5,13 @@ from pathlib import Path
 
 import flytekit
 import pytest
-from flytekit.core.context_manager import FlyteContextManager
-from flytekit.deck import Deck
-from flytekit.deck.deck import _get_deck
+from support.own_decks import decks
 
 from perian_shim.deck.beside import joined
 from perian_shim.deck.page import MAX_BYTES, SMALL_BYTES
 from perian_shim.deck.view import DeckView, State
 
 VIEW = DeckView(task="train", state=State.SUCCEEDED, log=("x" * 10_000,) * 20)
-
-
-def decks(*contents: str) -> bytes:
-    """Return what the flytekit that is installed makes of decks."""
-    parameters = FlyteContextManager.current_context().user_space_params
-    assert parameters is not None
-    made = [Deck(f"d{n}", html, auto_add_to_deck=False) for n, html in enumerate(contents)]
-    builder = parameters.new_builder()
-    builder.decks = made
-    return str(_get_deck(builder.build(), ignore_jupyter=True)).encode()
 
 
 def tabs(page: bytes) -> list[str]:
@@ -61,7 +49,9 @@ def test_with_small_decks_a_page_is_not_too_long() -> None:
     assert len(joined(VIEW, own)) <= MAX_BYTES
 
 
-@pytest.mark.parametrize("own", [b"<p>mine</p>", b"\xff\xfe<ul>", b"", b'<ul id="flyte-frame-tabs">'])
+@pytest.mark.parametrize(
+    "own", [b"<p>mine</p>", b"\xff\xfe<ul>", b"", b'<ul id="flyte-frame-tabs">']
+)
 def test_a_page_of_another_layout_is_shown_in_a_frame(own: bytes) -> None:
     page = joined(VIEW, own).decode()
     frame = page[page.index("<iframe") : page.index("</iframe>")]

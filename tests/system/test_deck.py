@@ -17,6 +17,7 @@ from support.waiting import LONG_SECONDS, wait_until
 from perian_shim.sandbox.flyte.cluster import RunningPod
 
 TAG = re.compile(r"<style>.*?</style>|<[^>]*>", re.DOTALL)
+SO_FAR = re.compile(r"running \S+ s so far")
 
 
 def deck_of(pod: RunningPod) -> str:
@@ -52,18 +53,20 @@ def running(harness: Harness) -> Iterator[Any]:
 
     yield start
     for pod in pods:
-        pod.kill()
+        if pod.process.poll() is None:
+            pod.kill()
+            pod.wait()
 
 
 def test_a_deck_is_there_while_the_job_runs(running: Any) -> None:
     pod = running("echo working; sleep 60")
     deck = wait_until(
-        lambda: text if "Cost so far" in (text := words(deck_of(pod))) else None,
+        lambda: text if SO_FAR.search(text := words(deck_of(pod))) else None,
         LONG_SECONDS,
         lambda: words(deck_of(pod)),
     )
     assert "test.shell" in deck
-    assert re.search(r"running \S+ s so far", deck)
+    assert "Cost so far" in deck
     pod.delete()
     pod.wait()
 
@@ -151,9 +154,7 @@ def content_type(harness: Harness, uri: str) -> str:
 
 
 def test_a_functions_own_decks_stand_beside_it(functions: FunctionHarness) -> None:
-    secrets = {
-        ("shop", name): f"canary-{name}" for name in ("password", "pin", "card", "voucher")
-    }
+    secrets = {("shop", name): f"canary-{name}" for name in ("password", "pin", "card", "voucher")}
     pod = functions.start(surroundings.observed, {"note": "deck canary"}, secrets=secrets)
     pod.wait()
     deck = deck_of(pod)
