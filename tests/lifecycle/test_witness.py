@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+import pytest
+from support.still_node import StillNode
+
 from perian_shim.api.jobs import Job
 from perian_shim.lifecycle.witness import Discreet, Nobody, Sighting
 
@@ -52,3 +55,22 @@ def test_there_need_be_none() -> None:
 
 def test_what_a_job_prints_is_not_in_the_repr_of_a_sighting() -> None:
     assert "secret" not in repr(SIGHTING)
+
+
+def test_it_sees_a_job_from_its_first_look_to_its_end() -> None:
+    attempt, witness = StillNode().attempt(), Attentive()
+    attempt.witness = Discreet(witness, attempt.warn)
+    assert attempt.run() == "job-0"
+    statuses = list(dict.fromkeys(sighting.job.status for sighting in witness.sightings))
+    assert statuses == ["Running", "Done"]
+    assert {sighting.job.id for sighting in witness.sightings} == {"job-0"}
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_a_run_is_the_same_with_a_witness_that_fails(failing: bool) -> None:
+    node = StillNode()
+    attempt = node.attempt()
+    if failing:
+        attempt.witness = Discreet(Forgetful(), attempt.warn)
+    assert attempt.run() == "job-0"
+    assert node.words.count("could not be shown") == failing

@@ -10,7 +10,7 @@ from flytekit import Secret
 from flytekit.types.file import FlyteFile
 from support.flyte import Harness
 from support.function_harness import FunctionHarness
-from support.functions import surroundings
+from support.functions import showing, surroundings
 from support.shell_task import shell
 from support.waiting import LONG_SECONDS, wait_until
 
@@ -163,3 +163,14 @@ def test_a_functions_own_decks_stand_beside_it(functions: FunctionHarness) -> No
     assert {"notes", "Timeline"} <= set(tabs)
     assert "<p>deck canary</p>" in deck
     assert "succeeded" in deck
+
+
+def test_a_function_that_raises_has_its_decks_and_ours_says_why(
+    functions: FunctionHarness,
+) -> None:
+    pod = functions.start(showing.shows_and_raises, {"cups": 3})
+    pod.wait()
+    deck = deck_of(pod)
+    assert "<p>3 cups</p>" in deck
+    assert "failed" in deck
+    assert "no coffee" in words(deck)
