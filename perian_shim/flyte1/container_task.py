@@ -226,7 +226,7 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         image = self._job_image
         if isinstance(image, ImageSpec) or "{{" in image:
             image = get_registerable_container_image(image, settings.image_config)
-        return replace(self._job, image=image, deck=self.enable_deck)
+        return replace(self._job, image=image, deck=resolver_container.wants_deck(self))
 
     def get_command(self, settings: SerializationSettings) -> list[str]:  # noqa: ARG002 - flytekit's
         """Return the arguments of the resolver container."""
