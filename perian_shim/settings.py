@@ -62,6 +62,9 @@ POLICY = "PERIAN_POLICY"
 """The platform's rules for what may be rented: a JSON object, or the path of a file that holds one.
 Default: no rules (docs/guides/platform-rules.md)."""
 
+FLYTE_CONSOLE = "PERIAN_FLYTE_CONSOLE_URL"
+"""Address of Flyte's console, for the link in a deck; e.g. ``https://flyte.example.org/console``."""
+
 EXECUTOR_IMAGE = "PERIAN_SHIM_IMAGE"
 """Image of the resolver container, read when tasks are registered."""
 
@@ -91,6 +94,7 @@ SETTINGS = (
     MAX_OUTPUT_BYTES,
     OWNER,
     POLICY,
+    FLYTE_CONSOLE,
     EXECUTOR_IMAGE,
     S3_PUBLIC_ENDPOINT,
     S3_SSE,

@@ -15,6 +15,9 @@ from perian_shim.errors import ConfigError, InvalidTemplate, TemplateTooNew
 
 VERSION = 1
 
+DECK = "deck"
+"""The record's field that is there, and true, if a task has ``enable_deck``."""
+
 DEFAULT_INPUT_DIR = "/var/inputs"
 DEFAULT_OUTPUT_DIR = "/var/outputs"
 
@@ -121,6 +124,7 @@ class JobSpec:
         work: what runs in it.
         environment: variables of the job.
         secrets: the user's secrets that the job gets.
+        deck: whether the pod shows in Flyte's console how the job fares. No part of the work.
     """
 
     config: PerianConfig
@@ -128,6 +132,7 @@ class JobSpec:
     work: Work
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[ForwardedSecret, ...] = ()
+    deck: bool = False
 
     def to_custom(self) -> dict[str, object]:
         """Return the record as JSON values, the same for the same spec."""
@@ -139,6 +144,7 @@ class JobSpec:
             **self.work.to_json(),
             "environment": dict(sorted(self.environment.items())),
             "secrets": [secret.to_json() for secret in self.secrets],
+            **({DECK: True} if self.deck else {}),
         }
 
     @classmethod
@@ -175,6 +181,7 @@ class JobSpec:
             work=work.from_json(record),
             environment={k: str(v) for k, v in _object(record, "environment").items()},
             secrets=tuple(_secret(value) for value in _array(record, "secrets")),
+            deck=record.get(DECK) is True,
         )
 
 

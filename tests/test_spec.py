@@ -69,3 +69,10 @@ def test_a_damaged_record_is_refused_naming_the_field(
     with pytest.raises(InvalidTemplate) as caught:
         JobSpec.from_custom(custom)
     assert expected in str(caught.value)
+
+
+def test_whether_there_is_a_deck_is_recorded_only_if_there_is_one() -> None:
+    assert "deck" not in SPEC.to_custom()
+    shown = replace(SPEC, deck=True)
+    assert JobSpec.from_custom(through_struct(shown.to_custom())).deck
+    assert not JobSpec.from_custom(through_struct(SPEC.to_custom())).deck

@@ -99,6 +99,8 @@ ARROWS: dict[str, set[str]] = {
     "template": {"values"},
     "storage": {"errors", "settings", "wire"},
     "job": set(),
+    # the deck is HTML made of texts; only a pod that shows its run loads it
+    "deck": set(),
     # the core
     "work": {
         *("api", "config", "errors", "image_reference", "job", "resolver_options", "secret_keys"),
@@ -106,8 +108,8 @@ ARROWS: dict[str, set[str]] = {
     },
     "lifecycle": {"api", "errors", "settings", "storage"},
     "pod": {
-        *("api", "config", "errors", "lifecycle", "resolver_options", "secret_keys", "settings"),
-        *("spec", "storage", "work"),
+        *("api", "config", "deck", "errors", "lifecycle", "resolver_options", "secret_keys"),
+        *("settings", "spec", "storage", "values", "work"),
     },
     # the doors
     "": {"api", "config", "executor", "flyte1", "version"},

@@ -77,6 +77,7 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         deprecated: a warning for those who use the task.
         pod_template_name: Kubernetes pod template for the resolver container.
         docs: documentation of the task.
+        enable_deck: whether Flyte's console has a tab that shows how the job fares.
 
     Raises:
         DefinitionError: an argument is wrong.
@@ -113,6 +114,7 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         deprecated: str = "",
         pod_template_name: str | None = None,
         docs: Documentation | None = None,
+        enable_deck: bool = False,
     ) -> None:
         check = Checker(name)
         check.config(task_config)
@@ -186,6 +188,7 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
             metadata=metadata,
             interface=declared_interface(inputs or {}, outputs or {}),
             docs=docs,
+            enable_deck=enable_deck,
         )
         check.input_types(self.interface.inputs)
         check.injections(argv, self.interface.inputs)
@@ -223,7 +226,7 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         image = self._job_image
         if isinstance(image, ImageSpec) or "{{" in image:
             image = get_registerable_container_image(image, settings.image_config)
-        return replace(self._job, image=image)
+        return replace(self._job, image=image, deck=resolver_container.wants_deck(self))
 
     def get_command(self, settings: SerializationSettings) -> list[str]:  # noqa: ARG002 - flytekit's
         """Return the arguments of the resolver container."""

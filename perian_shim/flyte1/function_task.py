@@ -228,6 +228,7 @@ class PerianTask(OnNodes, AsyncPythonFunctionTask[PerianConfig]):  # type: ignor
             work=FunctionWork(self.task_resolver.location, tuple(loader_args)),
             environment=resolver_container.job_environment(settings, environment),
             secrets=self._forwarded,
+            deck=resolver_container.wants_deck(self),
         ).to_custom()
 
     def get_container(self, settings: SerializationSettings) -> Container:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from flytekit import Resources, Secret
 from flytekit.configuration import SerializationSettings
@@ -223,3 +223,9 @@ def job_environment(
     """
     shared = {k: v for k, v in (settings.env or {}).items() if not HIDDEN.fullmatch(k.upper())}
     return {**shared, **environment}
+
+
+def wants_deck(task: Any) -> bool:
+    """Whether a task has ``enable_deck``."""
+    wanted = getattr(task, "enable_deck", None)  # flytekit 1.14 tells only the opposite
+    return not task.disable_deck if wanted is None else bool(wanted)

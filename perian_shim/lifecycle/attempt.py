@@ -24,20 +24,13 @@ from perian_shim.errors import (
     Terminating,
     WrongMachine,
 )
+from perian_shim.lifecycle import policies
 from perian_shim.lifecycle.bill import Bill
 from perian_shim.lifecycle.console import Console
 from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.launch_record import LaunchRecords, Stage, latest
 from perian_shim.lifecycle.log_copy import LogCopy
 from perian_shim.lifecycle.logs import LogPosition, LogTail
-from perian_shim.lifecycle.policies import (
-    CHECK_SECONDS,
-    END_SECONDS,
-    GIVE_UPS,
-    RECORD_SECONDS,
-    SUCCESSORS,
-    PollPolicy,
-)
 from perian_shim.lifecycle.shutdown import Beside, Left, Shutdown, beside
 from perian_shim.lifecycle.signals import Terminated
 from perian_shim.lifecycle.strays import Strays, refuse_when_superseded
@@ -46,6 +39,7 @@ from perian_shim.lifecycle.terms import Terms, Work
 from perian_shim.lifecycle.upkeep import AccessRunsOut, Upkeep, longest_wait
 from perian_shim.lifecycle.verdicts import verdict
 from perian_shim.lifecycle.watcher import Ages, Watcher
+from perian_shim.lifecycle.witness import Discreet, Sighting
 
 T = TypeVar("T")
 
@@ -68,6 +62,7 @@ class Attempt(Generic[T]):
         beside: does something that must not hold up for long what follows.
         ready: called when signals may be raised, because there is somebody to clean up.
         logs: URI of the folder where jobs' logs are kept, out of the jobs' reach; "" to keep none.
+        witness: is told of each look.
         upkeep: sees to the job's access to its data.
         bill: says what the job runs on and costs.
         ended: the job when it has ended.
@@ -81,13 +76,14 @@ class Attempt(Generic[T]):
     records: LaunchRecords
     jobs: Jobs
     hurried: Jobs
-    policy: PollPolicy
+    policy: policies.PollPolicy
     terms: Terms
     prefix: str
     console: Console
     beside: Beside = beside
     ready: Callable[[], None] = lambda: None
     logs: str = ""
+    witness: Discreet = field(default_factory=Discreet)
     submission: Submission = field(init=False)
     strays: Strays = field(init=False)
     tail: LogTail = field(init=False, default_factory=LogTail)
@@ -162,7 +158,7 @@ class Attempt(Generic[T]):
             if job is not None:
                 self.warn(f"rejoining job {job.id} ({job.status}), which was submitted before")
             self.strays.resume(job.id if job else None)
-        left = SUCCESSORS
+        left = policies.SUCCESSORS
         while left:
             ended = self.follow(job or self.submission.submit(self.work.request))
             left -= not self.replaces
@@ -216,7 +212,7 @@ class Attempt(Generic[T]):
                 self.ages,
                 self.tail,
                 self.between,
-                self.bill.open,
+                self.check_machine,
             )
             try:
                 seen = watcher.follow(job.id)
@@ -224,6 +220,7 @@ class Attempt(Generic[T]):
                 return self.replaced(job, error)
             except LIMITS_PASSED as error:
                 return self.end_early(job, error)
+            self.tell(seen)
             if seen.phase.terminal and seen.id == job.id:
                 return seen
             self.warn(f"job {seen.id} does the same work and stays instead of {job.id}")
@@ -231,7 +228,7 @@ class Attempt(Generic[T]):
 
     def end_early(self, job: Job, error: TaskError) -> Job:
         """End a job that must not go on; raise why, unless it has ended by itself meanwhile."""
-        left = self.shutdown(END_SECONDS)
+        left = self.shutdown(policies.END_SECONDS)
         if left.phases.get(job.id) in {Phase.SUCCEEDED, Phase.FAILED}:
             self.strays.jobs = self.jobs
             return self.jobs.read(job.id)
@@ -263,14 +260,15 @@ class Attempt(Generic[T]):
         Raises:
             AccessRunsOut: the job has waited for so long that it could not begin.
         """
+        self.tell(job)
         self.upkeep.tend(self.records.record.output)
         if job.phase is Phase.QUEUED and self.ages.queued >= self.wait:
             message = f"Job {job.id} has waited {self.ages.queued:.0f} s for a machine, and its"
             raise AccessRunsOut(f"{message} access to its data would end: it is submitted anew.")
-        if self.now - self.checked >= CHECK_SECONDS:
+        if self.now - self.checked >= policies.CHECK_SECONDS:
             self.checked = self.now
             refuse_when_superseded(self.records)
-        if self.now - self.recorded >= RECORD_SECONDS or not self.records.saved:
+        if self.now - self.recorded >= policies.RECORD_SECONDS or not self.records.saved:
             self.note()
         return self.strays.tick(job)
 
@@ -290,6 +288,17 @@ class Attempt(Generic[T]):
             self.records.record = changed
             self.records.keep()
 
+    def tell(self, job: Job) -> None:
+        """Tell the witness how the job was seen."""
+        ages = self.ages
+        sighting = Sighting(job, ages.queued, ages.running, tuple(self.tail.last))
+        self.witness.seen(sighting)
+
+    def check_machine(self, job: Job) -> None:
+        """Expect the machine that was asked for; raise ``WrongMachine`` if it is another one."""
+        self.tell(job)
+        self.bill.open(job)
+
     def leave(self, error: PerianError) -> PerianError:
         """Do with the job what an error asks for, and return the error to report."""
         record = self.records.record
@@ -301,7 +310,7 @@ class Attempt(Generic[T]):
         recoverable = isinstance(error, TaskError) and error.outcome.recoverable
         blind = isinstance(error, ApiUnavailable | JobVanished | StatusUnknown)
         job_id = None if record.job_id in record.reported else record.job_id
-        if recoverable and not (blind and job_id and record.unseen >= GIVE_UPS):
+        if recoverable and not (blind and job_id and record.unseen >= policies.GIVE_UPS):
             if self.records.saved:
                 self.records.keep(unseen=record.unseen + (blind and job_id is not None))
             if job_id is not None and isinstance(error, TaskError):
@@ -315,7 +324,7 @@ class Attempt(Generic[T]):
     def given_up(self, error: PerianError) -> PerianError:
         """End the job that nobody will wait for; say in the error what became of it."""
         try:
-            left = self.shutdown(END_SECONDS)
+            left = self.shutdown(policies.END_SECONDS)
             self.finish(left)
         except Superseded as superseded:
             return superseded

@@ -195,9 +195,9 @@ class PatientStore:
         """Return the last ``length`` bytes of an object, or None if there is none."""
         return self._call(lambda: self.store.read_end(uri, length))
 
-    def write(self, uri: str, content: bytes) -> None:
+    def write(self, uri: str, content: bytes, content_type: str = "") -> None:
         """Create or replace an object."""
-        self._call(lambda: self.store.write(uri, content))
+        self._call(lambda: self.store.write(uri, content, content_type))
 
     def delete(self, uri: str) -> None:
         """Delete an object, if it is there."""

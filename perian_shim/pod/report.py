@@ -32,9 +32,11 @@ def report(context: RunContext, finished: Finished, declared: Mapping[str, Varia
     prefix = context.output_prefix
     assert prefix is not None, "a run without a backend has nobody to report to"
     console = Console()
-    error, outputs = finished.error, finished.outputs
+    error, outputs, deck = finished.error, finished.outputs, finished.deck
     if error is None:
         assert outputs is not None
+        if deck is not None:  # Flyte looks for it as soon as the outputs are there
+            deck.end(outputs, None)
         documents = output_documents(outputs, declared, prefix, context.environ)
     else:
         console(f"[perian-shim] failed: {headline(error)}")
@@ -48,3 +50,5 @@ def report(context: RunContext, finished: Finished, declared: Mapping[str, Varia
     if error is not None:
         # Not after success: if this pod is lost now, the next attempt reads the outputs again.
         finished.reported()
+        if deck is not None:
+            deck.end(None, error)

@@ -46,7 +46,7 @@ from perian_shim.pod.local_files import with_remote_files
 from perian_shim.pod.local_run import local_place
 from perian_shim.pod.run_context import RunContext, opened_once
 from perian_shim.resolver_options import LaunchOptions
-from perian_shim.spec import ContainerWork, JobSpec
+from perian_shim.spec import DECK, ContainerWork, JobSpec
 from perian_shim.storage import ObjectStore, join_uri, signing_store
 from perian_shim.work.container_job import ContainerJob
 from perian_shim.work.function_job import FunctionJob
@@ -60,6 +60,7 @@ from perian_shim.work.task_record import TaskRecord, custom_of
 from perian_shim.work.task_run import Place, TaskRun
 
 if TYPE_CHECKING:
+    from perian_shim.pod.deck import Deck
     from perian_shim.pod.ruling import Ruling
 
 HURRIED_TIMEOUT = 4.0
@@ -79,11 +80,13 @@ class Finished:
         outputs: the outputs of a run that succeeded.
         error: why it failed; no secret is in its text.
         reported: to be called once Flyte, or the caller, has been told.
+        deck: what shows the run in Flyte's console, if it is shown.
     """
 
     outputs: Outputs | None = None
     error: PerianError | None = None
     reported: Callable[[], None] = lambda: None
+    deck: "Deck | None" = None
 
 
 def run_task(
@@ -102,6 +105,7 @@ def run_task(
     """
     console = Console()
     reported: Callable[[], None] = lambda: None  # noqa: E731 - replaced once there is an attempt
+    deck = deck_of(context, template, console)
     try:
         with TERMINATION.handled(at_once=False), contextlib.ExitStack() as stack:
             try:
@@ -113,15 +117,29 @@ def run_task(
                     release_previous(context, template, console)
                 raise
             reported = attempt.reported
-            return Finished(attempt.run(), reported=reported)
+            if deck is not None:
+                deck.follow(attempt)
+            return Finished(attempt.run(), reported=reported, deck=deck)
     except Terminated as signal:
         message = f"The run was {signal}, before any job was submitted."
-        return Finished(error=Terminating(message), reported=reported)
+        return Finished(error=Terminating(message), reported=reported, deck=deck)
     except PerianError as error:
-        return Finished(error=redacted(error, console.redact), reported=reported)
+        return Finished(error=redacted(error, console.redact), reported=reported, deck=deck)
     except Exception as error:  # noqa: BLE001 - a bug of ours must not become a retry that pays twice
         fault = redacted(InternalError.of(error), console.redact)
-        return Finished(error=fault, reported=reported)
+        return Finished(error=fault, reported=reported, deck=deck)
+
+
+def deck_of(context: RunContext, template: TaskTemplate, console: Console) -> "Deck | None":
+    """Return the deck of a run whose task asks for one; never fails."""
+    asked = template.custom.fields
+    if context.place is None or DECK not in asked or not asked[DECK].bool_value:
+        return None
+    from perian_shim.pod.deck import Deck  # noqa: PLC0415 - most runs have none
+    from perian_shim.pod.deck_known import Setting  # noqa: PLC0415 - as above
+
+    declared = template.interface.outputs.variables
+    return Deck(context, Setting(context.place, template.id.name, declared), console)
 
 
 @contextmanager

@@ -97,8 +97,14 @@ class ObjectStore(Protocol):
         """Return the last ``length`` bytes of an object, all of a shorter one, None if none."""
         ...
 
-    def write(self, uri: str, content: bytes) -> None:
-        """Create or replace an object."""
+    def write(self, uri: str, content: bytes, content_type: str = "") -> None:
+        """Create or replace an object.
+
+        Args:
+            uri: its URI.
+            content: what it holds.
+            content_type: what a browser is to take it for; stores behind fsspec do not keep it.
+        """
         ...
 
     def delete(self, uri: str) -> None:

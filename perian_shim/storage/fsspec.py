@@ -71,7 +71,7 @@ class FsspecStore(SignsNothing):
                 return bytes(content)
         raise broken_off(uri)
 
-    def write(self, uri: str, content: bytes) -> None:
+    def write(self, uri: str, content: bytes, content_type: str = "") -> None:  # noqa: ARG002 - each file system names it otherwise
         """Create or replace an object."""
         self._attempt(uri, lambda fs: fs.pipe_file(uri, content))
 

@@ -136,11 +136,13 @@ class GcsStore:
             return None if answer.status == _NOT_FOUND else b""
         return end_of(uri, good(uri, answer), length)
 
-    def write(self, uri: str, content: bytes) -> None:
+    def write(self, uri: str, content: bytes, content_type: str = "") -> None:
         """Create or replace an object."""
         bucket, key = split_uri(uri)
         path = f"/upload/storage/v1/b/{quoted(bucket)}/o"
-        good(uri, self._ask(uri, "POST", path, {"uploadType": "media", "name": key}, content))
+        query = {"uploadType": "media", "name": key}
+        headers = {"Content-Type": content_type or _BYTES}
+        good(uri, self._ask(uri, "POST", path, query, content, headers=headers))
 
     def delete(self, uri: str) -> None:
         """Delete an object; it is no fault if there is none."""

@@ -172,12 +172,13 @@ class S3Store:
             return None
         return end_of(uri, self._good(uri, answer), length)
 
-    def write(self, uri: str, content: bytes) -> None:
+    def write(self, uri: str, content: bytes, content_type: str = "") -> None:
         """Create or replace an object."""
         bucket, key = split_uri(uri)
         # A bucket with object lock wants it.
         digest = hashlib.md5(content, usedforsecurity=False).digest()
         headers = {"Content-MD5": base64.b64encode(digest).decode(), **self._options.on_new}
+        headers |= {"Content-Type": content_type} if content_type else {}
         self._good(uri, self._requests.ask(uri, "PUT", bucket, key, body=content, headers=headers))
 
     def delete(self, uri: str) -> None:

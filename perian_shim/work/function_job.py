@@ -216,7 +216,8 @@ class FunctionJob:
             OutputTooLarge: Flyte would not take the outputs.
         """
         folder = documents_of(output)
-        self.hand_on_deck(folder)
+        if not self.run.spec.deck:  # else the pod puts its own tab beside it, at the run's end
+            self.hand_on_deck(folder)
         document = self.run.store.read(join_uri(folder, ERROR_NAME), MAX_DOCUMENT_BYTES)
         if document is not None:
             raise function_failed(document, job.id)
@@ -245,6 +246,10 @@ class FunctionJob:
             )
             remedy = "Register the task again, or use an image with the registered code."
             raise OutputMissing(message, job_id=job_id, remedy=remedy)
+
+    def deck_uri(self, output: str) -> str:
+        """Return where a job leaves the decks that its function makes."""
+        return join_uri(documents_of(output), DECK_NAME)
 
     def hand_on_deck(self, folder: str) -> None:
         """Copy the job's deck to where Flyte looks for the task's."""

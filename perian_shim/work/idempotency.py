@@ -12,7 +12,7 @@ used: beyond 50 characters Flyte replaces them by 32 bits of hash.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flyteidl.core.literals_pb2 import Literal
 
@@ -47,11 +47,14 @@ class NodeIdentity:
 
 
 def work_key(node: NodeIdentity, spec: JobSpec, inputs: Mapping[str, Literal]) -> str:
-    """Return the key of a piece of work, ``KEY_LENGTH`` hexadecimal digits."""
+    """Return the key of a piece of work, ``KEY_LENGTH`` hexadecimal digits.
+
+    What is shown of it in Flyte's console does not matter.
+    """
     digest = hashlib.sha256()
     parts: list[bytes] = [
         json.dumps([node.project, node.domain, node.execution, node.node_prefix]).encode(),
-        json.dumps(spec.to_custom(), sort_keys=True).encode(),
+        json.dumps(replace(spec, deck=False).to_custom(), sort_keys=True).encode(),
     ]
     for name in sorted(inputs):  # a protobuf map has no order of its own
         parts += [name.encode(), inputs[name].SerializeToString(deterministic=True)]

@@ -1,6 +1,7 @@
 """What is wrong with a container task is said where it is defined."""
 
 import datetime
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,12 @@ import pytest
 from flytekit import ImageSpec, Resources, Secret
 from flytekit.configuration import Image, ImageConfig, SerializationSettings
 from flytekit.core.base_task import TaskMetadata
+from flytekit.models.task import TaskSpec
+from flytekit.tools.translator import get_serializable
 from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
 from pydantic import BaseModel
-from support.flytekit_versions import needs_cache
+from support.flytekit_versions import needs_cache, needs_decks_in_templates
 
 from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.errors import DefinitionError
@@ -267,6 +270,25 @@ def test_the_executor_image_is_argument_variable_or_default(
     monkeypatch.setenv("PERIAN_SHIM_IMAGE", "registry:5000/shim:1")
     assert make().get_image(SETTINGS) == "registry:5000/shim:1"
     assert make(executor_image="mine:2").get_image(SETTINGS) == "mine:2"
+
+
+def test_a_deck_is_asked_for_where_the_task_is_defined() -> None:
+    plain, shown = make(), make(enable_deck=True)
+    assert plain.get_custom(SETTINGS) | {"deck": True} == shown.get_custom(SETTINGS)
+    assert "deck" not in plain.get_custom(SETTINGS)
+
+
+@needs_decks_in_templates
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_template_tells_the_backend_whether_there_is_a_deck(asked: bool) -> None:
+    spec = get_serializable(OrderedDict(), SETTINGS, make(enable_deck=asked))
+    assert isinstance(spec, TaskSpec)
+    assert spec.template.metadata.generates_deck is asked
+
+
+def test_a_deck_does_not_change_a_derived_cache_version() -> None:
+    versions = {make(cache=True, enable_deck=on).metadata.cache_version for on in (True, False)}
+    assert len(versions) == 1
 
 
 def test_the_pod_asks_for_little_unless_told_otherwise() -> None:

@@ -206,6 +206,11 @@ def test_whether_there_is_a_deck_stays_flytes() -> None:
     assert template_of(make(enable_deck=True)).metadata.generates_deck
 
 
+def test_with_a_deck_the_pod_is_told_to_write_one() -> None:
+    assert spec_of(make(enable_deck=True)).deck
+    assert not spec_of(make()).deck
+
+
 def test_the_jobs_image_is_the_tasks_and_the_pods_is_ours() -> None:
     made = make()
     assert spec_of(made).image == "python:3.12"

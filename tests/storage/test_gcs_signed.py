@@ -17,6 +17,7 @@ from perian_shim.storage import ObjectStore, Signing, UploadPolicy, open_store
 
 IN_KEY = "google_application_credentials"
 HOUR = 3600
+BYTES = "application/octet-stream"
 
 
 @pytest.fixture
@@ -77,6 +78,13 @@ def test_an_emulators_objects_are_signed_for_by_a_key() -> None:
         (url,) = store.presign(["gs://bucket/in/data"], HOUR)
         assert get(url).content == b"content"
         assert post(store.upload_policy("gs://bucket/out", HOUR), "out/x").status_code == 201
+
+
+@pytest.mark.parametrize(("given", "told"), [("text/html", "text/html"), ("", BYTES)])
+def test_browsers_are_told_what_an_object_is(given: str, told: str, store: ObjectStore) -> None:
+    store.write("gs://bucket/page", b"<p>", given)
+    (url,) = store.presign(["gs://bucket/page"], HOUR)
+    assert get(url).headers["Content-Type"] == told
 
 
 def test_urls_are_in_the_order_of_their_objects(store: ObjectStore, google: GoogleCloud) -> None:

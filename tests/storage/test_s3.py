@@ -198,6 +198,12 @@ def test_a_listing_tells_when_an_object_was_written() -> None:
     assert found.modified == pytest.approx(time.time(), abs=60)
 
 
+def test_browsers_are_told_what_an_object_is() -> None:
+    store, bucket = s3_store(), new_bucket()
+    store.write(f"s3://{bucket.name}/page", b"<p>", "text/html")
+    assert s3_client().head_object(Bucket=bucket.name, Key="page")["ContentType"] == "text/html"
+
+
 def test_a_long_listing_is_whole_in_order_and_without_the_folders_own_marker() -> None:
     store, bucket = s3_store(), new_bucket()
     names = [f"s3://{bucket.name}/folder/{number:04}" for number in range(1001)]

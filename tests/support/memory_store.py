@@ -41,7 +41,7 @@ class MemoryStore:
         content = self.objects.get(uri)
         return None if content is None else content[-length:]
 
-    def write(self, uri: str, content: bytes) -> None:
+    def write(self, uri: str, content: bytes, content_type: str = "") -> None:  # noqa: ARG002 - the protocol's
         self.access(uri)
         self.objects[uri] = content
         self.written.append(uri)

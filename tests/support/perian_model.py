@@ -678,7 +678,7 @@ class ModelStore:
         content = self.world.objects.get(uri)
         return None if content is None else content[:limit]
 
-    def write(self, uri: str, content: bytes) -> None:
+    def write(self, uri: str, content: bytes, content_type: str = "") -> None:  # noqa: ARG002 - the protocol's
         self.access(uri)
         if Owner.from_uri(uri) is not None and uri not in self.world.born:
             self.world.born[uri] = (self.world.now, self.pod)

@@ -53,6 +53,10 @@ def test_other_work_has_another_key(
     assert work_key(where, spec, inputs) != KEY
 
 
+def test_a_deck_is_no_other_work() -> None:
+    assert work_key(node(), replace(SPEC, deck=True), INPUTS) == KEY
+
+
 def test_a_key_is_forty_hexadecimal_digits() -> None:
     assert len(KEY) == 40
     assert int(KEY, 16)
