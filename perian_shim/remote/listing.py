@@ -28,7 +28,7 @@ PAGE = 100
 
 OLDEST = datetime.min.replace(tzinfo=timezone.utc)
 
-Phases: TypeAlias = "Phase | str | Iterable[Phase | str]"
+Phases: TypeAlias = Phase | str | Iterable[Phase | str]
 
 
 @dataclass(frozen=True)
