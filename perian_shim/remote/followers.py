@@ -66,6 +66,8 @@ class Witnesses:
             execution.
         told: called with what takes long.
         executions: what FlyteAdmin said, by project, domain and name.
+        failure: why it cannot be asked.
+        others: jobs that may show what is this Flyte's; read when they are needed.
     """
 
     flyte: Flyte | None
@@ -77,6 +79,7 @@ class Witnesses:
         default_factory=dict, init=False
     )
     failure: str = field(default="", init=False)
+    others: Iterable[Job] = field(default=(), init=False)
 
     def followers(self, jobs: Iterable[Job], others: Iterable[Job] = ()) -> dict[str, Follower]:
         """Return for each live job of ours whether anybody follows it, by its id.
@@ -87,7 +90,7 @@ class Witnesses:
         """
         asked = {job.id: job for job in jobs}
         live = [job for job in asked.values() if not job.done() and job.origin is not None]
-        siblings = list({**{job.id: job for job in others}, **asked}.values())
+        self.others = others
         found: dict[str, Follower] = {}
         gone: dict[str, tuple[JobOrigin, Account]] = {}
         for job in live:
@@ -96,7 +99,7 @@ class Witnesses:
             account = self.account(job.id, origin)
             follower = self.follower(origin, account)
             if follower is None:
-                follower = self.stranger(job, origin, account, siblings)
+                follower = self.stranger(job, origin, account)
             if follower is None:
                 gone[job.id] = (origin, account)
             else:
@@ -176,9 +179,7 @@ class Witnesses:
                 raise
         return self.executions[identity]
 
-    def stranger(
-        self, job: Job, origin: JobOrigin, account: Account, siblings: Iterable[Job]
-    ) -> Follower | None:
+    def stranger(self, job: Job, origin: JobOrigin, account: Account) -> Follower | None:
         """Return why nothing follows from an execution that is not known; None if something may.
 
         The sign that it was this Flyte's: FlyteAdmin knows an execution that keeps its files in the
@@ -190,15 +191,16 @@ class Witnesses:
             return Follower("unknown", f"{unknown}, and {account.obstacle}")
         if not account.current:
             return Follower("unknown", f"{unknown}, and its pod has not this job")
-        if not self.is_this_flytes(job, origin, siblings):
+        if not self.is_this_flytes(job, origin):
             return Follower("unknown", f"{unknown}: it may be another Flyte's")
         return None
 
-    def is_this_flytes(self, job: Job, origin: JobOrigin, siblings: Iterable[Job]) -> bool:
+    def is_this_flytes(self, job: Job, origin: JobOrigin) -> bool:
         """Whether the configured Flyte knows an older execution that has its files there."""
         place, created = root_of(origin), job.created_at
         if self.flyte is None or not place or created is None:
             return False
+        self.others = siblings = list(self.others)
         older: dict[str, JobOrigin] = {}
         for other in sorted(siblings, key=lambda each: moment(each.created_at), reverse=True):
             theirs = other.origin
