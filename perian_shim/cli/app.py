@@ -94,14 +94,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         print(file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # whoever reads it has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
     except ModuleNotFoundError as error:
         print(f"{where}: {missing(error)}", file=sys.stderr)
         return FAILED
     except (PerianError, ImportError, RuntimeError, OSError, ValueError) as error:
-        print(f"{where}: {error}", file=sys.stderr)
+        if isinstance(error, BrokenPipeError):  # whoever reads it has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        else:
+            print(f"{where}: {error}", file=sys.stderr)
         return FAILED
     return code if isinstance(code, int) else 0
 
