@@ -121,7 +121,7 @@ ARROWS: dict[str, set[str]] = {
     "remote": {
         *("api", "errors", "lifecycle", "owners", "settings", "storage", "values", "work"),
     },
-    "cli": {"api", "errors", "owners", "remote", "sandbox", "settings", "version"},
+    "cli": {"api", "lifecycle", "remote", "sandbox", "version"},
     # a Perian, an S3 and a Flyte for this machine; only the command line and tests use it
     "sandbox": {"values"},
 }
