@@ -12,6 +12,7 @@ from support.api_front import FaultyServer
 from support.command import Printed, Use, columns, lines
 from support.front import Behaviour, Received
 from support.sandbox_api import Api
+from support.terminal import Terminal
 from support.waiting import LONG_SECONDS, wait_until
 
 from perian_shim.cli import main
@@ -205,3 +206,13 @@ def test_watching_prints_a_line_for_each_change(api: Api, tmp_path: Path) -> Non
     first, second = printed.read_text().splitlines()
     assert f"{job_id}  Running" in first
     assert f"{job_id}  Cancelled" in second
+
+
+def test_on_a_terminal_a_table_is_drawn_again(api: Api) -> None:
+    job_id = live(api, **{JOB_KEY: "drawn"})
+    with Terminal(str(COMMAND), "jobs", "--key", "drawn", "--watch") as terminal:
+        terminal.wait_for("Running")
+        api.jobs.cancel_job(job_id)
+        terminal.wait_for("Cancelled")
+        terminal.interrupt()
+        assert terminal.wait() == 130
