@@ -120,8 +120,10 @@ ARROWS: dict[str, set[str]] = {
         *("secret_keys", "settings", "spec", "template", "values", "version"),
     },
     # for people
-    "remote": {"api", "errors", "settings"},
-    "cli": {"api", "remote", "sandbox", "settings", "version"},
+    "remote": {
+        *("api", "errors", "lifecycle", "owners", "settings", "storage", "values", "work"),
+    },
+    "cli": {"api", "lifecycle", "remote", "sandbox", "version"},
     # a Perian, an S3 and a Flyte for this machine; only the command line and tests use it
     "sandbox": {"values"},
 }
@@ -129,10 +131,12 @@ ARROWS: dict[str, set[str]] = {
 forbidden. A key is a folder or a module of the package, "" the package itself."""
 
 OUTSIDE: dict[str, set[str]] = {
-    "flytekit": {"entrypoint", "executor", "flyte1", "sandbox"},
-    "flyteidl": {"executor", "flyte1", "pod", "sandbox", "template", "values", "work"},
+    "flytekit": {"entrypoint", "executor", "flyte1", "remote", "sandbox"},
+    "flyteidl": {
+        *("executor", "flyte1", "pod", "remote", "sandbox", "template", "values", "work"),
+    },
     "click": {"cli", "pyflyte", "sandbox"},
-    "rich": {"cli"},
+    "rich": {"cli", "remote"},
     # Heavy: a pod that waits does without, where it can.
     "requests": set(),
     "urllib3": set(),
