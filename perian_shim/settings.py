@@ -63,7 +63,7 @@ POLICY = "PERIAN_POLICY"
 Default: no rules (docs/guides/platform-rules.md)."""
 
 FLYTE_CONSOLE = "PERIAN_FLYTE_CONSOLE_URL"
-"""Address of Flyte's console, e.g. ``https://flyte.example.org/console``: for links from a deck, and
+"""Address of Flyte's console, e.g. ``https://flyte.example.org/console``, for links from a deck and
 from ``perian-shim job``, which else looks at pyflyte's configuration."""
 
 EXECUTOR_IMAGE = "PERIAN_SHIM_IMAGE"
