@@ -168,6 +168,11 @@ class InstanceType:
         )
 
 
+def defined(name: str | None) -> str | None:
+    """Return the name of a currency or a granularity; None if it says that it is undefined."""
+    return None if not name or name.casefold() == "undefined" else name
+
+
 def gigabytes(memory: Fields) -> Decimal | None:
     """Return the size of the API's ``Memory`` in gigabytes; a unit nobody knows is taken as GB."""
     size = memory.number("size")

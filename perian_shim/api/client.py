@@ -1,4 +1,4 @@
-"""The Perian REST API: jobs, instance types and accelerator types.
+"""The Perian REST API: jobs, what can be rented, and what has been paid.
 
 One method is one call, tried once: when to try again is decided elsewhere, from the errors'
 ``retryable``, ``retry_after`` and ``outcome_unknown``. The exceptions to that rule, and timeouts,
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
 from types import TracebackType
-from typing import TypeVar, final
+from typing import TYPE_CHECKING, TypeVar, final
 
 from perian_shim.api.catalogue import AcceleratorType, InstanceType
 from perian_shim.api.errors import (
@@ -25,11 +25,15 @@ from perian_shim.api.fields import Fields
 from perian_shim.api.ids import checked_id, read_job_id
 from perian_shim.api.job_request import CreateJobRequest, Requirements
 from perian_shim.api.jobs import LISTED_JOBS, ONE_JOB, Glance, Job
-from perian_shim.api.pages import Page, item_named, page_query
+from perian_shim.api.pages import Page, every_item, item_named, page_query
 from perian_shim.api.paging import Pager
 from perian_shim.api.responses import Answer, Call, Clock, read_answer
 from perian_shim.api.transport import Credentials, Transport
 from perian_shim.version import __version__
+
+if TYPE_CHECKING:  # a pod asks for no bill
+    from perian_shim.api.billing import AuditEntry, Bill, Credits
+    from perian_shim.api.tokens import TokenSource
 
 T = TypeVar("T")
 
@@ -49,7 +53,7 @@ class PerianClient:
     Args:
         base_url: of the API, e.g. ``https://api.perian.cloud``; a trailing slash does not matter.
         organization: name of the organization.
-        token: its API token.
+        token: its API token, or what gets one and may get another (``perian_shim.api.tokens``).
         connect_timeout: seconds to establish a connection.
         read_timeout: seconds without a byte of the answer; ten times as much for the whole of it,
             twice as much for a page of jobs, which may be asked for in smaller ones.
@@ -64,7 +68,7 @@ class PerianClient:
         self,
         base_url: str,
         organization: str,
-        token: str,
+        token: "str | TokenSource",
         *,
         connect_timeout: float = 10.0,
         read_timeout: float = 30.0,
@@ -230,6 +234,19 @@ class PerianClient:
             ),
         )
 
+    def iter_instance_types(
+        self, requirements: Requirements | None = None, limit: int = 100
+    ) -> Iterator[InstanceType]:
+        """Yield all instance types that meet the requirements, page by page, cheapest first.
+
+        Raises:
+            MalformedResponse: the listing has no end, or shows the same again and again.
+            ApiError: a page could not be had.
+        """
+        return every_item(
+            "instance types", lambda page: self.list_instance_types(requirements, page, limit)
+        )
+
     def get_instance_type(self, instance_type_id: str) -> InstanceType:
         """Return an instance type.
 
@@ -269,6 +286,58 @@ class PerianClient:
                 page=page,
                 limit=0,
             ),
+        )
+
+    def iter_accelerator_types(self) -> Iterator[AcceleratorType]:
+        """Yield all accelerator types; raises as ``iter_instance_types`` does."""
+        return every_item(
+            "accelerator types", lambda page: self.list_accelerator_types(page, limit=100)
+        )
+
+    def get_credits(self) -> "Credits":
+        """Return what the organization can still spend.
+
+        Raises:
+            InvalidRequest: the organization has no such account: its plan is unlimited.
+            ApiError: any other failure.
+        """
+        from perian_shim.api.billing import CREDITS, Credits  # noqa: PLC0415 - not for a pod
+
+        return self._call(CREDITS, lambda fields: Credits.from_json(fields.values))
+
+    def get_bill(self, start: datetime, end: datetime, currency: str | None = None) -> "Bill":
+        """Return what the organization pays for an interval.
+
+        Args:
+            start: of the interval, with an offset.
+            end: of the interval, with an offset.
+            currency: to show it in, e.g. ``"USD"``; None: the API's choice, EUR.
+
+        Raises:
+            ValueError: a time has no offset.
+            ApiError: the call failed.
+        """
+        from perian_shim.api.billing import Bill, bill_call  # noqa: PLC0415 - not for a pod
+
+        call = bill_call(self._transport.organization, start, end, currency)
+        return self._call(call, lambda fields: Bill.from_json(fields.values))
+
+    def list_audit_log(self, page: int = 1, page_size: int = 50) -> "Page[AuditEntry]":
+        """Return one page of the requests made in the organization's name, without what they sent.
+
+        Args:
+            page: its number.
+            page_size: entries per page, at most 50.
+
+        Raises:
+            ValueError: a number is out of bounds.
+            ApiError: the call failed.
+        """
+        from perian_shim.api.billing import audit_call, read_audit_page  # noqa: PLC0415 - as above
+
+        return self._call(
+            audit_call(page, page_size),
+            lambda fields: read_audit_page(fields.values, page, page_size),
         )
 
     def _one(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 
-from perian_shim.api.catalogue import Price
+from perian_shim.api.catalogue import Price, defined
 from perian_shim.api.jobs import Job
 
 CENT = Decimal("0.01")
@@ -70,8 +70,7 @@ def price_for(price: Price | None, seconds: Decimal | float) -> Decimal | None:
 
 def currency_of(price: Price | None) -> str | None:
     """Return the currency of a price; None if it has none, or says that it is undefined."""
-    named = price.currency if price else None
-    return None if not named or named.casefold() == "undefined" else named
+    return defined(price.currency) if price else None
 
 
 def money(amount: Decimal, currency: str | None = None) -> str:

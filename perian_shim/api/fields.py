@@ -76,10 +76,7 @@ class Fields:
 
     def required_text(self, key: str) -> str:
         """Return text that must be there and not be empty."""
-        value = self.text(key)
-        if not value:
-            raise MalformedResponse(f"The answer's field {self.place(key)} is missing or empty.")
-        return value
+        return self._required(key, self.text(key) or None)
 
     def count(self, key: str) -> int | None:
         """Return a whole number."""
@@ -111,6 +108,10 @@ class Fields:
                 return number
         raise malformed(self.place(key), "a finite number", value)
 
+    def required_number(self, key: str) -> Decimal:
+        """Return a finite number that must be there."""
+        return self._required(key, self.number(key))
+
     def moment(self, key: str) -> datetime | None:
         """Return an ISO 8601 time, with its offset or else in UTC."""
         value = self.text(key)
@@ -120,6 +121,15 @@ class Fields:
             return parse_time(value)
         except ValueError:
             raise malformed(self.place(key), "an ISO 8601 time", value) from None
+
+    def required_moment(self, key: str) -> datetime:
+        """Return a time that must be there."""
+        return self._required(key, self.moment(key))
+
+    def _required(self, key: str, value: T | None) -> T:
+        if value is None:
+            raise MalformedResponse(f"The answer's field {self.place(key)} is missing or empty.")
+        return value
 
     def child(self, key: str) -> "Fields":
         """Return an object, empty if it is missing."""

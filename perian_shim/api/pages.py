@@ -1,6 +1,6 @@
 """One page of a listing, and how it is asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -75,7 +75,7 @@ class Page(Generic[T]):
         return cls(items, here, total_pages, total_items, has_next, unreadable)
 
 
-def page_query(page: int, limit: int) -> dict[str, int]:
+def page_query(page: int, limit: int) -> dict[str, int | str]:
     """Return the query parameters of a page.
 
     Raises:
@@ -86,6 +86,31 @@ def page_query(page: int, limit: int) -> dict[str, int]:
             message = f"{name}: expected a number of at least 1, got {value!r}"
             raise ValueError(message)
     return {"page": page, "limit": limit}
+
+
+def every_item(what: str, ask: Callable[[int], Page[T]], max_pages: int = 1000) -> Iterator[T]:
+    """Yield the items of all pages, each once, asking for one page after the other.
+
+    Args:
+        what: names the items, for the message.
+        ask: gets a page by its number.
+        max_pages: after how many pages to give up.
+
+    Raises:
+        MalformedResponse: the listing has no end, or shows the same again and again.
+    """
+    seen: set[T] = set()
+    for number in range(1, max_pages + 1):
+        page = ask(number)
+        fresh = [item for item in dict.fromkeys(page.items) if item not in seen]
+        seen.update(fresh)
+        yield from fresh
+        if not page.has_next or not page.length:
+            return
+        if not fresh:
+            break
+    message = f"The listing of {what} has no end, or keeps showing the same."
+    raise MalformedResponse(message)
 
 
 def item_named(fields: Fields, key: str, wanted: str) -> Fields | None:

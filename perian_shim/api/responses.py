@@ -64,7 +64,7 @@ class Call:
 
     method: str
     path: str
-    query: Mapping[str, int] = field(default_factory=dict)
+    query: Mapping[str, int | str] = field(default_factory=dict)
     body: Mapping[str, object] | None = field(default=None, repr=False)
     repeatable: bool = True
     confidential: tuple[str, ...] = field(default=(), repr=False)

@@ -9,6 +9,9 @@ One attempt per call, with one exception: a server may close an idle connection 
 again, so a repeatable call that dies on a kept connection is sent once more on a new one. A call
 that is not repeatable always gets a new connection, which makes that ambiguity impossible.
 
+A token that is fetched (``perian_shim.api.tokens``) may be refused because it has ended (401): then
+the call is made once more, whatever it is, if there is another token.
+
 Redirects are never followed and ``.netrc`` is never consulted. Proxies and trusted certificates are
 those of the environment (``perian_shim.wire``).
 """
@@ -19,6 +22,7 @@ import os
 import time
 import urllib.parse
 import zlib
+from typing import TYPE_CHECKING
 
 from perian_shim.api.errors import ApiTimeout, ClientConfigError, TlsFailure, TransportError
 from perian_shim.api.redaction import Redactor
@@ -35,6 +39,11 @@ from perian_shim.wire import (
 )
 from perian_shim.wire.faults import CONNECTION_FAULTS, describe, no_tls, timed_out, was_closed
 
+if TYPE_CHECKING:  # it can run programs, which a pod never does
+    from perian_shim.api.tokens import TokenSource
+
+UNAUTHORIZED = 401
+
 SMALL_BYTES = 32 << 10
 """An answer that is no longer is parsed as it came: looking into it costs more than it saves."""
 
@@ -50,25 +59,51 @@ class Credentials:
 
     Args:
         organization: name of the organization.
-        token: its API token.
+        token: its API token, or what gets one when it is needed.
 
     Raises:
         ClientConfigError: one of them is empty or cannot be a header; the value is not shown.
     """
 
-    def __init__(self, organization: str, token: str) -> None:
+    def __init__(self, organization: str, token: "str | TokenSource") -> None:
         self.organization = header_value("organization", organization)
-        self.token = header_value("token", token)
+        self._source = None if isinstance(token, str) else token
+        self._used = [header_value("token", token)] if isinstance(token, str) else []
 
     def __repr__(self) -> str:
         return "Credentials(…)"
 
-    def headers(self) -> dict[str, str]:
+    @property
+    def used(self) -> tuple[str, ...]:
+        """All tokens that have ever been sent: each may come back in any later text."""
+        return tuple(self._used)
+
+    def token(self) -> str:
+        """Return the token to send.
+
+        Raises:
+            ClientConfigError: it cannot be had, or cannot be a header.
+        """
+        return self._used[0] if self._source is None else self._noted(self._source.current())
+
+    def renewed(self, refused: str) -> str | None:
+        """Return another token than the one that was refused; None if there is no other.
+
+        Raises:
+            ClientConfigError: it cannot be had, or cannot be a header.
+        """
+        other = None if self._source is None else self._source.renewed(refused)
+        return None if other is None or self._noted(other) == refused else self._noted(other)
+
+    def headers(self, token: str) -> dict[str, str]:
         """Return what is sent with each call."""
-        return {
-            "X-PERIAN-AUTH-ORG": self.organization,
-            "Authorization": f"Bearer {self.token}",
-        }
+        return {"X-PERIAN-AUTH-ORG": self.organization, "Authorization": f"Bearer {token}"}
+
+    def _noted(self, token: str) -> str:
+        value = header_value("token", token)
+        if value not in self._used:
+            self._used.append(value)
+        return value
 
 
 class Transport:
@@ -100,6 +135,11 @@ class Transport:
         self._headers = {"Accept": "application/json", "User-Agent": user_agent}
         self._kept: Connection | None = None
 
+    @property
+    def organization(self) -> str:
+        """The name of the organization."""
+        return self._credentials.organization
+
     def close(self) -> None:
         """Close the connection that is kept."""
         self._keep(None)
@@ -107,27 +147,37 @@ class Transport:
     def redactor(self, call: Call) -> Redactor:
         """Return what must be applied to every text from outside before it is shown."""
         hidden = (self._credentials.organization, *call.confidential)
-        return Redactor((self._credentials.token,), hidden)
+        return Redactor(self._credentials.used, hidden)
 
     def send(self, call: Call) -> Answer:
         """Send a call and return the answer, whatever its status.
 
         Raises:
             TransportError: no answer came, or not in time.
-            ClientConfigError: the environment's proxy settings cannot be used.
+            ClientConfigError: the environment's proxy settings cannot be used, or no token can be
+                had.
         """
+        token = self._credentials.token()
+        answer = self._send(call, token)
+        if answer.status_code != UNAUTHORIZED:
+            return answer
+        # Who is not known has changed nothing: any call may be made again.
+        other = self._credentials.renewed(token)
+        return answer if other is None else self._send(call, other)
+
+    def _send(self, call: Call, token: str) -> Answer:
         kept, self._kept = self._kept, None
         if kept is not None:
             if call.repeatable and kept.is_quiet():
                 try:
-                    return self._exchange(call, kept)
+                    return self._exchange(call, token, kept)
                 except CONNECTION_FAULTS as fault:
                     if not was_closed(fault):
                         raise self._broken(call, fault) from self._harmless(call, fault)
             kept.close()
         connection = self._connect(call)
         try:
-            return self._exchange(call, connection)
+            return self._exchange(call, token, connection)
         except CONNECTION_FAULTS as fault:
             raise self._broken(call, fault) from self._harmless(call, fault)
 
@@ -153,9 +203,9 @@ class Transport:
                 raise self._untrusted(call, fault) from self._harmless(call, fault)
             raise self._unreached(call, fault) from self._harmless(call, fault)
 
-    def _exchange(self, call: Call, connection: Connection) -> Answer:
+    def _exchange(self, call: Call, token: str, connection: Connection) -> Answer:
         query = urllib.parse.urlencode(call.query)
-        headers = {**self._headers, **self._credentials.headers()}
+        headers = {**self._headers, **self._credentials.headers(token)}
         body = None
         if call.body is not None:
             body = json.dumps(call.body, allow_nan=False).encode()

@@ -13,12 +13,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from types import FrameType, TracebackType
 
 from perian_shim.sandbox.errors import SandboxError, address_problem
 from perian_shim.sandbox.s3.process import REGION, ObjectStorage
 from perian_shim.sandbox.s3.signatures import TOLERANCE_SECONDS
+from perian_shim.sandbox.server.account import START_CREDITS, Account
 from perian_shim.sandbox.server.application import Application, Credentials
 from perian_shim.sandbox.server.http import ApiServer
 from perian_shim.sandbox.server.images import ImageCatalogue
@@ -53,6 +55,7 @@ class Sandbox:
         initializing_seconds: how long it then stays Initializing.
         grace_seconds: from SIGTERM to SIGKILL on cancellation and timeout.
         rewrite_prefixes: directories that rewrite isolation moves into the job's folder.
+        start_credits: what the organization has before any job, in EUR.
         clock_tolerance: seconds by which the time of a request to the storage may be wrong.
 
     Raises:
@@ -77,6 +80,7 @@ class Sandbox:
         initializing_seconds: float = 0.0,
         grace_seconds: float = 2.0,
         rewrite_prefixes: Iterable[str] = DEFAULT_PREFIXES,
+        start_credits: Decimal | int | str = START_CREDITS,
         clock_tolerance: float = TOLERANCE_SECONDS,
     ) -> None:
         self.state_dir = Path(state_dir).absolute()
@@ -87,6 +91,7 @@ class Sandbox:
         if not self.token or not self.organization:
             raise ValueError("organization and token: expected text, got an empty one")
         self.bucket = bucket
+        self.start_credits = read_credits(start_credits)
         self.requested = (isolation, runner)
         self.images = ImageCatalogue(images, host_images)
         self.policy_settings = (queued_seconds, initializing_seconds, grace_seconds)
@@ -124,7 +129,8 @@ class Sandbox:
             self.storage.start()
             undo.callback(self.storage.stop)
             credentials = Credentials(self.organization, self.token)
-            application = Application(self.store, self.policy(self.choice), credentials)
+            account = Account(self.store, self.organization, self.start_credits)
+            application = Application(self.store, self.policy(self.choice), credentials, account)
             server = self.listening(application)
             server.start()
             undo.pop_all()
@@ -253,3 +259,18 @@ class Sandbox:
         traceback: TracebackType | None,
     ) -> None:
         self.stop(cancel_jobs=True)
+
+
+def read_credits(value: Decimal | int | str) -> Decimal:
+    """Read an amount.
+
+    Raises:
+        ValueError: it is none, or below 0.
+    """
+    try:
+        amount = Decimal(value)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not (amount.is_finite() and amount >= 0):
+        raise ValueError(f"start_credits: expected an amount >= 0, got {value!r}")
+    return amount

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from perian_shim.sandbox.records import Json
+from perian_shim.sandbox.server.account import Account, AccountRefusal
 from perian_shim.sandbox.server.catalogue import ACCELERATORS, INSTANCE_TYPES
 from perian_shim.sandbox.server.job_request import JobPolicy, read_submission
 from perian_shim.sandbox.server.matching import read_accelerator_query, read_instance_query
@@ -43,6 +44,7 @@ NO_OFFER = "The selected Instance Type was not found"
 NO_QUERY = "Please either provide a specific instance_type ID or a query"
 NO_INSTANCE_TYPE = "No instance type found with specified ID"
 NO_ACCELERATOR_TYPE = "No accelerator type found"
+CREDITS_TOLD = "Remaining credits information retrieved successfully"
 
 T = TypeVar("T")
 
@@ -57,6 +59,7 @@ class Request:
         query: values by name.
         headers: by lower-case name.
         body: as received.
+        client: the address that it came from, empty if unknown.
     """
 
     method: str
@@ -64,6 +67,7 @@ class Request:
     query: Mapping[str, Sequence[str]] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    client: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,19 +137,41 @@ class Application:
         store: the jobs.
         policy: how new jobs run.
         credentials: who may ask.
+        account: what is paid with; None for one with the usual credits.
     """
 
-    def __init__(self, store: JobStore, policy: JobPolicy, credentials: Credentials) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        policy: JobPolicy,
+        credentials: Credentials,
+        account: Account | None = None,
+    ) -> None:
         self.store = store
         self.policy = policy
         self.credentials = credentials
+        self.account = account or Account(store, credentials.organization)
 
     def __call__(self, request: Request) -> Response:
+        """Answer a request, and log it if it names the organization; never raises."""
+        headers = request.headers
+        if headers.get("x-perian-auth-org") != self.credentials.organization:
+            return self.answer(request)
+        end = self.account.note(
+            request.method, request.path, request.query, headers, request.client
+        )
+        response = self.answer(request)
+        end(response.status)
+        return response
+
+    def answer(self, request: Request) -> Response:
         """Answer a request; never raises."""
         try:
             return self.route(request)
         except Refusal as refusal:
             return Response.of(refusal.status, failure(refusal.status, refusal.detail))
+        except AccountRefusal as refusal:
+            return Response.of(400, failure(400, str(refusal)))
         except InvalidRequest as error:
             return Response.of(422, error.to_json())
         except Exception as error:
@@ -178,12 +204,31 @@ class Application:
             case ("accelerator-type", entry):
                 handlers = {"GET": lambda: self.get_accelerator_type(entry)}
             case _:
-                return Response.of(404, {"detail": "Not Found"})
+                handlers = self.account_handlers(words, request)
+        if not handlers:
+            return Response.of(404, {"detail": "Not Found"})
         handler = handlers.get(request.method)
         if handler is None:
             return Response.of(405, {"detail": "Method Not Allowed"})
         self.credentials.check(request.headers)
         return Response.of(200, handler())
+
+    def account_handlers(
+        self, words: Sequence[str], request: Request
+    ) -> dict[str, Callable[[], Json]]:
+        """Give who answers about the organization's account, by method."""
+        account, query = self.account, request.query
+        match words:
+            case ("billing", "remaining-credits"):
+                return {"GET": lambda: {**success(CREDITS_TOLD), **account.credits()}}
+            case ("billing", "generate"):
+                return {"GET": lambda: account.bill(query)}
+            case ("organization", "logs"):
+                return {"GET": lambda: success(audit_logs=account.audit_log(query))}
+            case ("organization",):
+                return {"GET": self.get_organization}
+            case _:
+                return {}
 
     def list_jobs(self, request: Request) -> Json:
         """``GET /job``: the newest first."""
@@ -265,6 +310,11 @@ class Application:
         return accelerators_view(
             [accelerator_view(kind) for kind in ACCELERATORS if kind.id == wanted]
         )
+
+    def get_organization(self) -> Json:
+        """``GET /organization``: not in the contract, but what the official login asks for."""
+        own = self.credentials
+        return success(organization={"name": own.organization, "access_token": own.token})
 
 
 def accelerators_view(found: list[dict[str, Json]]) -> Json:

@@ -1,7 +1,7 @@
 """The sandbox's instance and accelerator types: realistic, invented, always the same.
 
-Memory is in GB, prices are per hour in the currency given. Identifiers are derived from the names
-(UUID version 5), so that they are the same in every sandbox.
+Memory is in GB, prices are per hour in the currency given, in whatever steps the provider counts.
+Identifiers are derived from the names (UUID version 5), so that they are the same in every sandbox.
 """
 
 import uuid
@@ -66,11 +66,16 @@ class AcceleratorType:
 
 @dataclass(frozen=True)
 class Provider:
-    """A cloud provider."""
+    """A cloud provider.
+
+    Attributes:
+        billed_by: in steps of what its machines are paid for, each begun one counting.
+    """
 
     name: str
     short: str
     location: str
+    billed_by: str = "PER_HOUR"
 
     @property
     def id(self) -> str:
@@ -99,7 +104,7 @@ class Region:
 
 @dataclass(frozen=True)
 class InstanceType:
-    """Something that can be rented by the hour."""
+    """Something that can be rented; its price is that of an hour."""
 
     name: str
     provider: Provider
@@ -135,10 +140,10 @@ ACCELERATORS = tuple(
 H100, A100_80, A100_40, L40S, L40, A40, V100, L4, T4 = ACCELERATORS
 
 OTC = Provider("Open Telekom Cloud", "OTC", "DE")
-OVH = Provider("OVH Cloud", "OVH", "FR")
-GCP = Provider("Google Cloud Platform", "GCP", "US")
-DATACRUNCH = Provider("DataCrunch", "DC", "FI")
-EXOSCALE = Provider("Exoscale", "EXO", "CH")
+OVH = Provider("OVH Cloud", "OVH", "FR", "PER_MINUTE")
+GCP = Provider("Google Cloud Platform", "GCP", "US", "PER_SECOND")
+DATACRUNCH = Provider("DataCrunch", "DC", "FI", "PER_10_MINUTES")
+EXOSCALE = Provider("Exoscale", "EXO", "CH", "PER_SECOND")
 
 BIERE = Region("eu-de", "Biere", "DE")
 AMSTERDAM = Region("eu-nl", "Amsterdam", "NL")

@@ -57,6 +57,7 @@ class Handler(BaseHTTPRequestHandler):
             query=parse_qs(target.query, keep_blank_values=True),
             headers={name.lower(): value for name, value in self.headers.items()},
             body=body,
+            client=str(self.client_address[0]),
         )
         exchange = Exchange(request, self.connection)
         response = self.server.middleware(exchange, lambda: self.server.application(request))

@@ -111,6 +111,7 @@ def read_instance_query(reader: Reader) -> InstanceQuery:
         query.match(provider, name, lambda offer: {offer.provider.name, offer.provider.short})
     query.match(provider, "location", lambda offer: {offer.provider.location})
     query.compare(reader.child("price"), "unit_price", lambda offer: offer.price, operator.le)
+    query.match(reader, "billing_granularity", lambda offer: {offer.provider.billed_by})
     available = reader.child("availability").boolean("available")
     query.tests.append(lambda offer: offer.available == (available is not False))
     return query

@@ -149,6 +149,14 @@ class JobStore:
         start = (page - 1) * limit
         return [self.snapshot(record) for record in records[start : start + limit]], len(records)
 
+    def states(self) -> list[tuple[JobRecord, JobState]]:
+        """Give all jobs and where they stand, the newest first, without what they printed."""
+        with self.lock:
+            records = self.load()
+        return [
+            (record, self.current_state(self.folder(record.job_id), record)) for record in records
+        ]
+
     def snapshot(self, record: JobRecord) -> JobSnapshot:
         """Look at a job."""
         folder = self.folder(record.job_id)
@@ -191,13 +199,7 @@ class JobStore:
 
     def unfinished(self) -> list[JobRecord]:
         """Give the jobs that have not ended."""
-        with self.lock:
-            records = self.load()
-        return [
-            record
-            for record in records
-            if not self.current_state(self.folder(record.job_id), record).final
-        ]
+        return [record for record, state in self.states() if not state.final]
 
     def cancel_all(self, patience: float = 10.0) -> None:
         """Cancel every job and wait until no process of any is left, supervisors included.

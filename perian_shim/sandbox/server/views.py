@@ -72,7 +72,7 @@ def price_view(offer: InstanceType) -> dict[str, Json]:
         "unit_price": str(offer.price),
         "currency": offer.currency,
         "granularity": "PER_HOUR",
-        "provider_billing_granularity": "PER_HOUR",
+        "provider_billing_granularity": offer.provider.billed_by,
     }
 
 
@@ -116,7 +116,7 @@ def instance_view(offer: InstanceType) -> dict[str, Json]:
             "location": offer.provider.location,
             "status": "Active",
             "capabilities": ["PricingAPI", "JobAPI"],
-            "properties": {"compute_billing_granularity": "PER_HOUR"},
+            "properties": {"compute_billing_granularity": offer.provider.billed_by},
             "regions": [],
             **times,
         },
