@@ -117,7 +117,9 @@ ARROWS: dict[str, set[str]] = {
         *("secret_keys", "settings", "spec", "template", "values", "version"),
     },
     # for people
-    "remote": {"api", "errors", "settings"},
+    "remote": {
+        *("api", "config", "errors", "lifecycle", "owners", "pod", "secret_keys", "settings"),
+    },
     "cli": {"api", "remote", "sandbox", "settings", "version"},
     # a Perian, an S3 and a Flyte for this machine; only the command line and tests use it
     "sandbox": {"values"},

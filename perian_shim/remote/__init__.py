@@ -1,1 +1,29 @@
-"""Jobs, prices and costs at Perian, for scripts and notebooks."""
+"""Jobs, prices and costs at Perian, for scripts and notebooks.
+
+``init`` says who asks, if the environment does not. Every call that asks Perian waits, and has a
+twin that is awaited: ``Catalogue.offers()`` and ``await Catalogue.offers.aio()``.
+"""
+
+from perian_shim.remote.catalogue import Accelerator, Catalogue, Offer, OfferList
+from perian_shim.remote.connection import Connection, connection, init
+from perian_shim.remote.spending import CostLine, CostReport
+from perian_shim.remote.money import Credits, costs
+from perian_shim.remote.quotes import Option, Quote
+from perian_shim.remote.shown import Amount
+
+__all__ = [
+    "Accelerator",
+    "Amount",
+    "Catalogue",
+    "Connection",
+    "CostLine",
+    "CostReport",
+    "Credits",
+    "Offer",
+    "OfferList",
+    "Option",
+    "Quote",
+    "connection",
+    "costs",
+    "init",
+]
