@@ -2,8 +2,8 @@
 
 Three kinds. *Settings* are read in the resolver container, by ``pyflyte run`` and by the CLI; an
 empty value counts as not set. *Markers* are set by us in every job. *Flyte's* are set by Flyte's
-backend in the resolver container and handed on to container tasks, which would see them as well if
-Flyte ran their container itself.
+backend in the resolver container and handed on to every job, which would see them as well if Flyte
+ran its container itself.
 
 Proxies and certificate bundles are the usual ones (``HTTPS_PROXY``, ``NO_PROXY``,
 ``REQUESTS_CA_BUNDLE``, ``SSL_CERT_FILE``, ``AWS_CA_BUNDLE``); S3 endpoints and keys those of
@@ -59,6 +59,10 @@ MAX_OUTPUT_BYTES = "PERIAN_MAX_OUTPUT_BYTES"
 """How many bytes of a task's outputs Flyte's backend reads, all values together. Default 2097152,
 as the backend's own ``storage.limits.maxDownloadMBs`` of 2: raise both together."""
 
+OWNER = "PERIAN_OWNER"
+"""Who answers for the jobs: a team, a person. Shown in each job's environment to everybody who may
+see the organization's jobs. Default: nobody is named; for a run on one's own machine, its user."""
+
 EXECUTOR_IMAGE = "PERIAN_SHIM_IMAGE"
 """Image of the resolver container, read when tasks are registered."""
 
@@ -87,6 +91,7 @@ SETTINGS = (
     GRACE_SECONDS,
     LOCAL_TIMEOUT_SECONDS,
     MAX_OUTPUT_BYTES,
+    OWNER,
     EXECUTOR_IMAGE,
     S3_PUBLIC_ENDPOINT,
     S3_SSE,
@@ -111,11 +116,38 @@ JOB_ACCESS = "PERIAN_SHIM_ACCESS"
 JOB_FILES = "PERIAN_SHIM_FILES"
 """Which variables of a function task's job hold secrets for files: JSON, name to path."""
 
+JOB_NODE = "PERIAN_SHIM_NODE"
+"""The node's path within the execution, e.g. ``n0``, ``n0/dn1`` in a subworkflow or a dynamic,
+``n0[3]`` for an item of a map task; not set if it cannot be told."""
+
+JOB_OWNER = "PERIAN_SHIM_OWNER"
+"""Who answers for the job (``PERIAN_OWNER``); not set if nobody is named."""
+
+JOB_POD = "PERIAN_SHIM_POD"
+"""Name of the pod that submitted the job; not set for a run on somebody's own machine."""
+
+JOB_RECORDS = "PERIAN_SHIM_RECORDS"
+"""URI of the folder of launch records of this piece of work: they tell whether a pod follows it."""
+
+MARKERS = (
+    JOB_KEY,
+    JOB_OUTPUT,
+    JOB_GRANT,
+    JOB_ACCESS,
+    JOB_FILES,
+    JOB_NODE,
+    JOB_OWNER,
+    JOB_POD,
+    JOB_RECORDS,
+)
+
 # --- Flyte's: set by the backend, handed on ------------------------------------------------------
 
 EXECUTION_PROJECT = "FLYTE_INTERNAL_EXECUTION_PROJECT"
 EXECUTION_DOMAIN = "FLYTE_INTERNAL_EXECUTION_DOMAIN"
 EXECUTION_ID = "FLYTE_INTERNAL_EXECUTION_ID"
+TASK_NAME = "FLYTE_INTERNAL_TASK_NAME"
+TASK_VERSION = "FLYTE_INTERNAL_TASK_VERSION"
 ATTEMPT_NUMBER = "FLYTE_ATTEMPT_NUMBER"
 
 HANDED_ON = (
@@ -125,10 +157,13 @@ HANDED_ON = (
     "FLYTE_INTERNAL_EXECUTION_WORKFLOW",
     "FLYTE_INTERNAL_TASK_PROJECT",
     "FLYTE_INTERNAL_TASK_DOMAIN",
-    "FLYTE_INTERNAL_TASK_NAME",
-    "FLYTE_INTERNAL_TASK_VERSION",
+    TASK_NAME,
+    TASK_VERSION,
     ATTEMPT_NUMBER,
 )
+
+POD_NAME = "HOSTNAME"
+"""Set by Kubernetes in every container."""
 
 OFFLOADING = ("_F_L_MIN_SIZE_MB", "_F_L_MAX_SIZE_MB")
 """From which size on flytekit stores an output literal apart, in mebibytes."""

@@ -85,6 +85,7 @@ ARROWS: dict[str, set[str]] = {
     "errors": {"api"},
     "settings": {"errors"},
     "image_reference": set(),
+    "owners": {"api", "settings"},
     # the record of what to run
     "pyflyte": {"api"},
     "config": {"api", "errors", "image_reference", "pyflyte"},

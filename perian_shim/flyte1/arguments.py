@@ -34,6 +34,9 @@ RESERVED_DIRECTORIES = ("/perian-shim", "/proc", "/sys", "/dev")
 OWN_PREFIX = "PERIAN_SHIM_"
 """Variables with such names steer the wrapper or mark a job."""
 
+OWN_VARIABLES = frozenset({*env.MARKERS, *env.HANDED_ON})
+"""Variables that every job has already: they say whose it is."""
+
 PICKLE_FORMAT = "PythonPickle"
 
 EXPANDED = ("PATH", "HOME", "PWD", "USER", "LD_LIBRARY_PATH", "PYTHONPATH")
@@ -126,7 +129,7 @@ class Checker:
             if not is_sendable(value):
                 message = f"environment: {name} has a NUL or half a surrogate pair in its value"
                 raise self.wrong(message)
-            if name in {env.JOB_KEY, env.JOB_OUTPUT}:
+            if name in OWN_VARIABLES:
                 raise self.wrong(f"environment: {name} is set by perian-shim itself")
             self.expansion(name, value, variables)
         self._variables = frozenset(variables)
@@ -230,6 +233,8 @@ class Checker:
             where = f"secret_requests: env_var {name!r} of {secret.group}/{secret.key}"
             if name.startswith(OWN_PREFIX):
                 raise self.wrong(f"{where}: names with {OWN_PREFIX} are perian-shim's own")
+            if name in OWN_VARIABLES:
+                raise self.wrong(f"{where}: {name} is set by perian-shim itself")
             if name in self._variables:
                 raise self.wrong(f"{where}: environment= sets the same variable")
             other = owners.setdefault(name, secret)

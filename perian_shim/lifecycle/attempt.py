@@ -24,13 +24,20 @@ from perian_shim.errors import (
     Terminating,
     WrongMachine,
 )
+from perian_shim.lifecycle.bill import Bill
 from perian_shim.lifecycle.console import Console
 from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.launch_record import LaunchRecords, Stage, latest
 from perian_shim.lifecycle.log_copy import LogCopy
 from perian_shim.lifecycle.logs import LogPosition, LogTail
-from perian_shim.lifecycle.policies import PollPolicy
-from perian_shim.lifecycle.rental import expect_machine
+from perian_shim.lifecycle.policies import (
+    CHECK_SECONDS,
+    END_SECONDS,
+    GIVE_UPS,
+    RECORD_SECONDS,
+    SUCCESSORS,
+    PollPolicy,
+)
 from perian_shim.lifecycle.shutdown import Beside, Left, Shutdown, beside
 from perian_shim.lifecycle.signals import Terminated
 from perian_shim.lifecycle.strays import Strays, refuse_when_superseded
@@ -41,22 +48,6 @@ from perian_shim.lifecycle.verdicts import verdict
 from perian_shim.lifecycle.watcher import Ages, Watcher
 
 T = TypeVar("T")
-
-SUCCESSORS = 3
-"""How many jobs a run follows at most when other pods of its node cancel them."""
-
-GIVE_UPS = 3
-"""After so many attempts in a row that could not see a job, the next one that cannot ends it: Flyte
-starts no more than four attempts for faults of the platform's."""
-
-RECORD_SECONDS = 30.0
-"""How often what is seen of the job is recorded at most."""
-
-CHECK_SECONDS = 120.0
-"""How often it is looked whether a later pod has taken over, while nothing is to be ended."""
-
-END_SECONDS = 30.0
-"""How long a job that must not go on is asked to end when no signal presses."""
 
 LIMITS_PASSED = (QueuedTooLong, JobTimedOut, WrongMachine)
 
@@ -78,6 +69,7 @@ class Attempt(Generic[T]):
         ready: called when signals may be raised, because there is somebody to clean up.
         logs: URI of the folder where jobs' logs are kept, out of the jobs' reach; "" to keep none.
         upkeep: sees to the job's access to its data.
+        bill: says what the job runs on and costs.
         ended: the job when it has ended.
         spent: whether what is reported is how it ended: then it has served.
         replaces: whether the job followed last is replaced, since it could not begin any more.
@@ -105,6 +97,7 @@ class Attempt(Generic[T]):
     recorded: float = field(init=False)
     checked: float = field(init=False)
     upkeep: Upkeep = field(init=False)
+    bill: Bill = field(init=False)
     replaces: bool = field(init=False, default=False)
     wait: float = field(init=False, default=float("inf"))
     waited: float = field(init=False, default=0.0)
@@ -113,6 +106,7 @@ class Attempt(Generic[T]):
         self.recorded = self.checked = self.now
         self.jobs.retrier.warn = self.hurried.retrier.warn = self.records.warn = self.warn
         self.strays = Strays(self.jobs, self.records)
+        self.bill = Bill(self.terms.rental, self.jobs, self.hurried, self.warn, self.beside)
         self.upkeep = Upkeep(self.work, self.warn, self.jobs.retrier.clock.monotonic)
         self.submission = Submission(self.strays, self.records, self.prefix)
 
@@ -196,6 +190,7 @@ class Attempt(Generic[T]):
 
     def harvested(self, job: Job) -> T:
         """Return what a job that has ended has left, or raise what it ended with."""
+        self.bill.close(job)
         store = self.records.at_once or self.records.store
         LogCopy(store, self.logs, self.console.redact, self.warn).keep(job)
         self.upkeep.end(self.records.record.output)
@@ -221,7 +216,7 @@ class Attempt(Generic[T]):
                 self.ages,
                 self.tail,
                 self.between,
-                self.check_machine,
+                self.bill.open,
             )
             try:
                 seen = watcher.follow(job.id)
@@ -294,10 +289,6 @@ class Attempt(Generic[T]):
         if changed != record or not self.records.saved:
             self.records.record = changed
             self.records.keep()
-
-    def check_machine(self, job: Job) -> None:
-        """Expect the machine that was asked for; raise ``WrongMachine`` if it is another one."""
-        expect_machine(self.terms.rental, job, self.jobs.machine)
 
     def leave(self, error: PerianError) -> PerianError:
         """Do with the job what an error asks for, and return the error to report."""
@@ -376,6 +367,7 @@ class Attempt(Generic[T]):
         self.submission.withdraw(self.beside)
         way_out = Shutdown(self.strays, seconds, self.beside)
         left = way_out.cancel(in_flight=self.submission.in_flight)
+        self.bill.note(left.seen.get(self.records.record.job_id or ""))
         if left.phases and not left.alive:
             self.beside(lambda: self.upkeep.end(self.records.record.output))
         return left
@@ -392,7 +384,8 @@ class Attempt(Generic[T]):
             left.unseen = self.strays.in_doubt
 
     def with_log(self, error: PerianError) -> PerianError:
-        """Give an error the job's last log lines."""
+        """Give an error the job's last log lines, and what it cost."""
         if isinstance(error, TaskError):
+            error.message = self.bill.added_to(error.message)
             error.log_tail = error.log_tail or "\n".join(self.tail.last)
         return error

@@ -130,8 +130,19 @@ class Looks:
         return job
 
     def told(self, glance: Glance) -> Job | None:
-        """Return the job with the status that a glance tells, and what was known of it before."""
-        return glance.job and replace(self.known, status=glance.job.status, logs=None)
+        """Return the job with the status that a glance tells, and what was known of it before.
+
+        When it last changed, or ended, is of now or not known: what it costs depends on it.
+        """
+        seen = glance.job
+        return seen and replace(
+            self.known,
+            status=seen.status,
+            started_at=seen.started_at or self.known.started_at,
+            updated_at=seen.updated_at,
+            done_at=seen.done_at,
+            logs=None,
+        )
 
     def is_due(self, glance: Glance) -> bool:
         """Whether the log is to be read now."""

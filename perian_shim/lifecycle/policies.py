@@ -14,6 +14,22 @@ OUTAGE_SECONDS = 1800.0
 UNREACHED_SECONDS = 10.0
 """How long somebody who waits at a terminal is left in doubt whether an address is right."""
 
+SUCCESSORS = 3
+"""How many jobs a run follows at most when other pods of its node cancel them."""
+
+GIVE_UPS = 3
+"""After so many attempts in a row that could not see a job, the next one that cannot ends it: Flyte
+starts no more than four attempts for faults of the platform's."""
+
+RECORD_SECONDS = 30.0
+"""How often what is seen of the job is recorded at most."""
+
+CHECK_SECONDS = 120.0
+"""How often it is looked whether a later pod has taken over, while nothing is to be ended."""
+
+END_SECONDS = 30.0
+"""How long a job that must not go on is asked to end when no signal presses."""
+
 KB, MB = 1 << 10, 1 << 20
 
 LONGEST_LIMITED = 120.0

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from perian_shim.api.jobs import Job
 from perian_shim.api.phases import Phase
 from perian_shim.errors import ApiUnavailable, StorageFailed, Superseded
 from perian_shim.lifecycle.launch_record import Stage, latest
@@ -42,12 +43,14 @@ class Left:
         key: the idempotency key.
         unseen: whether a job may exist that could not be found.
         failure: why it could not be looked for.
+        seen: the jobs as they were seen after they were asked to end.
     """
 
     key: str
     phases: dict[str, Phase] = field(default_factory=dict)
     unseen: bool = False
     failure: str = ""
+    seen: dict[str, Job] = field(default_factory=dict)
 
     @property
     def alive(self) -> list[str]:
@@ -167,7 +170,8 @@ class Shutdown:
     def ask(self, left: Left, job_id: str) -> None:
         """Ask a job to end, and see how it is then."""
         job = self.strays.jobs.ask_to_end(job_id, brief=True)
-        left.phases[job_id] = left.phases[job_id] if job is None else job.phase
+        if job is not None:
+            left.phases[job_id], left.seen[job_id] = job.phase, job
 
     def claim(self, ids: list[str]) -> None:
         """Say durably that it is us who end these jobs, unless a later pod has them."""

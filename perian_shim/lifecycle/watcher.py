@@ -199,10 +199,16 @@ class Watcher:
                 return job, unread
 
     def with_last_words(self, job: Job, again: Job) -> Job:
-        """Return a job that has ended with what a later look shows of its log, and print that."""
+        """Return a job that has ended with what a later look tells of its end and log; print it."""
         self.print_lines(self.tail.feed(again.logs))
-        logs = again.logs if again.logs is not None else job.logs
-        return replace(job, logs=logs, errors=again.errors or job.errors)
+        return replace(
+            job,
+            logs=again.logs if again.logs is not None else job.logs,
+            errors=again.errors or job.errors,
+            started_at=job.started_at or again.started_at,
+            done_at=job.done_at or again.done_at,
+            price=job.price or again.price,
+        )
 
     def print_lines(self, lines: list[str]) -> None:
         """Print lines of the job's log."""

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from perian_shim import settings
 from perian_shim.storage import join_uri
 from perian_shim.work.idempotency import NodeIdentity
 from perian_shim.work.task_run import Place
@@ -57,7 +58,8 @@ def local_place(
         folder = join_uri(node.node_prefix, key_of(node))
         node = NodeIdentity("", "", node.execution, folder)
         own = join_uri(raw_prefix, f"local-{uuid.uuid4().hex[:12]}")
-        yield Place(node, own, None, environ=environ)
+        owner = settings.text(settings.OWNER, getpass_user(), environ)
+        yield Place(node, own, None, environ=environ, owner=owner)
 
 
 def local_node(raw_prefix: str, name: str) -> NodeIdentity:

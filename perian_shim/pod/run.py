@@ -237,7 +237,7 @@ def records_of(place: Place, key: str, patient: ObjectStore, store: ObjectStore)
     """Return the launch records of a piece of work."""
     return LaunchRecords(
         patient,
-        join_uri(place.own_folder, "attempts"),
+        place.records_folder,
         Owner(place.attempt),
         LaunchRecord(key, output=place.raw_prefix),
         place.report_of,

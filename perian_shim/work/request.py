@@ -29,12 +29,12 @@ class Labels:
     Attributes:
         key: the idempotency key.
         output: URI of the prefix below which the job leaves what it produced.
-        handed_on: Flyte's variables for the job.
+        origin: variables that say whose the job is.
     """
 
     key: str
     output: str
-    handed_on: Mapping[str, str] = field(default_factory=dict)
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,9 @@ def build_request(
             image_tag=image_tag,
             command=shlex.join(staging.command),
             env_variables={
-                **labels.handed_on,
                 **staging.variables,
                 **spec.environment,
+                **labels.origin,
                 settings.JOB_KEY: labels.key,
                 settings.JOB_OUTPUT: labels.output,
             },

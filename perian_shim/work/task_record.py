@@ -21,12 +21,14 @@ class TaskRecord:
         spec: its job.
         interface: its declared inputs and outputs.
         timeout_seconds: how long its job may run, None for no limit.
+        version: the task's version, "" if it has none.
     """
 
     name: str
     spec: JobSpec
     interface: interface_pb2.TypedInterface
     timeout_seconds: int | None = None
+    version: str = ""
 
     @classmethod
     def from_template(cls, template: tasks_pb2.TaskTemplate) -> "TaskRecord":
@@ -43,6 +45,7 @@ class TaskRecord:
             spec=JobSpec.from_custom(custom_of(template)),
             interface=template.interface,
             timeout_seconds=seconds or None,
+            version=template.id.version,
         )
 
     @property

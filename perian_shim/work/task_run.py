@@ -17,6 +17,7 @@ from perian_shim.spec import JobSpec
 from perian_shim.storage import ObjectStore, join_uri
 from perian_shim.work.grants import AccessFor, Grants, check_life
 from perian_shim.work.idempotency import NodeIdentity
+from perian_shim.work.node_path import node_path, sendable
 from perian_shim.work.offloading import check_sizes
 from perian_shim.work.outputs import Outputs
 from perian_shim.work.request import Labels, Private, build_request
@@ -41,6 +42,7 @@ class Place:
         checkpoint: ``{{.checkpointOutputPrefix}}``, None when run without a backend.
         previous_checkpoint: the one of the attempt before, if there is one.
         environ: the resolver container's environment.
+        owner: who answers for its jobs, "" if nobody is named.
     """
 
     node: NodeIdentity
@@ -49,6 +51,7 @@ class Place:
     checkpoint: str | None = None
     previous_checkpoint: str | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    owner: str = ""
 
     @classmethod
     def of_attempt(
@@ -74,8 +77,8 @@ class Place:
             environ.get(settings.EXECUTION_ID, ""),
             output_prefix,
         )
-        prefix = raw_prefix.rstrip("/")
-        return cls(node, prefix, output_prefix, checkpoint, previous_checkpoint, environ)
+        prefix, owner = raw_prefix.rstrip("/"), settings.text(settings.OWNER, environ=environ)
+        return cls(node, prefix, output_prefix, checkpoint, previous_checkpoint, environ, owner)
 
     @property
     def attempt(self) -> int:
@@ -95,9 +98,28 @@ class Place:
         return join_uri(self.node.node_prefix, str(attempt), "error.pb")
 
     @property
-    def handed_on(self) -> dict[str, str]:
-        """Flyte's variables for the job."""
-        return {name: self.environ[name] for name in settings.HANDED_ON if name in self.environ}
+    def records_folder(self) -> str:
+        """URI of the folder of this piece of work's launch records."""
+        return join_uri(self.own_folder, "attempts")
+
+    def origin(self, task: TaskRecord) -> dict[str, str]:
+        """Return the variables that tell whose job this is, for whoever finds it later.
+
+        Nothing depends on them, the key least of all: attempts and pods differ in them. Flyte's own
+        are as the backend has set them, so that flytekit finds in a job what it finds in a pod.
+        """
+        environ, backend = self.environ, self.output_prefix is not None
+        told = {
+            settings.TASK_NAME: task.name,
+            settings.TASK_VERSION: task.version,
+            **{name: environ[name] for name in settings.HANDED_ON if name in environ},
+            settings.ATTEMPT_NUMBER: str(self.attempt),
+            settings.JOB_NODE: node_path(self.node, self.output_prefix or ""),
+            settings.JOB_OWNER: self.owner,
+            settings.JOB_POD: environ.get(settings.POD_NAME, "") if backend else "",
+            settings.JOB_RECORDS: self.records_folder,
+        }
+        return {name: shown for name, value in told.items() if (shown := sendable(value))}
 
     @property
     def per_retry_unique_key(self) -> str:
@@ -180,7 +202,7 @@ class TaskRun:
             staging: what the job is given.
             output: URI of the prefix below which it is to leave what it produces.
         """
-        labels = Labels(self.key, output, self.place.handed_on)
+        labels = Labels(self.key, output, self.place.origin(self.task))
         return build_request(self.spec, staging, labels, self.private, self.timeout_seconds)
 
     def check_sizes(self, outputs: Outputs, job_id: str) -> None:

@@ -47,11 +47,17 @@ from perian_shim.errors import (
     TaskError,
     Terminating,
 )
-from perian_shim.lifecycle.attempt import CHECK_SECONDS, Attempt
+from perian_shim.lifecycle.attempt import Attempt
 from perian_shim.lifecycle.console import Console
 from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.launch_record import LaunchRecord, LaunchRecords, Owner
-from perian_shim.lifecycle.policies import Limits, LookPolicy, PollPolicy, RetryPolicy
+from perian_shim.lifecycle.policies import (
+    CHECK_SECONDS,
+    Limits,
+    LookPolicy,
+    PollPolicy,
+    RetryPolicy,
+)
 from perian_shim.lifecycle.retrying import PatientStore, Retrier
 from perian_shim.lifecycle.shutdown import Shutdown
 from perian_shim.lifecycle.signals import Terminated

@@ -34,9 +34,9 @@ from perian_shim.errors import (
     Terminating,
     WrongMachine,
 )
-from perian_shim.lifecycle.attempt import GIVE_UPS, Attempt
+from perian_shim.lifecycle.attempt import Attempt
 from perian_shim.lifecycle.launch_record import Stage
-from perian_shim.lifecycle.policies import Limits
+from perian_shim.lifecycle.policies import GIVE_UPS, Limits
 from perian_shim.lifecycle.rental import Rental
 from perian_shim.lifecycle.shutdown import Left, Shutdown
 from perian_shim.lifecycle.shutdown import beside as beside_for_a_moment
@@ -447,7 +447,7 @@ def test_an_error_that_is_final_ends_the_job(
         message = f"a bug, seen with {job.id}"
         raise ValueError(message)
 
-    monkeypatch.setattr(attempt, "check_machine", fail)
+    monkeypatch.setattr(attempt.bill, "open", fail)
     error = error_of(attempt)
     assert isinstance(error, InternalError)
     assert "Nobody will wait for the job: job job-0 is cancelled." in error.message

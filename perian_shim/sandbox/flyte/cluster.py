@@ -254,6 +254,7 @@ class Cluster:
         return {
             "PATH": os.pathsep.join([str(self.bin_dir), os.defpath]),
             "HOME": str(folder),
+            "HOSTNAME": pod.name,
             **{pair.key: pair.value for pair in template.container.env},
             "FLYTE_INTERNAL_EXECUTION_WORKFLOW": f"{self.project}:{self.domain}:workflow",
             "FLYTE_INTERNAL_EXECUTION_ID": pod.execution,
