@@ -121,7 +121,13 @@ ARROWS: dict[str, set[str]] = {
     "remote": {
         *("api", "config", "errors", "lifecycle", "owners", "pod", "secret_keys", "settings"),
     },
-    "cli": {"api", "remote", "sandbox", "settings", "version"},
+    "checkup": {
+        *("api", "errors", "image_reference", "job", "pod", "remote", "secret_keys", "settings"),
+        *("storage", "version", "wire", "work"),
+    },
+    "cli": {
+        *("api", "checkup", "config", "remote", "sandbox", "settings", "version"),
+    },
     # a Perian, an S3 and a Flyte for this machine; only the command line and tests use it
     "sandbox": {"values"},
 }

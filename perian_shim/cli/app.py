@@ -39,6 +39,12 @@ COMMANDS: dict[str, Lazy] = {
     "sandbox": Lazy("embedded", "Serve an embedded Perian and S3 until stopped."),
     "jobs": Lazy("jobs", "List jobs at Perian, the newest first."),
     "cancel": Lazy("jobs", "Cancel jobs at Perian."),
+    "gpus": Lazy("offers", "List the kinds of accelerators that can be rented."),
+    "offers": Lazy("offers", "List machines that can be rented, the cheapest first."),
+    "quote": Lazy("quote", "Say what the tasks of a Python file would cost."),
+    "credits": Lazy("money", "Show what the organization can still spend.", "credit"),
+    "cost": Lazy("money", "Show what jobs cost, by project, task, owner or day."),
+    "doctor": Lazy("doctor", "Say whether the set-up works, and what to do if not."),
 }
 
 

@@ -6,10 +6,10 @@ twin that is awaited: ``Catalogue.offers()`` and ``await Catalogue.offers.aio()`
 
 from perian_shim.remote.catalogue import Accelerator, Catalogue, Offer, OfferList
 from perian_shim.remote.connection import Connection, connection, init
-from perian_shim.remote.spending import CostLine, CostReport
 from perian_shim.remote.money import Credits, costs
 from perian_shim.remote.quotes import Option, Quote
 from perian_shim.remote.shown import Amount
+from perian_shim.remote.spending import CostLine, CostReport
 
 __all__ = [
     "Accelerator",

@@ -184,7 +184,9 @@ def machines_for(client: PerianClient, config: PerianConfig) -> list[InstanceTyp
     """Return the machines that can be had, in the API's order."""
     wanted = config.instance_type_id
     if wanted is None:
-        return [each for each in client.iter_instance_types(config.requirements) if can_be_had(each)]
+        return [
+            each for each in client.iter_instance_types(config.requirements) if can_be_had(each)
+        ]
     try:
         machine = client.get_instance_type(wanted)
     except InstanceTypeNotFound:

@@ -14,8 +14,8 @@ from perian_shim.api.jobs import Job
 from perian_shim.errors import ConfigError
 from perian_shim.remote import twins
 from perian_shim.remote.connection import connection
-from perian_shim.remote.spending import GROUPS, By, CostReport, needs_origin, report
 from perian_shim.remote.shown import Amount, Shown
+from perian_shim.remote.spending import GROUPS, By, CostReport, needs_origin, report
 
 PAGE = 100
 """Jobs to ask for at a time."""
@@ -51,9 +51,7 @@ class Credits(Shown):
         del cls
         with connection().client() as client:
             found = client.get_credits()
-        return Credits(
-            found.amount, found.currency, found.last_calculated, found.original_amount
-        )
+        return Credits(found.amount, found.currency, found.last_calculated, found.original_amount)
 
 
 def report_costs(

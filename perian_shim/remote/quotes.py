@@ -80,7 +80,7 @@ class Quote(Shown):
 
     @property
     def offer(self) -> Offer | None:
-        """The machine that it would get; None if there is none, or if several currencies compete."""
+        """The machine that it would get; None if there is none, or several compete."""
         return self.options[0].offer if len(self.options) == 1 else None
 
     @property
@@ -156,9 +156,7 @@ def seconds_of(timeout: float | timedelta | None) -> Decimal | None:
 def quoted(asked: Asked, offers: list[Offer], reasons: tuple[str, ...] = ()) -> Quote:
     """Return the quote for some offers."""
     options = tuple(option(offer, asked) for offer in offers)
-    return Quote(
-        asked.task, asks(asked.config), asked.timeout, asked.attempts, options, reasons
-    )
+    return Quote(asked.task, asks(asked.config), asked.timeout, asked.attempts, options, reasons)
 
 
 def option(offer: Offer, asked: Asked) -> Option:

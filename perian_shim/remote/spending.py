@@ -129,7 +129,7 @@ class Sum:
             self.seconds,
             self.computed,
             paid,
-            None if paid is None else (paid - self.computed).quantize(DUST),
+            None if paid is None else (paid - self.computed).quantize(DUST) + 0,  # no -0
         )
 
 
@@ -194,17 +194,16 @@ def report(
     for item in bill.items if bill else ():
         amount = original(item)
         sums.of(names.get(item.job_id, NOT_LISTED), amount.currency).billed += amount.amount
-    totals = sums.totals()
+    lines, totals = (
+        tuple(each.lines[key].line(*key, billed=bill is not None) for key in each.ordered(by))
+        for each in (sums, sums.totals())
+    )
     return CostReport(
         since,
         until,
         by,
-        *(
-            tuple(
-                each.lines[key].line(*key, billed=bill is not None) for key in each.ordered(by)
-            )
-            for each in (sums, totals)
-        ),
+        lines,
+        totals,
         bill=Amount(bill.total, bill.currency) if bill else None,
         margin_multiplier=bill.margin_multiplier if bill else None,
         no_bill=no_bill,
