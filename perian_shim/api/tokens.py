@@ -139,9 +139,9 @@ class CommandToken(KeptToken):
             raise self._fault(f"was ended by signal {-done.returncode}")
         if done.returncode:
             raise self._fault(f"failed with exit code {done.returncode}")
-        token, fault = one_token(done.stdout)
-        if fault:
-            raise self._fault(f"printed {fault}")
+        token, instead = one_token(done.stdout)
+        if instead:
+            raise self._fault(f"printed {instead}")
         return token
 
     def _fault(self, what: str, remedy: str = "Run it to see what it says.") -> ClientConfigError:
@@ -172,9 +172,9 @@ class FileToken(KeptToken):
         except (OSError, ValueError) as fault:
             reason = (fault.strerror if isinstance(fault, OSError) else "") or type(fault).__name__
             raise self._fault(f"cannot be read ({reason})") from None
-        token, fault = one_token(content)
-        if fault:
-            raise self._fault(f"holds {fault}")
+        token, instead = one_token(content)
+        if instead:
+            raise self._fault(f"holds {instead}")
         return token
 
     def _fault(self, what: str) -> ClientConfigError:

@@ -101,6 +101,11 @@ class Region:
         """The identifier."""
         return stable_id("region", self.name)
 
+    @property
+    def zone_id(self) -> str:
+        """The identifier of its only zone."""
+        return stable_id("zone", self.name)
+
 
 @dataclass(frozen=True)
 class InstanceType:

@@ -121,6 +121,7 @@ def instance_view(offer: InstanceType) -> dict[str, Json]:
             **times,
         },
         "region": region,
+        "zone": {"id": offer.region.zone_id, "name": "DEFAULT", "status": "Active"},
         "cpu": {"no": 1, "cores": offer.cores, "threads": offer.cores, "cpus": []},
         "ram": memory_view(offer.ram_gb),
         "accelerator": {
