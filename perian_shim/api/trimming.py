@@ -39,12 +39,14 @@ class Keep:
             long as it likes. Within a value that has a limit only limits of 0 are looked at.
         members: what is kept of the members with these names if it is an object.
         others: what is kept of other members, and of the elements if it is a list; None: all.
+        gone: JSON that stands for an object or a list that is taken out.
     """
 
     text: KeepText | None = None
     limit: int | None = None
     members: Mapping[str, "Keep"] = field(default_factory=dict)
     others: "Keep | None" = None
+    gone: bytes = b"null"
 
 
 NOTHING = Keep(KeepText(), limit=0)
@@ -80,6 +82,7 @@ class Limited:
 
     limit: int
     depth: int
+    gone: bytes
     parts: list[bytes] = field(default_factory=list)
     size: int = 0
 
@@ -104,6 +107,7 @@ class Trimmer:
         self._containers = [Container(Keep(others=keep), 0)]
         self._limited: Limited | None = None
         self._skipped: int | None = None  # the depth around a value that is being taken out
+        self._gone = b""  # what stands for it
         self._in_string = False
         self._long: LongString | None = None
         self._name = b""
@@ -180,7 +184,7 @@ class Trimmer:
         limited.parts += parts
         limited.size += sum(map(len, parts))
         if limited.size > limited.limit:
-            self._skipped, self._limited = limited.depth, None
+            self._skipped, self._gone, self._limited = limited.depth, limited.gone, None
 
     def _scan(self, chunk: bytes) -> None:
         text = self._held + chunk
@@ -248,9 +252,9 @@ class Trimmer:
             return
         outside = self._depth - 1
         if keep.limit == 0:
-            self._skipped = outside
+            self._skipped, self._gone = outside, keep.gone
         elif keep.limit is not None and self._limited is None:
-            self._limited = Limited(keep.limit, outside)
+            self._limited = Limited(keep.limit, outside, keep.gone)
         self._emit(bracket)
         if self._skipped is None:
             self._containers.append(Container(keep, self._depth, _CLOSERS[bracket]))
@@ -262,7 +266,7 @@ class Trimmer:
             self._containers.pop()
         if self._skipped is not None and self._skipped >= self._depth:
             self._skipped = None
-            self._emit(b"null")
+            self._emit(self._gone)
         elif self._limited is not None and self._limited.depth >= self._depth:
             self._ready += self._limited.parts
             self._limited = None

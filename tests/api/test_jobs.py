@@ -228,9 +228,11 @@ def test_what_is_too_long_of_a_listed_environment_is_left_out_and_missed() -> No
     assert not job.env_complete
 
 
-def test_a_listed_environment_that_is_too_long_is_not_shown_at_all() -> None:
+@pytest.mark.parametrize("shown", [{}, {"command": "true"}])
+def test_a_listed_environment_that_is_too_long_is_missed(shown: dict[str, str]) -> None:
     variables = {f"V{number}": "x" * 1000 for number in range(100)}
-    entry = {"id": "1", "status": "Done", "docker_metadata": docker(env_variables=variables)}
+    metadata = docker(env_variables=variables, **shown)
+    entry = {"id": "1", "status": "Done", "docker_metadata": metadata}
     job = listed(entry)
     assert (job.status, job.env_variables, job.env_complete) == ("Done", {}, False)
     (one,) = read_as(ONE_JOB, entry)
