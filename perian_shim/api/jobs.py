@@ -75,9 +75,7 @@ LISTED_JOBS = answer_with(
     {
         # Only to see that there is one.
         "command": Keep(KeepText(head=16), limit=0),
-        "env_variables": Keep(
-            limit=64 * KB, others=Keep(KeepText(slack=8 * KB)), gone=MISSED
-        ),
+        "env_variables": Keep(limit=64 * KB, others=Keep(KeepText(slack=8 * KB)), gone=MISSED),
     },
 )
 """What is kept of a page of a listing: of a hundred jobs at most some 10 MB."""
