@@ -1,5 +1,6 @@
 """What jobs cost: sums that add up, whatever they are grouped by and however time is cut."""
 
+import itertools
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -242,7 +243,7 @@ def test_adjacent_intervals_are_together_that_of_all(jobs: list[Job], cuts: list
     first, *_, last = edges = sorted(cuts)
     whole = totals(report(jobs, None, first, last, "project"))
     parts: dict[str | None, tuple[Decimal, Decimal]] = {}
-    for since, until in zip(edges, edges[1:], strict=False):
+    for since, until in itertools.pairwise(edges):
         for name, (cost, seconds) in totals(report(jobs, None, since, until, "task")).items():
             before = parts.get(name, (Decimal(0), Decimal(0)))
             parts[name] = (before[0] + cost, before[1] + seconds)
