@@ -11,6 +11,7 @@ from decimal import ROUND_CEILING, Decimal
 
 from perian_shim.api.catalogue import Price, defined
 from perian_shim.api.jobs import Job
+from perian_shim.api.phases import Phase
 
 CENT = Decimal("0.01")
 
@@ -40,15 +41,18 @@ def cost_of(job: Job, now: datetime | None = None) -> Cost | None:
 
     Args:
         job: as the API shows it.
-        now: the time, for a job that still runs; None: only ended jobs have a cost.
+        now: the time, for a job that has not ended; None: only ended jobs have a cost.
 
     Returns:
-        The cost, 0 for a job that never ran; None if it cannot be told: its price or its end is
-        not known.
+        The cost, 0 for a job that never ran, or not yet; None if it cannot be told: its price, its
+        start or its end is not known.
     """
     final = job.phase.terminal
     if job.started_at is None:
-        return Cost(Decimal(0), currency_of(job.price), Decimal(0), final) if final else None
+        waits = job.phase in {Phase.QUEUED, Phase.STARTING} and now is not None
+        if not waits and (not final or job.phase is Phase.SUCCEEDED):
+            return None
+        return Cost(Decimal(0), currency_of(job.price), Decimal(0), final)
     end = (job.done_at or job.updated_at) if final else now
     if end is None:
         return None

@@ -7,6 +7,8 @@ from perian.models.accelerator_data_view import AcceleratorDataView
 from perian.models.accelerator_name import AcceleratorName
 from perian.models.accelerator_type_view import AcceleratorTypeView
 from perian.models.availability import Availability
+from perian.models.bill import Bill
+from perian.models.bill_item import BillItem
 from perian.models.billing_granularity import BillingGranularity
 from perian.models.container_file import ContainerFile
 from perian.models.cpu_data import CpuData
@@ -22,8 +24,11 @@ from perian.models.memory_unit import MemoryUnit
 from perian.models.price_data import PriceData
 from perian.models.provider import Provider
 from perian.models.region import Region
+from perian.models.remaining_credits_response import RemainingCreditsResponse
+from perian.models.request_log import RequestLog
 from perian.models.runtime_metadata import RuntimeMetadata
 from perian.models.workload_status import WorkloadStatus
+from perian.models.workload_type import WorkloadType
 
 MORNING = datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=timezone.utc)
 PRICE = PriceData(unit_price="1.25", currency=Currency.EUR, granularity=BillingGranularity.PER_HOUR)
@@ -73,4 +78,54 @@ def official_instance_type() -> InstanceTypeView:
         ram=Memory(size="16.0", unit=MemoryUnit.GB),
         price=PRICE,
         availability=Availability(available=True),
+    )
+
+
+def official_bill() -> Bill:
+    return Bill(
+        organization_id="o-1",
+        start_time=MORNING,
+        end_time=MORNING + timedelta(days=1),
+        total_price="1.20",
+        currency=Currency.EUR,
+        margin_multiplier="1.075",
+        items=[
+            BillItem(
+                workload_id="j-1",
+                price="1.20",
+                currency=Currency.EUR,
+                original_price="1.50",
+                original_currency=Currency.USD,
+                exchange_rate="0.8",
+                granularity=BillingGranularity.PER_10_MINUTES,
+                workload_type=WorkloadType.JOB,
+                started_at=MORNING,
+                done_at=MORNING + timedelta(minutes=7),
+            )
+        ],
+    )
+
+
+def official_credits() -> RemainingCreditsResponse:
+    return RemainingCreditsResponse(
+        current_amount="12.345",
+        currency=Currency.EUR,
+        original_amount="100",
+        last_calculated=MORNING.isoformat(),
+    )
+
+
+def official_log() -> RequestLog:
+    return RequestLog(
+        id="l-1",
+        organization_id="o-1",
+        timestamp=MORNING,
+        outcome="Success",
+        ip="192.0.2.1",
+        user_agent="agent/1",
+        request_url="https://api.example/job",
+        request_method="POST",
+        request_payload="HIDDEN-payload",
+        response_status_code=200,
+        response_body="HIDDEN-body",
     )

@@ -3,15 +3,19 @@
 import base64
 import functools
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from perian.api.accelerator_type_api import AcceleratorTypeApi
+from perian.api.billing_api import BillingApi
 from perian.api.instance_type_api import InstanceTypeApi
 from perian.api.job_api import JobApi
+from perian.api.organization_api import OrganizationApi
 from perian.api_client import ApiClient
 from perian.configuration import Configuration
 from perian.models.container_file import ContainerFile
@@ -22,6 +26,7 @@ from perian.models.job_view import JobView
 from perian.models.workload_status import WorkloadStatus
 from support.waiting import wait_until
 
+from perian_shim.sandbox.server.account import START_CREDITS, Account, utc_now
 from perian_shim.sandbox.server.application import Application, Credentials
 from perian_shim.sandbox.server.http import ApiServer
 from perian_shim.sandbox.server.images import ImageCatalogue
@@ -81,10 +86,19 @@ class Api:
     def accelerator_types(self) -> AcceleratorTypeApi:
         return AcceleratorTypeApi(self.client)
 
+    @property
+    def billing(self) -> BillingApi:
+        return BillingApi(self.client)
+
+    @property
+    def organization(self) -> OrganizationApi:
+        return OrganizationApi(self.client)
+
     def submit(
         self,
         command: str | None,
         *,
+        instance_type: str | None = None,
         image: str = "debian",
         tag: str | None = None,
         environment: Mapping[str, object] | None = None,
@@ -94,6 +108,7 @@ class Api:
     ) -> str:
         request = CreateJobRequest(
             requirements=InstanceTypeQueryInput(),
+            instance_type_id=instance_type,
             timeout_seconds=timeout_seconds,
             docker_run_parameters=DockerRunParameters(
                 image_name=image,
@@ -150,6 +165,8 @@ def running_api(
     grace_seconds: float = 0.5,
     images: Mapping[str, Path] | None = None,
     host_images: tuple[str, ...] = (),
+    start_credits: Decimal = START_CREDITS,
+    clock: Callable[[], datetime] = utc_now,
 ) -> Iterator[Api]:
     """Serve the API on a state directory; at the end nothing of it is left running."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -163,7 +180,8 @@ def running_api(
         grace_seconds=grace_seconds,
     )
     store = JobStore(directory / "jobs")
-    server = ApiServer(Application(store, policy, Credentials(ORGANIZATION, TOKEN)))
+    account = Account(store, ORGANIZATION, start_credits, clock)
+    server = ApiServer(Application(store, policy, Credentials(ORGANIZATION, TOKEN), account))
     server.start()
     client = official_client(server.url)
     try:
