@@ -1,4 +1,4 @@
-"""Whose a job is, as its environment tells: jobs of this version, older ones, and other people's."""
+"""Whose a job is, as its environment tells: of this version's jobs, of older ones, of others."""
 
 import pytest
 from support.answers import reply
@@ -99,10 +99,12 @@ def test_of_an_older_local_runs_job_only_key_and_output_are_known() -> None:
 def listed(environment: dict[str, str]) -> Job:
     docker = {"docker_run_parameters": {"command": "true", "env_variables": environment}}
     job = {"id": "j", "status": "Running", "docker_metadata": docker}
-    with FaultyServer(reply(200, {"jobs": [job]})) as server:
-        with PerianClient(server.url, "org", "token-value") as client:
-            (found,) = client.list_jobs().items
-            return found
+    with (
+        FaultyServer(reply(200, {"jobs": [job]})) as server,
+        PerianClient(server.url, "org", "token-value") as client,
+    ):
+        (found,) = client.list_jobs().items
+        return found
 
 
 def test_a_listing_tells_it_beside_a_very_long_variable_of_the_users() -> None:

@@ -55,7 +55,7 @@ def only(members: Mapping[str, Keep]) -> Keep:
 
 
 MISSED = b'{"": null}'
-"""Stands for an environment that is too large: one that lacks something, where null would be none."""
+"""Stands for an environment that is too large: it lacks something. Null might mean that none is."""
 
 ONE_JOB = answer_with(
     {

@@ -33,7 +33,7 @@ class Bill:
         warn: prints a line of ours.
         beside: does something that must not hold up for long what follows.
         asked: ids of the jobs whose machine was looked up.
-        machines: what each job runs on, by the job's id; only if it could be told.
+        terms: on what each job runs and for how much, by the job's id; as far as that is known.
         prices: what its machine costs, by the job's id.
         sentence: what the job that has ended ran on and cost, "" if none ran or it is not known.
     """
@@ -44,7 +44,7 @@ class Bill:
     warn: Callable[[str], None]
     beside: Callable[[Callable[[], object]], None]
     asked: set[str] = field(default_factory=set, init=False)
-    machines: dict[str, str] = field(default_factory=dict, init=False)
+    terms: dict[str, str] = field(default_factory=dict, init=False)
     prices: dict[str, Price] = field(default_factory=dict, init=False)
     sentence: str = field(default="", init=False)
 
@@ -55,14 +55,16 @@ class Bill:
             WrongMachine: it is another one.
         """
         machine = self.look_up(job, self.jobs.machine if self.rental.needs_catalogue else None)
-        if job.id in self.machines:  # before it is judged: an error names it as well
-            self.warn(f"job {job.id} runs on {self.machines[job.id]}")
+        if job.id in self.terms:  # before it is judged: an error names it as well
+            self.warn(f"job {job.id} runs {self.terms[job.id]}")
         expect_machine(self.rental, job, lambda _: machine)
 
     def look_up(
         self, job: Job, machine_of: Callable[[str], InstanceType | None] | None = None
     ) -> InstanceType | None:
-        """Return a job's machine, and note what it is; None if that is not known.
+        """Return a job's machine, and note what it is and costs; None if it is not known.
+
+        A job that has asked for no machine by its id may not name the one that it got.
 
         Args:
             job: the job.
@@ -70,12 +72,15 @@ class Bill:
         """
         if job.price is not None:
             self.prices[job.id] = job.price
-        if not job.instance_type_id or job.id in self.asked:
+        if job.id in self.asked:
             return None
         self.asked.add(job.id)
-        machine = (machine_of or self.glimpse)(job.instance_type_id)
+        wanted = job.instance_type_id
+        machine = (machine_of or self.glimpse)(wanted) if wanted else None
         if machine is not None:
-            self.machines[job.id] = described(machine, job.price or machine.price)
+            self.terms[job.id] = f"on {described(machine, job.price or machine.price)}"
+        elif rate := hourly(job.price):
+            self.terms[job.id] = f"at {rate}"
         return machine
 
     def glimpse(self, instance_type_id: str) -> InstanceType | None:
@@ -118,8 +123,9 @@ class Bill:
 
     def text(self, job_id: str, time: str, cost: str, *, named: bool = True) -> str:
         """Return what a job ran for and cost, and on what if that is to be named and known."""
-        machine = self.machines.get(job_id) if named else None
-        return f"ran for {time}{f' on {machine}, and' if machine else ' and'} cost {cost}"
+        terms = self.terms.get(job_id, "") if named else ""
+        comma = "," if terms.startswith("on ") else ""
+        return f"{f'ran for {time} {terms}'.strip()}{comma} and cost {cost}"
 
     def added_to(self, message: str) -> str:
         """Return an error's message with what the job that has ended ran on and cost."""
@@ -142,12 +148,18 @@ def described(machine: InstanceType, price: Price | None) -> str:
     text = machine.name or machine.id
     text += f" ({what})" if what else ""
     text += f" at {where}" if where else ""
+    rate = hourly(price)
+    return tidy(f"{text}, for {rate}" if rate else text)
+
+
+def hourly(price: Price | None) -> str:
+    """Return a price by the hour, e.g. ``1.25 EUR per hour``; "" if it is not known."""
     hour = price.per_hour if price else None
-    if hour is not None:
-        currency = price.currency if price else None
-        named = "" if (currency or "undefined").casefold() == "undefined" else f" {currency}"
-        text += f", for {plain(hour)}{named} per hour"
-    return tidy(text)
+    if hour is None:
+        return ""
+    currency = (price.currency if price else None) or "undefined"
+    named = "" if currency.casefold() == "undefined" else f" {currency}"
+    return tidy(f"{plain(hour)}{named} per hour")
 
 
 def plain(number: Decimal) -> str:

@@ -123,9 +123,15 @@ def secret(key: str, variable: str) -> Secret:
         ({"environment": {"A": "x\0"}}, "A has a NUL or half a surrogate pair"),
         ({"environment": {"A": "\ud800"}}, "A has a NUL or half a surrogate pair"),
         ({"environment": {"PERIAN_SHIM_KEY": "x"}}, "PERIAN_SHIM_KEY is set by perian-shim"),
+        ({"environment": {"PERIAN_SHIM_OWNER": "x"}}, "PERIAN_SHIM_OWNER is set by perian-shim"),
+        ({"environment": {"FLYTE_ATTEMPT_NUMBER": "1"}}, "ATTEMPT_NUMBER is set by perian-shim"),
         ({"secret_requests": [Secret(group="g")]}, "secret_requests: expected Secret(group"),
         ({"secret_requests": ["token"]}, "secret_requests: expected Secret(group"),
         ({"secret_requests": [secret("k", "PERIAN_SHIM_KEY")]}, "are perian-shim's own"),
+        (
+            {"secret_requests": [secret("k", "FLYTE_INTERNAL_TASK_NAME")]},
+            "FLYTE_INTERNAL_TASK_NAME is set by perian-shim",
+        ),
         (
             {"environment": {"PW": "x"}, "secret_requests": [secret("k", "PW")]},
             "env_var 'PW' of g/k: environment= sets the same variable",

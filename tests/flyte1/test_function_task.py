@@ -129,6 +129,8 @@ def test_names_in_flytekits_registry_are_unique() -> None:
         ({"task_config": PerianConfig()}, "task_config: expected at least one of"),
         ({"environment": {"A": 1}}, "environment: expected texts, got int for 'A'"),
         ({"environment": {"PERIAN_SHIM_KEY": "x"}}, "PERIAN_SHIM_KEY is set by perian-shim"),
+        ({"environment": {"PERIAN_SHIM_OWNER": "x"}}, "PERIAN_SHIM_OWNER is set by perian-shim"),
+        ({"environment": {"FLYTE_ATTEMPT_NUMBER": "1"}}, "ATTEMPT_NUMBER is set by perian-shim"),
         ({"secret_requests": [Secret(group="g")]}, "secret_requests: expected Secret(group"),
     ],
 )

@@ -110,3 +110,11 @@ def test_a_job_of_ours_without_an_id_is_seen(scan: Look) -> None:
         "(page 1, jobs[0], without an id)",
         "(page 1, jobs[1], without an id)",
     ]
+
+
+def test_a_job_of_ours_whose_environment_no_listing_can_hold_is_found(scan: Look) -> None:
+    large = {**{f"V{number}": "x" * 4000 for number in range(30)}, JOB_KEY: "k"}
+    parameters = {"command": "true", "env_variables": large}
+    entry = job("ours", docker_metadata={"docker_run_parameters": parameters})
+    found = scan(answers([entry], entry))
+    assert ([each.id for each in found.jobs], found.whole) == (["ours"], True)

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -101,6 +102,17 @@ def test_each_log_line_is_printed_once_and_each_change_of_status(scenes: Any) ->
         f"[perian-shim] job {JOB}: Running -> Done after 8.3 s",
         "three",
     ]
+
+
+def test_when_a_job_began_and_ended_is_told_by_whichever_look_shows_it(scenes: Any) -> None:
+    began, ended = "2025-01-01T00:00:00+00:00", "2025-01-01T00:05:00+00:00"
+    late = {"id": JOB, "status": "Done", "started_at": began, "done_at": ended}
+    scene: Scene = scenes(job("Done"), reply(200, {"jobs": [late]}))
+    seen = scene.watcher.follow(JOB)
+    assert (seen.started_at, seen.done_at) == (
+        datetime.fromisoformat(began),
+        datetime.fromisoformat(ended),
+    )
 
 
 def test_pauses_grow_with_the_phases_age_and_start_anew_with_a_change(scenes: Any) -> None:

@@ -14,6 +14,8 @@ from support.local_runs import BIN, LocalRun, start
 from support.outcomes import JobTrace
 from support.waiting import LONG_SECONDS, wait_until
 
+from perian_shim.api.jobs import Job
+from perian_shim.owners import JobOrigin
 from perian_shim.sandbox import Sandbox
 from perian_shim.sandbox.server.store import JobSnapshot
 
@@ -123,6 +125,25 @@ def running(desk: Desk, **options: object) -> LocalRun:
     run = desk.run(**options)  # type: ignore[arg-type]  # passed on
     run.wait_for("Running after")  # "Queued -> Running after", if it was seen queued
     return run
+
+
+@pytest.mark.parametrize(
+    ("variables", "owner"),
+    [({"LOGNAME": "ada"}, "ada"), ({"LOGNAME": "ada", "PERIAN_OWNER": "team"}, "team")],
+)
+def test_a_local_runs_job_says_whose_it_is_and_what_it_costs(
+    desk: Desk, variables: dict[str, str], owner: str
+) -> None:
+    run = desk.run(**variables)  # type: ignore[arg-type]  # variables only
+    desk.gate.open("")
+    assert run.end() == 0, run.text
+    (job,) = desk.snapshots()
+    told = JobOrigin.of(Job("j", "Done", env_variables=job.record.execution.environment or {}))
+    assert told is not None
+    assert (told.execution, told.node, told.pod, told.attempt) == ("", "", "", 0)
+    assert (told.task, told.owner) == ("local.wait", owner)
+    assert "/_perian/attempts" in told.records
+    assert re.search(r"ran for .* cost [0-9.]+ EUR", run.text), run.text
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
