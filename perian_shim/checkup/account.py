@@ -7,7 +7,7 @@ from perian_shim.api.client import PerianClient
 from perian_shim.api.errors import InvalidRequest, Unauthorized
 from perian_shim.checkup.findings import Finding, Findings, Status, ok, problem, tried, warning
 from perian_shim.remote.connection import Connection
-from perian_shim.remote.shown import Amount
+from perian_shim.remote.records import Amount
 
 LOW = Decimal("0.1")
 """From which share of the first credit on it is low."""

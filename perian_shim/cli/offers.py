@@ -11,7 +11,7 @@ from perian_shim.cli.output import Column, busy, note, output_option, show
 from perian_shim.config import PerianConfig
 from perian_shim.remote.catalogue import Accelerator, Catalogue, Offer
 from perian_shim.remote.connection import init
-from perian_shim.remote.shown import price
+from perian_shim.remote.records import price
 
 STEPS = {1: "second", 60: "minute", 600: "10 minutes", 3600: "hour"}
 """How billing steps are called, by their seconds."""

@@ -14,7 +14,7 @@ from perian_shim.cli.output import Column, busy, note, output_option, show, show
 from perian_shim.config import PerianConfig
 from perian_shim.remote.connection import init
 from perian_shim.remote.quotes import Option, Quote
-from perian_shim.remote.shown import price
+from perian_shim.remote.records import price
 
 
 @click.command(

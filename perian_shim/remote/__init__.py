@@ -8,7 +8,7 @@ from perian_shim.remote.catalogue import Accelerator, Catalogue, Offer, OfferLis
 from perian_shim.remote.connection import Connection, connection, init
 from perian_shim.remote.money import Credits, costs
 from perian_shim.remote.quotes import Option, Quote
-from perian_shim.remote.shown import Amount
+from perian_shim.remote.records import Amount
 from perian_shim.remote.spending import CostLine, CostReport
 
 __all__ = [

@@ -19,13 +19,13 @@ from perian_shim.config import PerianConfig
 from perian_shim.lifecycle import shortage
 from perian_shim.remote import twins
 from perian_shim.remote.connection import connection
-from perian_shim.remote.shown import Amount, Shown
+from perian_shim.remote.records import Amount, Record
 
 DEFAULT_LIMIT = 25
 
 
 @dataclass(frozen=True)
-class Offer(Shown):
+class Offer(Record):
     """A machine that can be rented. What the API does not say is None.
 
     Attributes:
@@ -88,7 +88,7 @@ class Offer(Shown):
 
 
 @dataclass(frozen=True)
-class OfferList(Shown, Sequence[Offer]):
+class OfferList(Record, Sequence[Offer]):
     """Offers: the cheapest first within a currency, one currency after the other.
 
     Attributes:
@@ -121,7 +121,7 @@ class OfferList(Shown, Sequence[Offer]):
 
 
 @dataclass(frozen=True)
-class Accelerator(Shown):
+class Accelerator(Record):
     """A kind of accelerator.
 
     Attributes:

@@ -14,7 +14,7 @@ from perian_shim.api.jobs import Job
 from perian_shim.errors import ConfigError
 from perian_shim.remote import twins
 from perian_shim.remote.connection import connection
-from perian_shim.remote.shown import Amount, Shown
+from perian_shim.remote.records import Amount, Record
 from perian_shim.remote.spending import GROUPS, By, CostReport, needs_origin, report
 
 PAGE = 100
@@ -22,7 +22,7 @@ PAGE = 100
 
 
 @dataclass(frozen=True)
-class Credits(Shown):
+class Credits(Record):
     """What an organization can still spend.
 
     Attributes:

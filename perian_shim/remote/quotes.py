@@ -11,13 +11,13 @@ from perian_shim.lifecycle import shortage
 from perian_shim.remote import twins
 from perian_shim.remote.catalogue import Offer, cheapest, machines_for, reasons_for
 from perian_shim.remote.connection import connection
-from perian_shim.remote.shown import Amount, Shown
+from perian_shim.remote.records import Amount, Record
 
 NOT_OF_PERIAN = "expected a PerianConfig or a task that has one as its task_config"
 
 
 @dataclass(frozen=True)
-class Option(Shown):
+class Option(Record):
     """A machine, and what it would cost.
 
     Attributes:
@@ -33,7 +33,7 @@ class Option(Shown):
 
 
 @dataclass(frozen=True)
-class Quote(Shown):
+class Quote(Record):
     """What a task asks for, gets and may cost.
 
     Attributes:

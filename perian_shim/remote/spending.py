@@ -16,7 +16,7 @@ from perian_shim.api.billing import Bill, BillItem
 from perian_shim.api.costs import Cost, currency_of, price_for
 from perian_shim.api.jobs import Job
 from perian_shim.owners import JobOrigin
-from perian_shim.remote.shown import Amount, Shown
+from perian_shim.remote.records import Amount, Record
 
 By: TypeAlias = Literal["project", "execution", "task", "day", "owner"]
 
@@ -40,7 +40,7 @@ DUST = Decimal("0.000001")
 
 
 @dataclass(frozen=True)
-class CostLine(Shown):
+class CostLine(Record):
     """What a group's jobs cost in one currency.
 
     Attributes:
@@ -67,7 +67,7 @@ class CostLine(Shown):
 
 
 @dataclass(frozen=True)
-class CostReport(Shown):
+class CostReport(Record):
     """What an interval cost.
 
     Attributes:

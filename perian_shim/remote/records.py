@@ -14,7 +14,7 @@ PLACES = Decimal("0.0001")
 """To what prices per hour are rounded when they are shown."""
 
 
-class Shown:
+class Record:
     """Mixin of frozen dataclasses. Fields without a ``repr`` are shown nowhere."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -32,7 +32,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Amount(Shown):
+class Amount(Record):
     """An amount of money.
 
     Attributes:
@@ -57,7 +57,7 @@ def fields_of(record: object) -> Iterator[tuple[str, object]]:
 
 def plain(value: object) -> object:
     """Return a value as JSON has it."""
-    if isinstance(value, Shown):
+    if isinstance(value, Record):
         return value.to_dict()
     if isinstance(value, Decimal):
         return f"{value:f}"
