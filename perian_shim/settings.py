@@ -63,6 +63,10 @@ OWNER = "PERIAN_OWNER"
 """Who answers for the jobs: a team, a person. Shown in each job's environment to everybody who may
 see the organization's jobs. Default: nobody is named; for a run on one's own machine, its user."""
 
+FLYTE_CONSOLE = "PERIAN_FLYTE_CONSOLE"
+"""Base URL of Flyte's console, for links to executions. Default: as pyflyte's configuration says.
+"""
+
 EXECUTOR_IMAGE = "PERIAN_SHIM_IMAGE"
 """Image of the resolver container, read when tasks are registered."""
 
@@ -92,6 +96,7 @@ SETTINGS = (
     LOCAL_TIMEOUT_SECONDS,
     MAX_OUTPUT_BYTES,
     OWNER,
+    FLYTE_CONSOLE,
     EXECUTOR_IMAGE,
     S3_PUBLIC_ENDPOINT,
     S3_SSE,

@@ -120,13 +120,15 @@ ARROWS: dict[str, set[str]] = {
     # for people
     "remote": {
         *("api", "config", "errors", "lifecycle", "owners", "pod", "secret_keys", "settings"),
+        *("storage", "values", "work"),
     },
     "checkup": {
         *("api", "errors", "image_reference", "job", "pod", "remote", "secret_keys", "settings"),
         *("storage", "version", "wire", "work"),
     },
     "cli": {
-        *("api", "checkup", "config", "remote", "sandbox", "settings", "version"),
+        *("api", "checkup", "config", "errors", "owners", "remote", "sandbox", "settings"),
+        "version",
     },
     # a Perian, an S3 and a Flyte for this machine; only the command line and tests use it
     "sandbox": {"values"},
@@ -135,10 +137,12 @@ ARROWS: dict[str, set[str]] = {
 forbidden. A key is a folder or a module of the package, "" the package itself."""
 
 OUTSIDE: dict[str, set[str]] = {
-    "flytekit": {"entrypoint", "executor", "flyte1", "sandbox"},
-    "flyteidl": {"executor", "flyte1", "pod", "sandbox", "template", "values", "work"},
+    "flytekit": {"entrypoint", "executor", "flyte1", "remote", "sandbox"},
+    "flyteidl": {
+        *("executor", "flyte1", "pod", "remote", "sandbox", "template", "values", "work"),
+    },
     "click": {"cli", "pyflyte", "sandbox"},
-    "rich": {"cli"},
+    "rich": {"cli", "remote"},
     # Heavy: a pod that waits does without, where it can.
     "requests": set(),
     "urllib3": set(),

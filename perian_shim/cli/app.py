@@ -4,6 +4,7 @@ Exit codes: 0 well, 1 it failed (one line says why), 2 wrong arguments, 130 ende
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +39,10 @@ COMMANDS: dict[str, Lazy] = {
     "run": Lazy("embedded", "Run a workflow of yours on an embedded sandbox."),
     "sandbox": Lazy("embedded", "Serve an embedded Perian and S3 until stopped."),
     "jobs": Lazy("jobs", "List jobs at Perian, the newest first."),
-    "cancel": Lazy("jobs", "Cancel jobs at Perian."),
+    "job": Lazy("job", "Show a job: whose it is, where it runs, what it costs."),
+    "logs": Lazy("logs", "Print what a job, or an execution's jobs, have printed."),
+    "cancel": Lazy("cancel", "End jobs at Perian: by id, key, execution, or all orphans."),
+    "completion": Lazy("completion", "Print what a shell needs to complete commands."),
     "gpus": Lazy("offers", "List the kinds of accelerators that can be rented."),
     "offers": Lazy("offers", "List machines that can be rented, the cheapest first."),
     "quote": Lazy("quote", "Say what the tasks of a Python file would cost."),
@@ -100,7 +104,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{where}: {missing(error)}", file=sys.stderr)
         return FAILED
     except (PerianError, ImportError, RuntimeError, OSError, ValueError) as error:
-        print(f"{where}: {error}", file=sys.stderr)
+        if isinstance(error, BrokenPipeError):  # whoever reads it has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        else:
+            print(f"{where}: {error}", file=sys.stderr)
         return FAILED
     return code if isinstance(code, int) else 0
 

@@ -4,8 +4,11 @@
 twin that is awaited: ``Catalogue.offers()`` and ``await Catalogue.offers.aio()``.
 """
 
+from perian_shim.api.phases import Phase
+from perian_shim.owners import JobOrigin
 from perian_shim.remote.catalogue import Accelerator, Catalogue, Offer, OfferList
-from perian_shim.remote.connection import Connection, connection, init
+from perian_shim.remote.connection import Connection, init
+from perian_shim.remote.jobs import Job
 from perian_shim.remote.money import Credits, costs
 from perian_shim.remote.quotes import Option, Quote
 from perian_shim.remote.records import Amount
@@ -19,11 +22,13 @@ __all__ = [
     "CostLine",
     "CostReport",
     "Credits",
+    "Job",
+    "JobOrigin",
     "Offer",
     "OfferList",
     "Option",
+    "Phase",
     "Quote",
-    "connection",
     "costs",
     "init",
 ]

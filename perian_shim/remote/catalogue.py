@@ -18,7 +18,8 @@ from perian_shim.api.job_request import Requirements
 from perian_shim.config import PerianConfig
 from perian_shim.lifecycle import shortage
 from perian_shim.remote import twins
-from perian_shim.remote.connection import connection
+from perian_shim.remote.asking import ask
+from perian_shim.remote.connection import Connection, connection
 from perian_shim.remote.records import Amount, Record
 
 DEFAULT_LIMIT = 25
@@ -150,9 +151,10 @@ class Catalogue:
     def accelerators(cls: Any) -> list[Accelerator]:  # noqa: N805 - its decorator makes it one
         """Return all kinds of accelerators, by name, with what machines that have them cost."""
         del cls
-        with connection().client() as client:
-            kinds = list(client.iter_accelerator_types())
-            machines = list(client.iter_instance_types(Requirements(accelerators=1)))
+        who = connection()
+        kinds = ask(who, lambda client: list(client.iter_accelerator_types()))
+        some = Requirements(accelerators=1)
+        machines = ask(who, lambda client: list(client.iter_instance_types(some)))
         return described(kinds, [Offer.of(each) for each in machines if can_be_had(each)])
 
     @twins.class_method
@@ -168,16 +170,21 @@ class Catalogue:
             limit: how many of each currency at most; None: all.
         """
         del cls
-        with connection().client() as client:
-            return offers_for(client, config or PerianConfig(), limit)
+        found, reasons = offered(connection(), config or PerianConfig())
+        return OfferList(tuple(first_of_each(in_order(found), limit)), len(found), reasons)
 
 
-def offers_for(client: PerianClient, config: PerianConfig, limit: int | None) -> OfferList:
-    """Ask for offers."""
-    found = [Offer.of(machine) for machine in machines_for(client, config)]
-    if not found:
-        return OfferList(reasons=tuple(reasons_for(client, config)))
-    return OfferList(tuple(first_of_each(in_order(found), limit)), len(found))
+def offered(who: Connection, config: PerianConfig) -> tuple[list[Offer], tuple[str, ...]]:
+    """Ask for offers, in the API's order, and if there are none for the reasons.
+
+    Raises:
+        ApiError: the catalogue cannot be had.
+    """
+    found = [Offer.of(each) for each in ask(who, lambda client: machines_for(client, config))]
+    if found:
+        return found, ()
+    with who.client() as client:
+        return [], tuple(reasons_for(client, config))
 
 
 def machines_for(client: PerianClient, config: PerianConfig) -> list[InstanceType]:

@@ -47,7 +47,7 @@ class Connection:
         """Give a client that nobody else uses meanwhile."""
         with self._lock:
             found = self._idle.pop() if self._idle else None
-        client = found or self._new()
+        client = found or self.open()
         try:
             yield client
         except BaseException:
@@ -60,7 +60,8 @@ class Connection:
         if not keep:
             client.close()
 
-    def _new(self) -> PerianClient:
+    def open(self) -> PerianClient:
+        """Return a client of its own, for the caller to close."""
         return PerianClient(self.url, self.organization, self.token, read_timeout=self.read_timeout)
 
     def close(self) -> None:

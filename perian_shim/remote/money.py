@@ -1,24 +1,20 @@
 """What an organization has and what it has spent: asked for at Perian."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
 
-from perian_shim import settings
 from perian_shim.api.billing import Bill
-from perian_shim.api.client import PerianClient
-from perian_shim.api.errors import ApiError, JobNotFound
-from perian_shim.api.jobs import Job
+from perian_shim.api.errors import ApiError
 from perian_shim.errors import ConfigError
+from perian_shim.lifecycle.clock import Clock
 from perian_shim.remote import twins
-from perian_shim.remote.connection import connection
+from perian_shim.remote.asking import ask
+from perian_shim.remote.connection import Connection, connection
+from perian_shim.remote.listing import Listing
 from perian_shim.remote.records import Amount, Record
 from perian_shim.remote.spending import GROUPS, By, CostReport, needs_origin, report
-
-PAGE = 100
-"""Jobs to ask for at a time."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +45,7 @@ class Credits(Record):
             ApiError: any other failure.
         """
         del cls
-        with connection().client() as client:
-            found = client.get_credits()
+        found = ask(connection(), lambda client: client.get_credits())
         return Credits(found.amount, found.currency, found.last_calculated, found.original_amount)
 
 
@@ -76,9 +71,10 @@ def report_costs(
     start = since or now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     end = min(until or now, now) if until is None or until.tzinfo else until
     check(start, end, by)
-    with connection().client() as client:
-        jobs = list(listed(client, whole=needs_origin(by)))
-        bill, no_bill = bill_of(client, start, end)
+    who = connection()
+    listing = Listing(who, Clock())
+    jobs = [listing.whole(job) if needs_origin(by) else job for job in listing.all()]
+    bill, no_bill = bill_of(who, start, end)
     return report(jobs, bill, start, end, by, no_bill)
 
 
@@ -106,21 +102,9 @@ def check(since: datetime, until: datetime, by: str) -> None:
         raise ConfigError(message)
 
 
-def listed(client: PerianClient, *, whole: bool) -> Iterator[Job]:
-    """Yield all jobs, asking again for those whose listing hides whose they are, if ``whole``."""
-    for job in client.iter_jobs(PAGE):
-        if not whole or job.env_complete or settings.JOB_KEY in job.env_variables:
-            yield job
-            continue
-        try:
-            yield client.get_job(job.id)
-        except JobNotFound:
-            yield job
-
-
-def bill_of(client: PerianClient, since: datetime, until: datetime) -> tuple[Bill | None, str]:
+def bill_of(who: Connection, since: datetime, until: datetime) -> tuple[Bill | None, str]:
     """Return the bill, or why there is none."""
     try:
-        return client.get_bill(since, until), ""
+        return ask(who, lambda client: client.get_bill(since, until)), ""
     except ApiError as error:
         return None, error.message

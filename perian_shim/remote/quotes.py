@@ -9,7 +9,7 @@ from perian_shim.config import PerianConfig
 from perian_shim.errors import ConfigError
 from perian_shim.lifecycle import shortage
 from perian_shim.remote import twins
-from perian_shim.remote.catalogue import Offer, cheapest, machines_for, reasons_for
+from perian_shim.remote.catalogue import Offer, cheapest, offered
 from perian_shim.remote.connection import connection
 from perian_shim.remote.records import Amount, Record
 
@@ -72,9 +72,7 @@ class Quote(Record):
         """
         del cls
         asked = Asked.of(task_or_config, timeout)
-        with connection().client() as client:
-            machines = [Offer.of(each) for each in machines_for(client, asked.config)]
-            reasons = () if machines else tuple(reasons_for(client, asked.config))
+        machines, reasons = offered(connection(), asked.config)
         # Without any price there is still a machine to name.
         return quoted(asked, cheapest(machines) or machines[:1], reasons)
 

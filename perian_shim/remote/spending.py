@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 from perian_shim.api.billing import Bill, BillItem
 from perian_shim.api.costs import Cost, currency_of, price_for
 from perian_shim.api.jobs import Job
+from perian_shim.api.phases import Phase
 from perian_shim.owners import JobOrigin
 from perian_shim.remote.records import Amount, Record
 
@@ -219,10 +220,14 @@ def original(item: BillItem) -> Amount:
 
 def ran_within(job: Job, since: datetime, until: datetime) -> bool:
     """Whether a job's machine ran within an interval, as far as can be told."""
-    if job.started_at is None or job.started_at >= until:
-        return False
+    began = job.started_at
+    if began is None:
+        # A job that never ran costs nothing; one that did, nobody knows what.
+        if job.phase not in {Phase.RUNNING, Phase.SUCCEEDED}:
+            return False
+        began = job.created_at or since
     end = end_of(job)
-    return end is None or end > since
+    return began < until and (end is None or end > since)
 
 
 def end_of(job: Job) -> datetime | None:
@@ -231,7 +236,7 @@ def end_of(job: Job) -> datetime | None:
 
 
 def cost_within(job: Job, since: datetime, until: datetime) -> Cost | None:
-    """Return what a job that has begun to run cost within an interval; None if unknown."""
+    """Return what a job that has run cost within an interval; None if that cannot be told."""
     end = end_of(job)
     if job.started_at is None or (end is None and job.phase.terminal):
         return None

@@ -1,16 +1,13 @@
-"""A sandbox's API, and who asks it."""
+"""What the tests of handles need."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from support.sandbox_api import ORGANIZATION, TOKEN, Api, running_api
-
-from perian_shim import remote
-
-Use = Callable[[str], None]
+from support.command import Use, use_api
+from support.sandbox_api import Api, running_api
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     with running_api(tmp_path_factory.mktemp("state")) as running:
         yield running
@@ -18,13 +15,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch) -> Use:
-    """Let an API be asked."""
-    monkeypatch.setenv("NO_PROXY", "*")
-
-    def ask(url: str) -> None:
-        remote.init(ORGANIZATION, TOKEN, url)
-
-    return ask
+    return use_api(monkeypatch)
 
 
 @pytest.fixture

@@ -1,15 +1,14 @@
-"""What can be rented: offers by price within their currency, accelerators, and why there is none."""
+"""What can be rented: offers by price within a currency, accelerators, and why there are none."""
 
 import asyncio
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from support.answers import by_request, reply
 from support.api_front import FaultyServer
+from support.command import Use
 from support.front import Behaviour, Received
-from support.sandbox_api import Api
 
 from perian_shim import PerianConfig
 from perian_shim.api.errors import ServerFault
@@ -19,8 +18,6 @@ from perian_shim.sandbox.server.catalogue import ACCELERATORS, INSTANCE_TYPES
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 pytestmark = pytest.mark.usefixtures("api")
-
-Use = Callable[[str], None]
 
 
 def test_offers_are_sorted_by_price_within_a_currency() -> None:
@@ -105,7 +102,9 @@ def test_accelerators_come_with_the_cheapest_machines_that_have_them() -> None:
     found = {each.name: each for each in Catalogue.accelerators()}
     assert list(found) == sorted(each.name for each in ACCELERATORS)
     h100, missing = found["NVIDIA_H100_80"], found["NVIDIA_L40_48"]
-    assert (h100.vendor, h100.memory_gb, h100.machines, h100.most) == ("NVIDIA", 80, 2, 8)
+    assert (h100.vendor, h100.memory_gb, h100.machines, h100.most) == (
+        *("NVIDIA", Decimal(80), 2, 8),
+    )
     assert [str(each) for each in h100.cheapest] == ["2.80 EUR", "18.32 USD"]
     assert (missing.machines, missing.most, missing.cheapest) == (0, 0, ())
 

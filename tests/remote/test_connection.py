@@ -21,6 +21,7 @@ VARIABLES = ("PERIAN_ORGANIZATION", "PERIAN_TOKEN", "PERIAN_TOKEN_COMMAND", "PER
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setattr("perian_shim.remote.connection._current", None)
     monkeypatch.setenv("FLYTE_SECRETS_DEFAULT_DIR", str(tmp_path / "secrets"))
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
@@ -33,7 +34,7 @@ class Door(FaultyServer):
         self.token = token
         super().__init__(by_request(self.judged))
 
-    def __enter__(self) -> "Door":
+    def __enter__(self) -> "Door":  # noqa: PYI034 - Self needs Python 3.11
         super().__enter__()
         return self
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
 from support.answers import by_request, reply
 from support.api_front import FaultyServer
+from support.command import Use
 from support.front import Behaviour, Received
 from support.past_jobs import origin, price, put, running
 from support.sandbox_api import ORGANIZATION, TOKEN, Api, running_api
@@ -20,8 +21,6 @@ from perian_shim.errors import ConfigError
 from perian_shim.remote import Credits, costs
 from perian_shim.remote.money import report_costs
 
-Use = Callable[[str], None]
-
 SINCE = datetime(2026, 3, 1, tzinfo=timezone.utc)
 UNTIL = datetime(2026, 4, 1, tzinfo=timezone.utc)
 DAY = timedelta(days=1)
@@ -30,11 +29,11 @@ PROJECTS = ("vision", "speech", "search", "")
 
 
 @pytest.fixture
-def own(tmp_path_factory: pytest.TempPathFactory, use: Use) -> Api:
+def own(tmp_path_factory: pytest.TempPathFactory, use: Use) -> Iterator[Api]:
     """A sandbox without any job but the test's own."""
     with running_api(tmp_path_factory.mktemp("own")) as found:
         use(found.server.url)
-        yield found  # type: ignore[misc]  # a fixture
+        yield found
 
 
 def two_hundred_jobs(api: Api) -> None:
@@ -93,7 +92,7 @@ def test_a_job_that_runs_is_counted_until_now_as_on_the_bill(own: Api) -> None:
     with running(own.store, began, price("6", billed_by="PER_HOUR")):
         found = costs(began - DAY)
     (line,) = found.lines
-    assert (line.running, line.computed, line.difference) == (1, 12, 0)
+    assert (line.running, line.computed, line.difference) == (1, Decimal(12), Decimal(0))
 
 
 def test_the_month_is_reported_by_default(own: Api) -> None:
@@ -118,7 +117,7 @@ def test_a_report_without_a_bill_says_why(use: Use) -> None:
         use(server.url)
         found = costs(SINCE, UNTIL, by="day")
     assert (found.bill, found.no_bill.endswith("not for you.")) == (None, True)
-    assert [(line.computed, line.billed) for line in found.lines] == [(24, None)]
+    assert [(line.computed, line.billed) for line in found.lines] == [(Decimal(24), None)]
 
 
 def test_a_job_whose_listing_hides_whose_it_is_is_asked_for(use: Use) -> None:
@@ -154,10 +153,10 @@ def test_jobs_that_cannot_be_listed_are_an_error(use: Use) -> None:
         (datetime.now(timezone.utc) + DAY, None, "project"),
     ],
 )
+@pytest.mark.usefixtures("own")
 def test_an_interval_that_is_none_is_refused(
-    own: Api, since: datetime, until: datetime | None, by: str
+    since: datetime, until: datetime | None, by: str
 ) -> None:
-    assert own
     with pytest.raises(ConfigError, match="expected"):
         report_costs(since, until, by)  # type: ignore[arg-type]  # wrong on purpose
 
@@ -165,7 +164,9 @@ def test_an_interval_that_is_none_is_refused(
 def test_the_credit_is_what_the_jobs_have_left_of_it(own: Api) -> None:
     put(own.store, SINCE, SINCE + timedelta(hours=3), price("2"), {})
     found = Credits.get()
-    assert (found.amount, found.currency, found.original_amount) == (994, "EUR", 1000)
+    assert (found.amount, found.currency, found.original_amount) == (
+        *(Decimal(994), "EUR", Decimal(1000)),
+    )
     assert str(found) == "994.00 EUR"
     assert found.to_dict()["amount"] == "994"
 

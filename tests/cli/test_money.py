@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from support.answers import by_request, reply
 from support.api_front import FaultyServer
+from support.command import Printed, Use
 from support.front import Behaviour, Received
 from support.past_jobs import origin, price, put
-from support.sandbox_api import ORGANIZATION, TOKEN, Api, running_api
+from support.sandbox_api import ORGANIZATION, Api, running_api
 
 from perian_shim.cli import main
 from perian_shim.cli.app import COMMANDS
@@ -21,9 +22,6 @@ SINCE = datetime(2026, 3, 1, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
 MARCH = ["--since", "2026-03-01", "--until", "2026-04-01"]
 MINE = ("gpus", "offers", "quote", "credits", "cost", "doctor")
-
-Use = Callable[[str], None]
-Printed = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
@@ -34,20 +32,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         put(store, SINCE, SINCE + HOUR, price("5", "USD"), origin("vision", "x2", "score", "bob"))
         put(store, SINCE + 24 * HOUR, SINCE + 25 * HOUR, price("1"), {})
         yield running
-
-
-@pytest.fixture
-def use(monkeypatch: pytest.MonkeyPatch) -> Use:
-    monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setenv("PERIAN_ORGANIZATION", ORGANIZATION)
-    monkeypatch.setenv("PERIAN_TOKEN", TOKEN)
-    return lambda url: monkeypatch.setenv("PERIAN_API_URL", url)
-
-
-@pytest.fixture
-def api(server: Api, use: Use) -> Api:
-    use(server.server.url)
-    return server
 
 
 def rows(text: str) -> list[list[str]]:

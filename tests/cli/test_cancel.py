@@ -1,0 +1,122 @@
+"""``perian-shim cancel``: what ends, what does not, and who is asked."""
+
+import json
+
+import pytest
+from perian.models.workload_status import WorkloadStatus
+from support.answers import reply
+from support.api_front import FaultyServer
+from support.command import Printed, Use, columns, lines
+from support.sandbox_api import Api
+
+from perian_shim.cli import main
+from perian_shim.settings import EXECUTION_ID, JOB_KEY
+
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+
+
+def live(api: Api, **variables: str) -> str:
+    """Submit a job with some environment and wait until it runs."""
+    job_id = api.submit("sh -c 'echo up; exec sleep 60'", environment=variables)
+    api.running(job_id, "up")
+    return job_id
+
+
+def results(capsys: Printed) -> dict[str, str]:
+    """Return what is said of each job."""
+    head, *rows = map(columns, lines(capsys))
+    assert head == ["JOB", "RESULT"]
+    return {job_id: said for job_id, said in rows}
+
+
+def test_a_running_job_is_seen_ended(api: Api, capsys: Printed) -> None:
+    job_id = live(api)
+    assert main(["cancel", job_id]) == 0
+    assert results(capsys) == {job_id: "ended: Cancelled"}
+    assert api.view(job_id).status == WorkloadStatus.CANCELLED
+
+
+def test_every_job_is_tried_and_a_job_that_is_not_there_is_a_failure(
+    api: Api, capsys: Printed
+) -> None:
+    ended = str(api.run("true").id)
+    running = live(api)
+    assert main(["cancel", ended]) == 0
+    assert results(capsys) == {ended: "had ended already: Done"}
+    assert main(["cancel", UNKNOWN, "../x", ended, running, running]) == 1
+    found = results(capsys)
+    assert found[UNKNOWN].startswith("failed: ")
+    assert "No job found" in found[UNKNOWN]
+    assert found["../x"].startswith("failed: Not a job id")
+    assert found[ended] == "had ended already: Done"
+    assert found[running] == "ended: Cancelled"
+
+
+@pytest.mark.parametrize(("option", "name"), [("--key", JOB_KEY), ("--execution", EXECUTION_ID)])
+def test_all_live_jobs_of_a_key_or_an_execution_are_ended(
+    api: Api, capsys: Printed, option: str, name: str
+) -> None:
+    mine = {JOB_KEY: "k", name: f"two{option}"}
+    api.run("true", environment=mine)
+    running = live(api, **mine)
+    other = live(api, **{JOB_KEY: "k"})
+    assert main(["cancel", option, f"two{option}", "--yes"]) == 0
+    assert results(capsys) == {running: "ended: Cancelled"}
+    assert api.view(other).status == WorkloadStatus.RUNNING
+
+
+def test_nothing_is_ended_unasked_where_nobody_can_be_asked(api: Api, capsys: Printed) -> None:
+    running = live(api, **{JOB_KEY: "unasked"})
+    assert main(["cancel", "--key", "unasked"]) == 2
+    printed = capsys.readouterr()
+    assert running in printed.err
+    assert "--yes" in printed.err
+    assert api.view(running).status == WorkloadStatus.RUNNING
+
+
+@pytest.mark.usefixtures("api")
+def test_a_key_that_no_live_job_has_is_a_failure(capsys: Printed) -> None:
+    assert main(["cancel", "--key", "typo", "--yes"]) == 1
+    assert "no live job has the key 'typo'" in capsys.readouterr().err
+
+
+def test_what_became_of_jobs_can_be_had_as_json(api: Api, capsys: Printed) -> None:
+    job_id = live(api)
+    assert main(["cancel", job_id, "-o", "json"]) == 0
+    expected = [{"id": job_id, "over": True, "result": "ended: Cancelled"}]
+    assert json.loads(capsys.readouterr().out) == expected
+
+
+def test_a_job_that_does_not_end_is_said_to_go_on(use: Use, capsys: Printed) -> None:
+    running = {"jobs": [{"id": "j1", "status": "Running", "docker_metadata": None}]}
+    with FaultyServer(reply(body=running)) as server:
+        use(server.url)
+        assert main(["cancel", "j1", "--wait", "1"]) == 1
+        asked = [request.line for request in server.requests].count("PATCH /job/j1/cancel")
+    assert results(capsys) == {"j1": "asked to end, goes on: Running"}
+    assert asked > 1
+
+
+def test_a_server_that_fails_is_said(use: Use, capsys: Printed) -> None:
+    with FaultyServer(reply(503, {"detail": "maintenance"})) as server:
+        use(server.url)
+        assert main(["cancel", "j1"]) == 1
+    said = results(capsys)["j1"]
+    assert said.startswith("failed: PATCH /job/j1/cancel failed (HTTP 503): maintenance.")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["j1", "--key", "k"],
+        ["--key", ""],
+        ["--key", "k", "--orphans"],
+        ["--execution", "e", "j1"],
+    ],
+)
+def test_wrong_arguments_do_nothing(arguments: list[str], use: Use) -> None:
+    with FaultyServer(reply(500)) as server:
+        use(server.url)
+        assert main(["cancel", *arguments]) == 2
+        assert not server.requests
