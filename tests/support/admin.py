@@ -124,6 +124,11 @@ class AdminServer:
         return dict(self._executions.by_name)
 
     @property
+    def history(self) -> Executions:
+        """All executions: what a test says has run is put here."""
+        return self._executions
+
+    @property
     def uploads(self) -> list[str]:
         """The ``s3://`` URLs given out for uploads, in order."""
         return list(self._proxy.uploads)

@@ -11,7 +11,7 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from flyteidl.admin import common_pb2, execution_pb2
+from flyteidl.admin import common_pb2, execution_pb2, node_execution_pb2
 from flyteidl.core import execution_pb2 as core_execution_pb2
 from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2
 from support.admin_answers import Answer, Refused
@@ -49,10 +49,12 @@ class Executions:
     Attributes:
         registry: what can be launched.
         by_name: the executions.
+        nodes: where the nodes of each have their inputs, by the execution's name.
     """
 
     registry: Registry
     by_name: dict[str, Execution] = field(default_factory=dict)
+    nodes: dict[str, list[str]] = field(default_factory=dict)
 
     def answers(self) -> Mapping[str, Answer]:
         """Return the answers of AdminService that are about executions."""
@@ -61,6 +63,7 @@ class Executions:
             "GetExecution": lambda request: self.find(request.id).answer,
             "GetExecutionData": self.data,
             "ListExecutions": self.listed,
+            "ListNodeExecutions": self.listed_nodes,
         }
 
     def create(
@@ -93,6 +96,48 @@ class Executions:
             answer=execution_pb2.Execution(id=identifier, spec=request.spec, closure=closure),
         )
         return execution_pb2.ExecutionCreateResponse(id=identifier)
+
+    def put(
+        self, name: str, phase: str, *, place: str = "", ended: float = 0.0, **where: str
+    ) -> None:
+        """Record an execution that a cluster has run, or make one that is known what it is now.
+
+        Args:
+            name: its name.
+            phase: e.g. ``"ABORTED"``.
+            place: URI of the folder of its nodes' files; "" if none has begun.
+            ended: how many seconds ago it ended.
+            where: ``project`` and ``domain``, if not the usual ones.
+        """
+        identifier = identifier_pb2.WorkflowExecutionIdentifier(
+            project=where.get("project", "flytesnacks"),
+            domain=where.get("domain", "development"),
+            name=name,
+        )
+        changed = now()
+        changed.FromSeconds(changed.seconds - int(ended))
+        closure = execution_pb2.ExecutionClosure(
+            phase=core_execution_pb2.WorkflowExecution.Phase.Value(phase), updated_at=changed
+        )
+        self.by_name[name] = Execution(
+            name=name,
+            target=EntityId(identifier.project, identifier.domain, "put", "v1"),
+            launches_task=False,
+            spec=execution_pb2.ExecutionSpec(),
+            inputs=literals_pb2.LiteralMap(),
+            answer=execution_pb2.Execution(id=identifier, closure=closure),
+        )
+        self.nodes[name] = [f"{place}/n0/data/inputs.pb"] if place else []
+
+    def listed_nodes(
+        self, request: node_execution_pb2.NodeExecutionListRequest
+    ) -> node_execution_pb2.NodeExecutionList:
+        """Return the nodes of an execution; the first one has no inputs, as Flyte's start node."""
+        self.find(request.workflow_execution_id)
+        uris = ["", *self.nodes.get(request.workflow_execution_id.name, [])]
+        return node_execution_pb2.NodeExecutionList(
+            node_executions=[node_execution_pb2.NodeExecution(input_uri=uri) for uri in uris]
+        )
 
     def expected(
         self, identifier: identifier_pb2.Identifier
