@@ -127,8 +127,7 @@ ARROWS: dict[str, set[str]] = {
         *("storage", "version", "wire", "work"),
     },
     "cli": {
-        *("api", "checkup", "config", "errors", "owners", "remote", "sandbox", "settings"),
-        "version",
+        *("api", "checkup", "config", "lifecycle", "remote", "sandbox", "settings", "version"),
     },
     # a Perian, an S3 and a Flyte for this machine; only the command line and tests use it
     "sandbox": {"values"},
