@@ -552,6 +552,27 @@ def test_no_secret_is_shown_whatever_a_server_repeats(doctor: Doctor, given: Set
     assert "token-to-be-hidden" not in json.dumps(report.findings)
 
 
+def test_no_key_of_the_environment_is_shown_whatever_a_store_repeats(
+    doctor: Doctor, given: Set
+) -> None:
+    given(
+        FLYTE_AWS_ACCESS_KEY_ID=None,
+        FLYTE_AWS_SECRET_ACCESS_KEY=None,
+        AWS_ACCESS_KEY_ID=ACCESS_KEY,
+        AWS_SECRET_ACCESS_KEY=SECRET_KEY,
+        AWS_SESSION_TOKEN="session-token-1234",
+    )
+
+    def echo(seen: Received) -> Answer:
+        return Answer(403, s3_error("Odd", f"{seen.headers.get('x-amz-security-token')}"))
+
+    with faulty_server(echo) as store:
+        given(FLYTE_AWS_ENDPOINT=store.url)
+        report = doctor("--raw-data-prefix", "s3://bucket/x")
+    expect(report, "store", "problem", "Odd: [redacted]")
+    assert "session-token-1234" not in json.dumps(report.findings)
+
+
 def test_a_check_that_breaks_is_a_problem_and_the_others_go_on() -> None:
     def broken() -> Iterator[Finding]:
         yield ok("broken", "began")

@@ -126,6 +126,11 @@ def test_a_job_that_runs_counts_until_the_end_of_the_interval() -> None:
     assert (line.running, line.computed) == (1, Decimal(6))
 
 
+def test_a_job_that_ended_later_still_ran_at_the_end_of_the_interval() -> None:
+    (line,) = of(job(started_at=END - HOUR, done_at=END + HOUR)).lines
+    assert (line.running, line.computed) == (1, Decimal(6))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
