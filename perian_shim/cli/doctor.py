@@ -82,16 +82,16 @@ def planned(
     url = settings.text(settings.API_URL, settings.DEFAULT_API_URL, environ)
     yield Check("proxy", lambda: ways(environ, [url]))
     yield Check("address", lambda: address(environ))
-    yield Check("credentials", lambda: asked(seconds))
+    yield Check("credentials", lambda: asked(group, seconds))
     yield Check("clock (Perian)", lambda: [clock("Perian", url, environ, seconds)])
     if prefix:
         yield Check("store", Trial(prefix, group, environ, seconds).findings)
 
 
-def asked(seconds: float) -> Iterable[Finding]:
+def asked(group: str, seconds: float) -> Iterable[Finding]:
     """Ask Perian, if it is known who asks."""
     try:
-        who = connection_of()
+        who = connection_of(group=group)
     except PerianError as error:
         return [of_error("credentials", error)]
     return account(Connection(who.organization, who.token, who.url, seconds))

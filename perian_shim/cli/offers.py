@@ -34,10 +34,10 @@ def gpus(output: str) -> None:
         columns=(
             Column("ACCELERATOR", keep=True),
             Column("VENDOR"),
-            Column("MEMORY", right=True),
+            Column("MEMORY", right=True, keep=True),
             Column("MACHINES", right=True),
             Column("MOST", right=True),
-            Column("FROM/HOUR", right=True),
+            Column("FROM/HOUR", right=True, keep=True),
         ),
         row=accelerator_row,
         name=lambda each: each.name,
@@ -88,7 +88,8 @@ def requirements(command: Callable[..., Any]) -> Callable[..., Any]:
 def offers(output: str, limit: int, **asked: Any) -> int:
     """List machines that can be rented now, the cheapest first.
 
-    The options are those of PerianConfig. NAMES (-o name) are what --instance-type-id takes.
+    The options are those of PerianConfig. The machines' ids, which its instance_type_id takes, are
+    shown by -o name and -o json.
     """
     config = PerianConfig(**asked)
     init()
@@ -99,14 +100,13 @@ def offers(output: str, limit: int, **asked: Any) -> int:
         found,
         columns=(
             Column("MACHINE", keep=True),
-            Column("PROVIDER"),
-            Column("COUNTRY"),
-            Column("CORES", right=True),
-            Column("MEMORY", right=True),
+            Column("PROVIDER", keep=True),
+            Column("COUNTRY", keep=True),
+            Column("CORES", right=True, keep=True),
+            Column("MEMORY", right=True, keep=True),
             Column("ACCELERATORS"),
-            Column("PRICE/HOUR", right=True),
-            Column("BILLED BY"),
-            Column("ID", keep=True),
+            Column("PRICE/HOUR", right=True, keep=True),
+            Column("BILLED BY", keep=True),
         ),
         row=offer_row,
         name=lambda each: each.id,
@@ -125,7 +125,7 @@ def offer_row(offer: Offer) -> Sequence[object]:
     """Return what is shown of an offer."""
     memory = None if offer.memory_gb is None else gigabytes(offer.memory_gb)
     return (
-        offer.name,
+        offer.name or offer.id,
         offer.provider,
         offer.country_code,
         offer.cores,
@@ -133,7 +133,6 @@ def offer_row(offer: Offer) -> Sequence[object]:
         accelerators_of(offer),
         price(offer.price_per_hour, offer.currency),
         step(offer.billed_seconds),
-        offer.id,
     )
 
 

@@ -108,11 +108,19 @@ def connection_of(
     organization: str | None = None,
     token: str | TokenSource | None = None,
     url: str | None = None,
+    group: str = DEFAULT_SECRET_GROUP,
 ) -> Connection:
-    """Return a connection of its own; arguments and errors as for ``init``."""
+    """Return a connection of its own; arguments and errors as for ``init``.
+
+    Args:
+        organization: as for ``init``.
+        token: the same.
+        url: the same.
+        group: Flyte's secret group that is looked for last.
+    """
     environ = os.environ
-    found_organization = organization or found_name(environ)
-    found_token = token or found_source(environ)
+    found_organization = organization or found_name(environ, group)
+    found_token = token or found_source(environ, group)
     if found_organization is None or found_token is None:
         asked = {settings.ORGANIZATION: found_organization, settings.TOKEN: found_token}
         missing = " and ".join(name for name, value in asked.items() if value is None)
@@ -127,16 +135,16 @@ def connection_of(
     )
 
 
-def found_name(environ: Mapping[str, str]) -> str | None:
+def found_name(environ: Mapping[str, str], group: str) -> str | None:
     """Return the organization's name as the environment, or else Flyte, says it."""
     name = settings.text(settings.ORGANIZATION, environ=environ)
     if not name:
-        secret = FlyteSecrets.of_container(environ).get(DEFAULT_SECRET_GROUP, ORGANIZATION_KEY)
+        secret = FlyteSecrets.of_container(environ).get(group, ORGANIZATION_KEY)
         name = (secret or "").strip()
     return name or None
 
 
-def found_source(environ: Mapping[str, str]) -> str | TokenSource | None:
+def found_source(environ: Mapping[str, str], group: str) -> str | TokenSource | None:
     """Return the token that is set, or what gets one: a program before Flyte's secret.
 
     Raises:
@@ -149,8 +157,8 @@ def found_source(environ: Mapping[str, str]) -> str | TokenSource | None:
     if command:
         return CommandToken(command)
     secrets = FlyteSecrets.of_container(environ)
-    for variable in secrets.variables(DEFAULT_SECRET_GROUP, TOKEN_KEY):
+    for variable in secrets.variables(group, TOKEN_KEY):
         if environ.get(variable, "").strip():
             return environ[variable].strip()
-    file = secrets.file(DEFAULT_SECRET_GROUP, TOKEN_KEY)
+    file = secrets.file(group, TOKEN_KEY)
     return FileToken(file) if file.is_file() else None

@@ -279,6 +279,15 @@ def test_a_token_that_is_refused_is_a_problem_and_not_shown(doctor: Doctor, give
     assert "wrong-token-1234" not in json.dumps(report.findings)
 
 
+def test_credentials_may_be_those_of_the_secret_group(
+    doctor: Doctor, given: Set, tmp_path: Path
+) -> None:
+    given(PERIAN_TOKEN=None, PERIAN_ORGANIZATION=None)
+    secret(tmp_path, "perian_organization", ORGANIZATION.encode(), "team")
+    secret(tmp_path, "perian_token", TOKEN.encode(), "team")
+    expect(doctor("--secret-group", "team"), "credentials", "ok", f"organization {ORGANIZATION}")
+
+
 def test_a_program_that_prints_no_token_is_a_problem(doctor: Doctor, given: Set) -> None:
     given(PERIAN_TOKEN=None, PERIAN_TOKEN_COMMAND="false --password hunter2")
     report = doctor()
