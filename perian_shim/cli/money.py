@@ -35,9 +35,9 @@ def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> dat
         return None
     text = value.strip()
     span = re.fullmatch(r"([0-9]{1,5})([mhdw])", text)
-    if span:
-        return now() - timedelta(seconds=int(span[1]) * SPANS[span[2]])
     try:
+        if span:
+            return now() - timedelta(seconds=int(span[1]) * SPANS[span[2]])
         read = datetime.fromisoformat(re.sub(r"[zZ]\Z", "+00:00", text))
     except ValueError:
         forms = "2026-01-31, 2026-01-31T12:00:00+01:00, or how long ago, as 12h, 7d or 4w"

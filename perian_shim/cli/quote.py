@@ -24,7 +24,7 @@ from perian_shim.remote.records import price
 @click.argument("tasks", nargs=-1, metavar="[TASK ...]")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=1e9),
     metavar="SECONDS",
     help="How long an attempt may take, in place of the tasks' own timeout.",
 )
