@@ -78,7 +78,7 @@ def named(what: str) -> list[Job]:
         return [Job.get(what)]
     except JobNotFound:
         message = f"There is no job {what!r}, nor one of an execution of this name."
-        raise JobNotFound(message, remedy="See: perian-shim jobs") from None
+        raise JobNotFound(message, remedy="See `perian-shim jobs`.") from None
 
 
 def label(job: Job) -> str:

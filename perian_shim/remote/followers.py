@@ -66,7 +66,8 @@ class Witnesses:
             execution.
         told: called with what takes long.
         executions: what FlyteAdmin said, by project, domain and name.
-        failure: why it cannot be asked.
+        stores: those that have been opened, by bucket.
+        failure: why FlyteAdmin cannot be asked.
         others: jobs that may show what is this Flyte's; read when they are needed.
     """
 
@@ -78,6 +79,7 @@ class Witnesses:
     executions: dict[tuple[str, str, str], Execution | None] = field(
         default_factory=dict, init=False
     )
+    stores: dict[str, ObjectStore] = field(default_factory=dict, init=False)
     failure: str = field(default="", init=False)
     others: Iterable[Job] = field(default=(), init=False)
 
@@ -111,10 +113,18 @@ class Witnesses:
         if not origin.records:
             return Account(obstacle="it does not say where its launch records are")
         try:
-            return account_of(job_id, origin.records, self.store_of(origin.records))
+            return account_of(job_id, origin.records, self.store(origin.records))
         except (PerianError, OSError) as error:
             reason = error.message if isinstance(error, PerianError) else str(error)
             return Account(obstacle=f"its launch records cannot be read: {reason}")
+
+    def store(self, uri: str) -> ObjectStore:
+        """Return the store that holds a URI; each is opened once."""
+        scheme, _, rest = uri.partition("://")
+        bucket = f"{scheme}://{rest.partition('/')[0]}"
+        if bucket not in self.stores:
+            self.stores[bucket] = self.store_of(uri)
+        return self.stores[bucket]
 
     def follower(self, origin: JobOrigin, account: Account) -> Follower | None:
         """Return what records and execution show; None if FlyteAdmin does not know the latter."""

@@ -1,6 +1,8 @@
 """``perian-shim cancel``: what ends, what does not, and who is asked."""
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 from perian.models.workload_status import WorkloadStatus
@@ -8,9 +10,12 @@ from support.answers import reply
 from support.api_front import FaultyServer
 from support.command import Printed, Use, columns, lines
 from support.sandbox_api import Api
+from support.terminal import Terminal
 
 from perian_shim.cli import main
 from perian_shim.settings import EXECUTION_ID, JOB_KEY
+
+COMMAND = Path(sys.executable).with_name("perian-shim")
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
@@ -26,7 +31,7 @@ def results(capsys: Printed) -> dict[str, str]:
     """Return what is said of each job."""
     head, *rows = map(columns, lines(capsys))
     assert head == ["JOB", "RESULT"]
-    return dict(rows)  # type: ignore[arg-type]  # two cells each
+    return dict(rows)
 
 
 def test_a_running_job_is_seen_ended(api: Api, capsys: Printed) -> None:
@@ -72,6 +77,23 @@ def test_nothing_is_ended_unasked_where_nobody_can_be_asked(api: Api, capsys: Pr
     assert running in printed.err
     assert "--yes" in printed.err
     assert api.view(running).status == WorkloadStatus.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "status"),
+    [("n", 1, WorkloadStatus.RUNNING), ("y", 0, WorkloadStatus.CANCELLED)],
+)
+def test_on_a_terminal_it_is_asked_first(
+    api: Api, answer: str, code: int, status: WorkloadStatus
+) -> None:
+    running = live(api, **{JOB_KEY: f"asked {answer}"})
+    with Terminal(str(COMMAND), "cancel", "--key", f"asked {answer}") as terminal:
+        terminal.wait_for("End 1 job? [y/N]")
+        assert running in terminal.printed
+        assert api.view(running).status == WorkloadStatus.RUNNING
+        terminal.type(f"{answer}\n")
+        assert terminal.wait() == code
+    assert api.view(running).status == status
 
 
 @pytest.mark.usefixtures("api")

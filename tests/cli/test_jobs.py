@@ -12,6 +12,7 @@ from support.api_front import FaultyServer
 from support.command import Printed, Use, columns, lines
 from support.front import Behaviour, Received
 from support.sandbox_api import Api
+from support.terminal import Terminal
 from support.waiting import LONG_SECONDS, wait_until
 
 from perian_shim.cli import main
@@ -196,11 +197,22 @@ def test_watching_prints_a_line_for_each_change(api: Api, tmp_path: Path) -> Non
             [COMMAND, "jobs", "--key", "watched", "--watch"], stdout=output, env=dict(os.environ)
         )
     try:
-        said = lambda word: lambda: f"{job_id}  {word}" in printed.read_text()  # noqa: E731
-        wait_until(said("Running"), LONG_SECONDS, "it says that the job runs")
+        wait_until(lambda: "Running" in printed.read_text(), LONG_SECONDS, "it says that it runs")
         api.jobs.cancel_job(job_id)
-        wait_until(said("Cancelled"), LONG_SECONDS, "it says that the job was cancelled")
+        wait_until(lambda: "Cancelled" in printed.read_text(), LONG_SECONDS, "it says how it ended")
     finally:
         process.send_signal(2)
         assert process.wait(LONG_SECONDS) == 130
-    assert len(printed.read_text().splitlines()) == 2
+    first, second = printed.read_text().splitlines()
+    assert f"{job_id}  Running" in first
+    assert f"{job_id}  Cancelled" in second
+
+
+def test_on_a_terminal_a_table_is_drawn_again(api: Api) -> None:
+    job_id = live(api, **{JOB_KEY: "drawn"})
+    with Terminal(str(COMMAND), "jobs", "--key", "drawn", "--watch") as terminal:
+        terminal.wait_for("Running")
+        api.jobs.cancel_job(job_id)
+        terminal.wait_for("Cancelled")
+        terminal.interrupt()
+        assert terminal.wait() == 130

@@ -1,13 +1,13 @@
 """How commands print: on a terminal, to a file, for programs; and what shells are told."""
 
 import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from support.command import Printed
+from support.terminal import Terminal
 from support.waiting import LONG_SECONDS
 
 from perian_shim.cli import app, main
@@ -27,24 +27,9 @@ show_table(({COLUMNS!r}), {ROWS!r})
 
 def on_a_terminal(*command: str, columns: int = 80) -> str:
     """Run a command on a terminal and return what it printed there."""
-    parent, child = pty.openpty()
-    environ = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns)}
-    process = subprocess.Popen(
-        command, stdin=child, stdout=child, stderr=child, env=environ, close_fds=True
-    )
-    os.close(child)
-    printed = b""
-    while True:
-        try:
-            piece = os.read(parent, 4096)
-        except OSError:  # Linux's way to say that nobody has it open any more
-            break
-        if not piece:
-            break
-        printed += piece
-    os.close(parent)
-    assert process.wait(LONG_SECONDS) == 0, printed
-    return printed.decode()
+    with Terminal(*command, columns=columns) as terminal:
+        assert terminal.wait() == 0, terminal.printed
+        return terminal.printed
 
 
 def test_a_table_to_a_file_is_plain_lines(capsys: Printed) -> None:

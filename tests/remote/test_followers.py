@@ -1,8 +1,9 @@
 """Whether anybody follows a job: only evidence makes it an orphan."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from support.admin import AdminServer, UploadStore
@@ -67,13 +68,13 @@ class Scene:
         self.admin = admin
         self.flyte: Flyte | None = flyte
         self.slept: list[float] = []
-        self.meanwhile = lambda: None
+        self.meanwhile: Callable[[], None] = lambda: None
 
-    def record(self, of: Job, attempt: int = 0, pod: str = "abc", **fields: object) -> None:
+    def record(self, of: Job, attempt: int = 0, **fields: Any) -> None:
         """Write the record of a pod of a job's node."""
         assert of.origin is not None
-        owner = Owner(attempt, 0, pod)
-        record = replace(LaunchRecord("k"), **fields)  # type: ignore[arg-type]  # as the test says
+        owner = Owner(attempt, 0, "abc")
+        record = replace(LaunchRecord("k"), **fields)
         self.store.write(f"{of.origin.records}/{owner.name}", record.to_json())
 
     def sleep(self, seconds: float) -> None:
@@ -120,7 +121,7 @@ def scene(admin: AdminServer, monkeypatch: pytest.MonkeyPatch) -> Scene:
     ],
 )
 def test_a_job_that_its_records_have_given_up_is_an_orphan(
-    scene: Scene, record: dict[str, object]
+    scene: Scene, record: dict[str, Any]
 ) -> None:
     scene.flyte = None
     scene.record(job(), **record)
@@ -138,7 +139,7 @@ def test_a_job_that_its_records_have_given_up_is_an_orphan(
     ],
 )
 def test_a_job_that_its_records_have_not_given_up_is_not_known_to_be_one(
-    scene: Scene, record: dict[str, object]
+    scene: Scene, record: dict[str, Any]
 ) -> None:
     scene.flyte = None
     scene.record(job(), **record)

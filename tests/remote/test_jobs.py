@@ -14,6 +14,7 @@ from support.answers import in_turn, reply
 from support.api_front import FaultyServer
 from support.command import Use
 from support.sandbox_api import Api
+from support.terminal import Terminal
 from support.waiting import LONG_SECONDS
 
 from perian_shim.api.errors import JobNotFound
@@ -124,6 +125,16 @@ def test_it_is_waited_for_to_its_end(api: Api, capsys: pytest.CaptureFixture[str
     printed = capsys.readouterr()
     assert printed.err.splitlines()[-1] == f"job {job.id}: Done"
     assert not printed.out
+
+
+def test_on_a_terminal_a_wait_is_shown_and_leaves_nothing_to_read(api: Api) -> None:
+    job_id = api.submit(SLEEP)
+    script = f"from perian_shim.remote import Job; Job.get('{job_id}').wait()"
+    with Terminal(sys.executable, "-c", script) as terminal:
+        terminal.wait_for(f"job {job_id}: Running")
+        api.jobs.cancel_job(job_id)
+        assert terminal.wait() == 0
+    assert terminal.printed.rstrip().endswith("\x1b[2K") or "\x1b[1A" in terminal.printed
 
 
 def test_it_is_waited_for_until_it_runs(api: Api, capsys: pytest.CaptureFixture[str]) -> None:

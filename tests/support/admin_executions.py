@@ -117,7 +117,8 @@ class Executions:
         changed = now()
         changed.FromSeconds(changed.seconds - int(ended))
         closure = execution_pb2.ExecutionClosure(
-            phase=core_execution_pb2.WorkflowExecution.Phase.Value(phase), updated_at=changed
+            phase=phase,
+            updated_at=changed,
         )
         self.by_name[name] = Execution(
             name=name,

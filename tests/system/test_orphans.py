@@ -14,7 +14,10 @@ from support.waiting import LONG_SECONDS, wait_until
 from perian_shim import PerianConfig
 from perian_shim.cli import main
 from perian_shim.lifecycle.policies import RECORD_SECONDS
+from perian_shim.remote.accounts import account_of
 from perian_shim.sandbox.flyte.cluster import RunningPod
+from perian_shim.settings import JOB_RECORDS
+from perian_shim.storage import open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.below_the_doors]
 
@@ -41,22 +44,27 @@ class Run:
     def __init__(self, harness: Harness, admin: AdminServer, **task: Any) -> None:
         self.harness, self.admin = harness, admin
         self.execution = harness.execution()
+        self.over = False
         self.pod: RunningPod = harness.start(shell(SLEEP, **task), execution=self.execution)
         wait_until(self.runs, LONG_SECONDS, "the job runs and its pod has noted it")
 
     def runs(self) -> bool:
         jobs = self.harness.jobs(self.execution)
-        return bool(jobs) and jobs[0].status == "Running"
+        if not jobs or jobs[0].state.status != "Running":
+            return False
+        records = (jobs[0].record.execution.environment or {})[JOB_RECORDS]
+        store = open_store(records, self.harness.cluster.environment)
+        return account_of(jobs[0].record.job_id, str(records), store).current
 
     @property
     def job_id(self) -> str:
         (job,) = self.harness.jobs(self.execution)
-        return job.record.id
+        return job.record.job_id
 
     @property
     def status(self) -> str:
         (job,) = self.harness.jobs(self.execution)
-        return job.status
+        return job.state.status.value
 
     def known_as(self, phase: str, ended: float = 0.0) -> None:
         """Let FlyteAdmin know the execution."""
@@ -66,11 +74,16 @@ class Run:
 
     def lose_pod(self) -> None:
         self.pod.kill()
-        self.pod.wait()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait for the pod's end."""
+        if not self.over:
+            self.pod.wait()
+        self.over = True
 
     def end(self) -> None:
-        self.pod.kill()
-        self.pod.wait()
+        self.lose_pod()
         store = self.harness.sandbox.store
         assert store is not None
         store.cancel(self.job_id)
@@ -128,7 +141,7 @@ def test_a_detached_job_is_an_orphan_once_no_attempt_can_come(
     run = Run(harness, admin, task_config=config, timeout=3600)
     try:
         run.pod.delete()
-        run.pod.wait()
+        run.wait()
         run.known_as("RUNNING")
         assert judged(capsys)[run.job_id] == "followed"
         run.known_as("ABORTED", ended=LONG_AGO)
@@ -148,7 +161,8 @@ def test_of_executions_that_flyte_does_not_know_a_pod_that_writes_follows_its_jo
         assert judged(capsys, "--silence", "0")[forgotten.job_id] == "unknown"
         sibling.known_as("SUCCEEDED", ended=LONG_AGO)
         found = judged(capsys, "--silence", f"{RECORD_SECONDS + 15}")
-        assert found == {forgotten.job_id: "orphan", healthy.job_id: "followed"}
+        assert found[forgotten.job_id] == "orphan"
+        assert found[healthy.job_id] == "followed"
     finally:
         forgotten.end()
         healthy.end()
