@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
 
-from perian_shim.api.job_request import plain_number
+from perian_shim.api.job_request import Requirements, plain_number
 from perian_shim.errors import ConfigError
 from perian_shim.image_reference import ImageReference
 from perian_shim.pyflyte import explained
@@ -149,6 +149,19 @@ class PerianConfig:
         """``max_queued_time`` in whole seconds."""
         value = self.max_queued_time
         return math.ceil(value.total_seconds()) if isinstance(value, datetime.timedelta) else value
+
+    @property
+    def requirements(self) -> Requirements:
+        """What the machine must have, as the API takes it."""
+        return Requirements(
+            cores=self.cores,
+            memory_gb=self.memory_gb,
+            accelerators=self.accelerators,
+            accelerator_type=self.accelerator_type,
+            country_code=self.country_code,
+            provider=self.provider,
+            max_price_per_hour=self.price_limit,
+        )
 
     def to_json(self) -> dict[str, object]:
         """Return the job's fields that are set, as JSON values; numbers with a fraction as text."""

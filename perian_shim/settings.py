@@ -31,6 +31,11 @@ ORGANIZATION = "PERIAN_ORGANIZATION"
 TOKEN = "PERIAN_TOKEN"  # noqa: S105 - the name of a variable
 """The Perian API token, where no Flyte secret ``perian_token`` can be had."""
 
+TOKEN_COMMAND = "PERIAN_TOKEN_COMMAND"  # noqa: S105 - the name of a variable
+"""A program, with its arguments, that prints a Perian API token, for the command line and
+``perian_shim.remote`` where no token is given: run when one is needed, and again when the API
+refuses it."""
+
 POLL_MIN_SECONDS = "PERIAN_POLL_MIN_SECONDS"
 """Shortest pause between two looks at a job, in seconds. Default 0.8."""
 
@@ -86,6 +91,7 @@ SETTINGS = (
     API_URL,
     ORGANIZATION,
     TOKEN,
+    TOKEN_COMMAND,
     POLL_MIN_SECONDS,
     POLL_MAX_SECONDS,
     READ_TIMEOUT_SECONDS,

@@ -121,9 +121,16 @@ ARROWS: dict[str, set[str]] = {
     },
     # for people
     "remote": {
-        *("api", "errors", "lifecycle", "owners", "settings", "storage", "values", "work"),
+        *("api", "config", "errors", "lifecycle", "owners", "pod", "secret_keys", "settings"),
+        *("storage", "values", "work"),
     },
-    "cli": {"api", "lifecycle", "remote", "sandbox", "version"},
+    "checkup": {
+        *("api", "errors", "image_reference", "job", "pod", "remote", "secret_keys", "settings"),
+        *("storage", "version", "wire", "work"),
+    },
+    "cli": {
+        *("api", "checkup", "config", "lifecycle", "remote", "sandbox", "settings", "version"),
+    },
     # a Perian, an S3 and a Flyte for this machine; only the command line and tests use it
     "sandbox": {"values"},
 }

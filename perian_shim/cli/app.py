@@ -43,6 +43,12 @@ COMMANDS: dict[str, Lazy] = {
     "logs": Lazy("logs", "Print what a job, or an execution's jobs, have printed."),
     "cancel": Lazy("cancel", "End jobs at Perian: by id, key, execution, or all orphans."),
     "completion": Lazy("completion", "Print what a shell needs to complete commands."),
+    "gpus": Lazy("offers", "List the kinds of accelerators that can be rented."),
+    "offers": Lazy("offers", "List machines that can be rented, the cheapest first."),
+    "quote": Lazy("quote", "Say what the tasks of a Python file would cost."),
+    "credits": Lazy("money", "Show what the organization can still spend.", "credit"),
+    "cost": Lazy("money", "Show what jobs cost, by project, task, owner or day."),
+    "doctor": Lazy("doctor", "Say whether the set-up works, and what to do if not."),
 }
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NOTHING = "-"
-"""Shown where there is nothing."""
+"""Record where there is nothing."""
 
 output_option = click.option(
     "-o",

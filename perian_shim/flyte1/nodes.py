@@ -95,6 +95,12 @@ class OnNodes:
         return origin
 
     @property
+    def variants(self) -> tuple[Self, ...]:
+        """The tasks that nodes with a ``task_config`` of their own made of it."""
+        made: dict[str, Self] = self.__dict__.get("_variants", {})
+        return tuple(made.values())
+
+    @property
     def _task_config(self) -> PerianConfig:
         config: PerianConfig = self.__dict__["_own_config"]
         return config

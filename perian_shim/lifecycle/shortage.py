@@ -31,6 +31,8 @@ LONGEST_NAME = 60
 CLOSE = 0.5
 """From which likeness on a name is taken for a misspelling; of 1."""
 
+NO_SUCH_MACHINE = "The catalogue has no machine of this id."
+
 NAMES = {"memory_gb": "memory"}
 """What ``PerianConfig`` calls a requirement."""
 
@@ -92,14 +94,19 @@ def why(request: CreateJobRequest, offers: Offers) -> list[str]:
     if wanted is None:
         return [] if request.requirements is None else reasons(request.requirements, offers)
     machine = offers.machine(wanted)
-    return [about_machine(machine) if machine else "The catalogue has no machine of this id."]
+    return [about_machine(machine) if machine else NO_SUCH_MACHINE]
 
 
 def asked_for(request: CreateJobRequest) -> str:
     """Repeat what a request asks for, as ``PerianConfig`` has it."""
-    parts = [f"{NAMES.get(n, n)}={shown(v)}" for n, v in given(request.requirements).items()]
-    if request.instance_type_id is not None:
-        parts.insert(0, f"instance_type_id={request.instance_type_id!r}")
+    return spelled(request.requirements, request.instance_type_id)
+
+
+def spelled(requirements: Requirements | None, instance_type_id: str | None) -> str:
+    """Repeat requirements, as ``PerianConfig`` has them."""
+    parts = [f"{NAMES.get(n, n)}={shown(v)}" for n, v in given(requirements).items()]
+    if instance_type_id is not None:
+        parts.insert(0, f"instance_type_id={instance_type_id!r}")
     return ", ".join(parts) or "any machine"
 
 

@@ -104,15 +104,7 @@ def build_request(
 
 def requirements_of(config: PerianConfig) -> Requirements:
     """Return what the machine must have."""
-    return Requirements(
-        cores=config.cores,
-        memory_gb=config.memory_gb,
-        accelerators=config.accelerators,
-        accelerator_type=config.accelerator_type,
-        country_code=config.country_code,
-        provider=config.provider,
-        max_price_per_hour=config.price_limit,
-    )
+    return config.requirements
 
 
 def secret_variables(secrets: Mapping[ForwardedSecret, str]) -> dict[str, str]:
