@@ -4,8 +4,8 @@ A value is looked for as itself and as URLs, JSON, HTML and base64 show it (``di
 base64 also as a part of something longer, as in ``Basic base64(user:token)``. Of a value of several
 lines or a JSON document each part is confidential too (``parts_of``). What is encrypted, hashed, in
 another encoding or broken into pieces is not found. Signatures of object stores are hidden by their
-form: nobody keeps a list of them. A document of Google's credentials says what it is, and most of it
-is known to all the world (``googleapis.com``): of it only the rest is confidential.
+form: nobody keeps a list of them. Of Google's credentials most is known to all the world, such as
+``googleapis.com``: only the rest is confidential.
 """
 
 import base64
