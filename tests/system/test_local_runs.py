@@ -158,7 +158,7 @@ def test_a_detached_job_goes_on_and_running_again_rejoins_it(desk: Desk) -> None
     assert run.end() != 0
     (job,) = desk.jobs
     assert job.live
-    words = f"nor the same local run follows: perian-shim cancel {job.job_id}"
+    words = f"no such local run follows: perian-shim cancel {job.job_id}"
     assert words in run.text
     again = desk.run()
     again.wait_for("rejoining job")
