@@ -4,7 +4,8 @@ A value is looked for as itself and as URLs, JSON, HTML and base64 show it (``di
 base64 also as a part of something longer, as in ``Basic base64(user:token)``. Of a value of several
 lines or a JSON document each part is confidential too (``parts_of``). What is encrypted, hashed, in
 another encoding or broken into pieces is not found. Signatures of object stores are hidden by their
-form: nobody keeps a list of them.
+form: nobody keeps a list of them. Of Google's credentials most is known to all the world, such as
+``googleapis.com``: only the rest is confidential.
 """
 
 import base64
@@ -20,6 +21,26 @@ SHORTEST_HIDDEN = 4
 
 SHORTEST_PART = 8
 """The same for a part of a value, and for a value in base64, of which any text holds pieces."""
+
+GOOGLES_KINDS = (
+    "service_account",
+    "authorized_user",
+    "external_account",
+    "external_account_authorized_user",
+    "impersonated_service_account",
+)
+"""What a document of Google's credentials says in its member ``type``."""
+
+GOOGLES_PUBLIC_MEMBERS = frozenset(
+    {
+        *("type", "project_id", "quota_project_id", "universe_domain"),
+        *("client_email", "client_id", "account", "audience", "subject_token_type"),
+        *("auth_uri", "token_uri", "token_url", "token_info_url", "revoke_url"),
+        *("auth_provider_x509_cert_url", "client_x509_cert_url"),
+        "service_account_impersonation_url",
+    }
+)
+"""Members that are no secret: names, and addresses of Google's."""
 
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 """What html.escape does; its module has a table of two thousand names."""
@@ -120,7 +141,10 @@ def parts_of(value: str) -> Iterator[str]:
 
 
 def json_texts(value: str) -> Iterator[str]:
-    """Yield the texts in a JSON document, names of members apart; none if it is no document."""
+    """Yield the confidential texts in a JSON document; none if it is no document.
+
+    Names of members are not, nor is what all the world knows of Google's credentials.
+    """
     if value.lstrip()[:1] not in {"{", "["}:
         return
     try:
@@ -132,6 +156,7 @@ def json_texts(value: str) -> Iterator[str]:
         if isinstance(node, str):
             yield node
         elif isinstance(node, dict):
-            waiting += node.values()
+            public = GOOGLES_PUBLIC_MEMBERS if node.get("type") in GOOGLES_KINDS else ()
+            waiting += [each for name, each in node.items() if name not in public]
         elif isinstance(node, list):
             waiting += node

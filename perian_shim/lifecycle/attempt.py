@@ -360,7 +360,7 @@ class Attempt(Generic[T]):
         self.beside(self.note)
         self.beside(lambda: self.records.keep(stage=Stage.SUBMITTED))
         message = f"The run was {signal}. Job {job_id} goes on; the next attempt rejoins it."
-        remedy = f"If there is no next attempt, end it with: perian-shim cancel {job_id}"
+        remedy = f"If no attempt and no such local run follows: perian-shim cancel {job_id}"
         if self.strays.in_doubt:
             unseen = Left(self.records.record.key, unseen=True)
             remedy += f" Another one may exist. {unseen.remedy}"

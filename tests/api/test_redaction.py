@@ -109,6 +109,68 @@ def test_the_parts_of_a_value_are_its_lines_and_the_texts_in_its_json() -> None:
     }
 
 
+KEY_FILE = {
+    "type": "service_account",
+    "project_id": "my-project",
+    "private_key_id": "0123456789abcdef0123",
+    "private_key": "-----BEGIN PRIVATE KEY-----\nMIIabcdefghijkl\n-----END PRIVATE KEY-----\n",
+    "client_email": "trainer@my-project.iam.gserviceaccount.com",
+    "client_id": "123456789012345678901",
+    "auth_uri": "https://accounts.google.com/o/oauth2/auth",
+    "token_uri": "https://oauth2.googleapis.com/token",
+    "auth_provider_x509_cert_url": "https://www.googleapis.com/oauth2/v1/certs",
+    "client_x509_cert_url": "https://www.googleapis.com/robot/v1/metadata/x509/trainer",
+    "universe_domain": "googleapis.com",
+}
+LOGIN = {
+    "type": "authorized_user",
+    "client_id": "764086051850-abc.apps.googleusercontent.com",
+    "client_secret": "d-secretsecret",
+    "refresh_token": "1//refreshrefresh",
+    "quota_project_id": "my-project",
+    "universe_domain": "googleapis.com",
+}
+IMPERSONATING = {
+    "type": "impersonated_service_account",
+    "service_account_impersonation_url": "https://iamcredentials.googleapis.com/v1/x:generate",
+    "source_credentials": LOGIN,
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "secret"),
+    [
+        (KEY_FILE, {"private_key", "private_key_id"}),
+        (LOGIN, {"client_secret", "refresh_token"}),
+        ({"keys": [KEY_FILE]}, {"private_key", "private_key_id"}),
+    ],
+    ids=["key", "login", "within another document"],
+)
+@pytest.mark.parametrize("indent", [None, 2])
+def test_of_googles_credentials_only_what_is_secret_is_hidden(
+    document: dict[str, object], secret: set[str], indent: int | None
+) -> None:
+    value = json.dumps(document, indent=indent)
+    redact = Redactor([], [value, *parts_of(value)])
+    members = KEY_FILE if "client_secret" not in document else LOGIN
+    shown = {name for name, text in members.items() if redact(f"so: {text}") == f"so: {text}"}
+    assert shown == set(members) - secret
+    assert redact("POST https://storage.googleapis.com/upload as service_account").endswith(
+        "https://storage.googleapis.com/upload as service_account"
+    )
+    assert redact(value) == "[redacted]"
+
+
+def test_credentials_within_googles_credentials_are_hidden() -> None:
+    parts = set(parts_of(json.dumps(IMPERSONATING)))
+    assert parts == {LOGIN["client_secret"], LOGIN["refresh_token"]}
+
+
+def test_a_document_of_anybody_elses_has_no_public_members() -> None:
+    parts = set(parts_of(json.dumps({"type": "password", "client_id": "correct horse"})))
+    assert parts == {"password", "correct horse"}
+
+
 @given(st.text() | st.recursive(st.text(), st.lists).map(json.dumps))
 def test_parts_of_any_value_can_be_told(value: str) -> None:
     assert all(len(part) >= 8 for part in parts_of(value))

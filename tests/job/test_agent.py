@@ -17,10 +17,10 @@ from support.waiting import LONG_SECONDS, wait_until
 
 from perian_shim.job import AGENT_ASSETS, read_asset
 
+pytestmark = pytest.mark.sampled("agent")
+
 HEAD = """
 import os, signal, sys
-
-pytestmark = pytest.mark.sampled("agent")
 def say(text):
     os.write(1, f"{text}\\n".encode())
 """

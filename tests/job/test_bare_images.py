@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.bare_root import bare_root, entering
+from support.bare_root import CURL, IMAGES, bare_root, called, entering, image_root
 from support.s3 import Bucket, new_bucket
 from support.waiting import LONG_SECONDS
 from support.wrapper import NEEDED, Grant
@@ -17,29 +17,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a root file system"),
 ]
-
-CURL = ["curl", *NEEDED]
-
-IMAGES: dict[str, tuple[list[str], str]] = {
-    "sh and python3": (["python3"], "dash"),
-    "sh, curl and small tools": (CURL, "dash"),
-    "busybox": (["busybox"], "busybox"),
-}
-
-
-def called(*command: str | Path) -> None:
-    """Run a command of this machine."""
-    subprocess.run(command, check=True, timeout=LONG_SECONDS)
-
-
-def image_root(folder: Path, image: str) -> Path:
-    """Make the root file system of an image."""
-    programs, shell = IMAGES[image]
-    root = bare_root(folder / "root", programs, shell)
-    if shell == "busybox":
-        called("chroot", root, "/bin/busybox", "--install", "-s", "/bin")
-    return root
-
 
 SCRIPT = """
 read -r text < /in/file
@@ -130,6 +107,19 @@ def test_a_tool_that_is_needed_after_the_command_is_missed_before_it(
 
     assert ended.returncode == 64
     assert f"the image lacks: {missing}. Add python3 or these to it" in ended.stderr
+    assert not (root / "out").exists()
+
+
+def test_an_image_with_curl_and_coreutils_alone_is_told_all_that_it_lacks(
+    tmp_path: Path, bucket: Bucket
+) -> None:
+    coreutils = [name for name in NEEDED if name not in {"find", "sed"}]
+    root = bare_root(tmp_path / "root", ["curl", *coreutils])
+
+    ended = run(root, bucket)
+
+    assert ended.returncode == 64
+    assert "the image lacks: find sed. Add python3 or these to it" in ended.stderr
     assert not (root / "out").exists()
 
 

@@ -13,11 +13,11 @@ from support.tools import require_tool
 from support.waiting import LONG_SECONDS
 from support.wrapper import Job, make_image, result_of
 
+pytestmark = pytest.mark.sampled("job")
+
 PYTHON = str(Path(sys.executable).resolve())
 HEAD = """
 import os, signal, sys
-
-pytestmark = pytest.mark.sampled("job")
 def on(name, action):
     signal.signal(getattr(signal, "SIG" + name), action)
 def say(text):

@@ -14,6 +14,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from support.tools import require_tool
+from support.waiting import LONG_SECONDS
+from support.wrapper import NEEDED
+
+CURL = ["curl", *NEEDED]
+
+IMAGES: dict[str, tuple[list[str], str]] = {
+    "sh and python3": (["python3"], "dash"),
+    "sh, curl and small tools": (CURL, "dash"),
+    "busybox": (["busybox"], "busybox"),
+}
+"""What is in the least images that will do, and what /bin/sh is there."""
 
 DEVICES = {"null": (1, 3), "zero": (1, 5), "urandom": (1, 9)}
 
@@ -38,6 +49,20 @@ def bare_root(root: Path, programs: Iterable[str], shell: str = "dash") -> Path:
         else:
             add(root, require_tool(name), f"bin/{name}")
     return root
+
+
+def image_root(folder: Path, image: str) -> Path:
+    """Make the root file system of one of ``IMAGES``. Needs to be root."""
+    programs, shell = IMAGES[image]
+    root = bare_root(folder / "root", programs, shell)
+    if shell == "busybox":
+        called("chroot", root, "/bin/busybox", "--install", "-s", "/bin")
+    return root
+
+
+def called(*command: str | Path) -> None:
+    """Run a command of this machine."""
+    subprocess.run(command, check=True, timeout=LONG_SECONDS)
 
 
 def add(root: Path, program: Path | str, name: str) -> None:

@@ -126,8 +126,11 @@ def test_a_failing_program_is_reported_with_code_and_last_lines(harness: Harness
     assert "the reason" in error.message
 
 
-def test_an_error_file_fails_the_task_with_its_text(harness: Harness) -> None:
-    error = harness.error(shell("echo 'no convergence' > /var/outputs/_ERROR", outputs={"x": int}))
+@pytest.mark.parametrize("outputs", [{"x": int}, {}], ids=["with outputs", "without outputs"])
+def test_an_error_file_fails_the_task_with_its_text(
+    harness: Harness, outputs: dict[str, type]
+) -> None:
+    error = harness.error(shell("echo 'no convergence' > /var/outputs/_ERROR", outputs=outputs))
     assert kind(error) == ("PERIAN:JobFailed", "USER", True)
     assert "no convergence" in error.message
 

@@ -170,6 +170,24 @@ def test_running_the_same_thing_again_rejoins_the_job_that_a_killed_process_left
     assert desk.wait_for_end() == ["Done"]
 
 
+def test_a_detached_job_goes_on_and_running_again_rejoins_it(desk: Desk) -> None:
+    flow = desk.folder / "flow.py"
+    detached = 'cores=1, on_terminate="detach"), timeout=600'
+    flow.write_text(flow.read_text().replace("cores=1)", detached))
+    run = running(desk)
+    run.send(signal.SIGINT)
+    assert run.end() != 0
+    (job,) = desk.jobs
+    assert job.live
+    words = f"no such local run follows: perian-shim cancel {job.job_id}"
+    assert words in run.text
+    again = desk.run()
+    again.wait_for("rejoining job")
+    desk.gate.open("")
+    assert again.end() == 0, again.text
+    assert desk.wait_for_end() == ["Done"]
+
+
 def test_running_again_after_an_end_runs_a_new_job(desk: Desk) -> None:
     desk.gate.open("")
     for _ in range(2):
