@@ -1,6 +1,8 @@
 # Everything sets itself up: a Python >= 3.10 with pip and a network to the package index is enough.
 #   make demo    run the example workflow on an embedded Perian and an embedded S3
-#   make test    ruff, mypy and the whole test suite
+#   make test    ruff, mypy and the tests, but for those that take a minute or more each
+#   make test-all       these too, as CI does
+#   make test-variants  each case with every door, tool and Python, not with one of them
 #   make faults  every call of the API x every fault x every stage, as a table
 #   make matrix  test the oldest and the newest flytekit on Python 3.10 to 3.13, as a table
 #   make bench   measure against a no-op shim and the official connector, as a table;
@@ -16,15 +18,25 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test faults matrix bench image wheelhouse check lock clean
+.PHONY: demo test test-all test-variants faults matrix bench image wheelhouse check lock clean
 
 demo: $(VENV)/.sandbox
 	@echo "# the example workflow on an embedded Perian: about 10 seconds"
 	@$(BIN)/perian-shim demo
 
+PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
+
 test: check
-	@echo "# the tests: about 15 minutes on two cores"
-	$(BIN)/python -m pytest -n 4 --dist worksteal
+	@echo "# the tests: about 8 minutes on two cores"
+	$(PYTEST) -m "not thorough"
+
+test-all: check
+	@echo "# all tests: about 12 minutes on two cores"
+	$(PYTEST)
+
+test-variants: check
+	@echo "# all tests in all variants: about 20 minutes on two cores"
+	$(PYTEST) --every-variant
 
 faults: $(VENV)/.dev
 	$(BIN)/python tests/system/fault_matrix.py

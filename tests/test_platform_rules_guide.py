@@ -111,8 +111,3 @@ def test_the_numbers_are_those_of_the_code() -> None:
     for words, right in numbers.items():
         assert words in GUIDE
         assert right
-
-
-@pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", GUIDE))
-def test_every_link_leads_somewhere(target: str) -> None:
-    assert (ROOT / "docs/guides" / target).exists()

@@ -82,9 +82,9 @@ def unbounded(source: str) -> list[str]:
 MODULES = sorted(path.relative_to(TESTS).as_posix() for path in TESTS.rglob("*.py"))
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_nothing_waits_for_ever(module: str) -> None:
-    assert unbounded((TESTS / module).read_text()) == []
+def test_nothing_waits_for_ever() -> None:
+    found = {module: unbounded((TESTS / module).read_text()) for module in MODULES}
+    assert {module: lines for module, lines in found.items() if lines} == {}
 
 
 @pytest.mark.parametrize(

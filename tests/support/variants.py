@@ -10,8 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 import pytest
+from support.doors import Door
 
-MARKERS = {"below_the_doors": ("harness",), "sampled": ()}
+DOORS = (Door.FLYTEKIT, Door.ENTRYPOINT, Door.ENTRYPOINT, Door.ENTRYPOINT)
+"""How often each door is gone through: our own is the one of our image, and costs less."""
+
+MARKERS = {"below_the_doors": ("harness",), "one_door": ("harness",), "sampled": ()}
 """What stands for which fixtures, beside those that the marker names."""
 
 
@@ -37,6 +41,24 @@ def spared(items: Iterable[pytest.Item]) -> set[pytest.Item]:
     left_out = set()
     for group in groups.values():
         group.sort(key=lambda item: item.nodeid)
-        # The lowest bits alone would choose alike for names that differ in one place.
-        left_out |= {*group} - {group[(zlib.crc32(group[0].nodeid.encode()) >> 8) % len(group)]}
+        left_out |= {*group} - {chosen(group)}
     return left_out
+
+
+def chosen(group: list[pytest.Item]) -> pytest.Item:
+    """Return the one that is run of cases that differ in a variant only."""
+    # A module whose cases share what is costly to make goes through one door as a whole.
+    together = group[0].get_closest_marker("one_door")
+    name = group[0].nodeid.partition("::")[0] if together else group[0].nodeid
+    # The lowest bits alone would choose alike for names that differ in one place.
+    number = zlib.crc32(name.encode()) >> 8
+    door = DOORS[number % len(DOORS)]
+    through = [item for item in group if door_of(item) in {None, door}] or group
+    return through[number % len(through)]
+
+
+def door_of(item: pytest.Item) -> Door | None:
+    """Return the door that a case goes through."""
+    callspec = getattr(item, "callspec", None)
+    door = callspec.params.get("harness") if callspec else None
+    return door if isinstance(door, Door) else None

@@ -83,6 +83,7 @@ def content_of(account: Account, key: str) -> bytes:
 # --- as long as the job ---
 
 
+@pytest.mark.thorough
 def test_jobs_of_three_lives_of_their_pods_keys_end_well_though_the_pods_are_replaced(
     harness: Harness, account: Account, data: FlyteFile
 ) -> None:

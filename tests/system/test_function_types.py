@@ -21,6 +21,9 @@ from support.functions import files, values
 from support.old_templates import template_of_0_1
 from support.waiting import LONG_SECONDS
 
+# What values are at both doors, down to the byte, is in test_both_doors.
+pytestmark = pytest.mark.one_door
+
 
 def returned_types() -> dict[str, Any]:
     return dict(values.returned.python_interface.outputs)

@@ -66,6 +66,7 @@ def peak(harness: Harness, count: int, file: Path) -> int:
     return int(file.read_text())
 
 
+@pytest.mark.thorough
 def test_ten_megabytes_of_numbers_take_little_memory(harness: Harness, tmp_path: Path) -> None:
     idle = peak(harness, 1, tmp_path / "idle")
     assert peak(harness, 1_000_000, tmp_path / "large") - idle < 200 * MEBIBYTE

@@ -27,6 +27,7 @@ import pytest
 from flytekit.models.literals import Literal, LiteralMap, Primitive, Scalar
 from flytekit.models.task import TaskTemplate
 from support.api_calls import Call, call_of
+from support.doors import Door
 from support.flyte import Harness
 from support.job_gate import JobGate
 from support.waiting import wait_until
@@ -302,6 +303,8 @@ def few_requests_of_all_are_refused(crowd: Crowd) -> None:
     assert refused / len(crowd.seen) <= 0.45
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize("harness", [Door.ENTRYPOINT], indirect=True)
 def test_a_hundred_executors_share_an_api_that_limits_the_rate_of_requests(
     harness: Harness,
 ) -> None:

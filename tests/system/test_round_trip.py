@@ -16,6 +16,9 @@ from support.plain_values import COPY_ALL, PLAIN, Case, copying
 
 from perian_shim import PerianConfig, PerianContainerTask
 
+# What values are at both doors, down to the byte, is in test_both_doors.
+pytestmark = pytest.mark.one_door
+
 
 @pytest.fixture(scope="module", params=[None, "0.1"], ids=["registered-now", "registered-by-0.1"])
 def copied(harness: Harness, request: pytest.FixtureRequest) -> dict[str, Literal]:

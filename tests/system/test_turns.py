@@ -93,7 +93,8 @@ class Crowd:
     def attempt(self, execution: str) -> Attempt:
         """Wait for a pod's end."""
         self.waited.add(execution)
-        return self.pods[execution].wait()
+        pod = self.pods[execution]
+        return pod.wait()
 
     def all_jobs(self) -> list[JobSnapshot]:
         """Return the jobs of all pods."""

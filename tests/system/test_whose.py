@@ -103,7 +103,8 @@ def test_a_node_within_a_node_is_told_by_its_path(harness: Harness, node: str) -
     pod = place.item(3, 0) if "[3]" in node else place.attempt(0)
     template = harness.cluster.serialize(task).to_flyte_idl()
     inputs = harness.literals(task, {}).to_flyte_idl()
-    harness.cluster.launch(template, inputs, pod).wait()
+    running = harness.cluster.launch(template, inputs, pod)
+    running.wait()
     told = origin(harness, execution)
     assert told == expected(pod, key=told.key, node=node, owner="")
 
