@@ -426,7 +426,7 @@ def test_no_connection_is_kept_after_an_answer_that_was_not_read_to_its_end() ->
     log = stream(
         b'{"jobs":[{"id":"%b","status":"Running","logs":"' % JOB_ID.encode(), b"x", pause=0.02
     )
-    with FaultyServer(log, ONE_JOB) as server, client_for(server, read_timeout=0.2) as client:
+    with FaultyServer(log, ONE_JOB) as server, client_for(server, read_timeout=0.5) as client:
         assert str(client.get_job(JOB_ID).logs).startswith("xx")
         assert client.get_job(JOB_ID).logs is None
         assert server.connections == 2
