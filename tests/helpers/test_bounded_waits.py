@@ -25,6 +25,9 @@ SOCKETS = frozenset({"recv", "accept", "recv_fds"})
 PODS = frozenset({"pod", "first", "running"})
 """What attempts of tasks are called in tests."""
 
+BOUNDED = frozenset({"Credits", "terminal"})
+"""What else has bounds of its own: the API's client, and terminals of tests."""
+
 
 def waits(tree: ast.AST) -> Iterator[ast.Call]:
     """Yield the calls that may wait for ever."""
@@ -62,10 +65,11 @@ def may_wait(call: ast.Call) -> bool:
 
 
 def is_pod(receiver: ast.expr) -> bool:
-    """Whether an attempt of a task is waited for."""
+    """Whether an attempt of a task is waited for, or something else with bounds of its own."""
     if isinstance(receiver, ast.Call):
         return called(receiver) == "start" or getattr(receiver.func, "id", "") == "super"
-    return isinstance(receiver, ast.Name) and receiver.id in PODS
+    name = receiver.attr if isinstance(receiver, ast.Attribute) else getattr(receiver, "id", "")
+    return name in PODS | BOUNDED
 
 
 def unbounded(source: str) -> list[str]:

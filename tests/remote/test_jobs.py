@@ -121,7 +121,7 @@ def test_a_phase_that_nobody_knows_is_an_error() -> None:
 
 def test_it_is_waited_for_to_its_end(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
     job = Job.get(api.submit("sleep 0.5"))
-    assert job.wait().phase is Phase.SUCCEEDED
+    assert job.wait(timeout=LONG_SECONDS).phase is Phase.SUCCEEDED
     printed = capsys.readouterr()
     assert printed.err.splitlines()[-1] == f"job {job.id}: Done"
     assert not printed.out
@@ -139,7 +139,7 @@ def test_on_a_terminal_a_wait_is_shown_and_leaves_nothing_to_read(api: Api) -> N
 
 def test_it_is_waited_for_until_it_runs(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
     job = Job.get(api.submit(SLEEP))
-    assert job.wait(quiet=True, wait_for="running").phase is Phase.RUNNING
+    assert job.wait(quiet=True, wait_for="running", timeout=LONG_SECONDS).phase is Phase.RUNNING
     assert not capsys.readouterr().err
 
 

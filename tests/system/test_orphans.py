@@ -74,9 +74,9 @@ class Run:
 
     def lose_pod(self) -> None:
         self.pod.kill()
-        self.wait()
+        self.see_end()
 
-    def wait(self) -> None:
+    def see_end(self) -> None:
         """Wait for the pod's end."""
         if not self.over:
             self.pod.wait()
@@ -141,7 +141,7 @@ def test_a_detached_job_is_an_orphan_once_no_attempt_can_come(
     run = Run(harness, admin, task_config=config, timeout=3600)
     try:
         run.pod.delete()
-        run.wait()
+        run.see_end()
         run.known_as("RUNNING")
         assert judged(capsys)[run.job_id] == "followed"
         run.known_as("ABORTED", ended=LONG_AGO)
