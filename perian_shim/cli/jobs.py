@@ -33,7 +33,12 @@ COLUMNS = (
     Column("COST", right=True),
 )
 
-FOLLOWED = (Column("JOB", keep=True), Column("FOLLOWER", keep=True), *COLUMNS[2:4], Column("WHY", keep=True))
+FOLLOWED = (
+    Column("JOB", keep=True),
+    Column("FOLLOWER", keep=True),
+    *COLUMNS[2:4],
+    Column("WHY", keep=True),
+)
 
 STYLES = {
     Phase.RUNNING: "green",

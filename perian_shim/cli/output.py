@@ -160,8 +160,8 @@ def plain_lines(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[object]], width: int) -> "Text":
     """Return a table for a terminal: one line for each row.
 
-    Cells are shortened if the table then fits. If it does not even so, nothing is, and its lines are
-    longer than the terminal is wide: a terminal breaks them, and nothing is lost.
+    Cells are shortened if the table then fits. If it does not even so, nothing is shortened, and
+    lines are longer than the terminal is wide: it breaks them, and nothing is lost.
     """
     from rich.text import Text  # noqa: PLC0415 - takes a moment
 

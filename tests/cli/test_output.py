@@ -56,7 +56,7 @@ def test_what_people_copy_is_whole_on_a_narrow_terminal() -> None:
 WIDE = f"""
 from perian_shim.cli.output import *
 columns = (Column("JOB", keep=True), Column("WHY"), Column("COST", right=True))
-show_table(columns, [("{'j' * 20}", "{'because ' * 5}", "1.50 EUR")])
+show_table(columns, [("{"j" * 20}", "{"because " * 5}", "1.50 EUR")])
 """
 
 

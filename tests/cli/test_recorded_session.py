@@ -61,11 +61,15 @@ def test_every_command_is_on_the_page_once_typed_in_one_way() -> None:
 
 
 @pytest.mark.slow
-def test_the_commands_print_what_the_page_shows(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_the_commands_print_what_the_page_shows(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     printed = in_session(PAGE.read_text(), tmp_path)
     compare(printed, PAGE, record=request.config.getoption("--record"))
 
 
 @pytest.mark.slow
-def test_the_demo_prints_what_the_page_shows(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_the_demo_prints_what_the_page_shows(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     compare(demo(tmp_path), PAGE, record=request.config.getoption("--record"))

@@ -1,7 +1,6 @@
-"""The terminal session of ``docs/commands.md``: a sandbox, some jobs, and whoever types commands."""
+"""The terminal session of ``docs/commands.md``: a sandbox, some jobs, and somebody who types."""
 
 import json
-import os
 import re
 import shlex
 import sys
@@ -269,7 +268,7 @@ def age(folder: Path, given: Given) -> None:
     for name, content in zip(FILES, (request, state), strict=True):
         draft = folder / f"{name}.new"
         draft.write_text(json.dumps(content))
-        os.replace(draft, folder / name)
+        draft.replace(folder / name)
 
 
 FILES = ("request.json", "state.json")
