@@ -1,7 +1,7 @@
 """A page with recorded commands: what it shows, and what of it differs from run to run."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 BLOCK = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
@@ -67,13 +67,13 @@ MASKS = (
 """What differs from run to run, and what stands for it when two runs are compared."""
 
 
-def comparable(output: str, masks: Sequence[tuple[str, str]] = MASKS) -> list[str]:
+def comparable(output: str) -> list[str]:
     """Return the lines of an output without what differs from run to run."""
     lines = []
     for line in output.splitlines():
         if LEFT_OUT.search(line):
             continue
-        for pattern, stands in masks:
+        for pattern, stands in MASKS:
             line = re.sub(pattern, stands, line)  # noqa: PLW2901 - masked step by step
         lines.append(line.strip())
     return lines

@@ -39,6 +39,9 @@ IDS = {
 }
 """The ids that the page shows: each run has others."""
 
+SECRET = re.compile("TOKEN$|KEY$|KEY_ID$")
+"""Names of variables whose values no page shows."""
+
 HOURLY = "a2-highgpu-1g"
 BY_TEN_MINUTES = "1A100.22V"
 
@@ -132,6 +135,7 @@ class Session:
         undo: what is to end with it.
         environ: the shell's variables.
         shown: what the page shows in place of what is there, by the latter.
+        secret: what it does not show.
     """
 
     home: Path
@@ -141,6 +145,7 @@ class Session:
     undo: ExitStack
     environ: dict[str, str] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
+    secret: list[str] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         self.environ = {"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(self.home), "NO_PROXY": "*"}
@@ -196,8 +201,7 @@ class Session:
         self.environ.update(exports)
         for name, port in (("PERIAN_API_URL", 8080), ("FLYTE_AWS_ENDPOINT", 9000)):
             self.shown[exports[name].removeprefix("http://")] = f"127.0.0.1:{port}"
-        for secret in ("PERIAN_TOKEN", "FLYTE_AWS_ACCESS_KEY_ID", "FLYTE_AWS_SECRET_ACCESS_KEY"):
-            self.shown[exports[secret]] = "…"
+        self.secret += [value for name, value in exports.items() if SECRET.search(name)]
         return printed
 
     @staticmethod
@@ -252,6 +256,8 @@ class Session:
         """Return what the page shows of what was printed."""
         for real, shown in self.shown.items():
             printed = printed.replace(real, shown)
+        for secret in self.secret:
+            printed = printed.replace(secret, "…")
         return "\n".join(line.rstrip() for line in printed.splitlines()).strip("\n")
 
 
