@@ -69,7 +69,7 @@ FILTERS: tuple[Callable[[Any], Any], ...] = (
         help="Only jobs in this phase; may be repeated.",
     ),
     click.option(
-        "--since", type=Moment(), help="Only jobs submitted since, e.g. 2h, 7d or a date."
+        "--since", type=Moment(), help="Only jobs submitted since, e.g. 2h, 7d or a date (in UTC)."
     ),
     click.option("--ours", is_flag=True, help="Leave out jobs that are not of Flyte tasks."),
 )
