@@ -30,9 +30,11 @@ def bounded(what: str) -> AbstractContextManager[None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let all variants be tested."""
+    """Let all variants be tested, and the recorded page be written anew."""
     text = "run each case with every door, tool and Python, not with one of them"
     parser.addoption("--every-variant", action="store_true", help=text)
+    text = "write what the commands of docs/commands.md print into that page"
+    parser.addoption("--record", action="store_true", help=text)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

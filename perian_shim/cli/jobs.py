@@ -1,14 +1,14 @@
 """``jobs``: the organization's jobs, and whether anybody follows them."""
 
-import re
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 import click
 
 from perian_shim.api.phases import Phase
 from perian_shim.cli import live
+from perian_shim.cli.moments import Moment
 from perian_shim.cli.output import (
     Column,
     Styled,
@@ -33,7 +33,12 @@ COLUMNS = (
     Column("COST", right=True),
 )
 
-FOLLOWED = (Column("JOB", keep=True), Column("FOLLOWER", keep=True), *COLUMNS[2:4], Column("WHY"))
+FOLLOWED = (
+    Column("JOB", keep=True),
+    Column("FOLLOWER", keep=True),
+    *COLUMNS[2:4],
+    Column("WHY", keep=True),
+)
 
 STYLES = {
     Phase.RUNNING: "green",
@@ -49,30 +54,6 @@ KINDS = {"orphan": "red", "followed": "green", "unknown": "yellow"}
 
 LIVE = tuple(phase for phase in Phase if not phase.terminal)
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-class Since(click.ParamType[datetime]):
-    """A moment, or how long ago: ``90m``, ``2h``, ``7d``, ``2026-11-28``, ``2026-11-28T10:00``."""
-
-    name = "when"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        """Read it; a time without a zone is this machine's."""
-        ago = re.fullmatch(r"([0-9]{1,6})([smhd])", str(value))
-        if ago:
-            seconds = int(ago[1]) * UNITS[ago[2]]
-            return datetime.now(timezone.utc) - timedelta(seconds=seconds)
-        try:
-            return datetime.fromisoformat(str(value)).astimezone()
-        except (ValueError, OverflowError, OSError):
-            self.fail(
-                f"{value!r} is neither a time ago as 2h nor a moment as 2026-11-28", param, ctx
-            )
-
-
 FILTERS: tuple[Callable[[Any], Any], ...] = (
     click.option("--project", help="Only jobs of this Flyte project."),
     click.option("--domain", help="Only jobs of this Flyte domain."),
@@ -87,7 +68,9 @@ FILTERS: tuple[Callable[[Any], Any], ...] = (
         type=click.Choice([phase.value for phase in Phase]),
         help="Only jobs in this phase; may be repeated.",
     ),
-    click.option("--since", type=Since(), help="Only jobs submitted since, e.g. 2h, 7d or a date."),
+    click.option(
+        "--since", type=Moment(), help="Only jobs submitted since, e.g. 2h, 7d or a date (in UTC)."
+    ),
     click.option("--ours", is_flag=True, help="Leave out jobs that are not of Flyte tasks."),
 )
 

@@ -46,7 +46,7 @@ def redraw(
     from rich.live import Live  # noqa: PLC0415 - only on a terminal
 
     def drawn(jobs: Sequence[Job]) -> object:
-        return table(columns, [row(job) for job in jobs])
+        return table(columns, [row(job) for job in jobs], console().width)
 
     with Live(drawn(found), console=console(), auto_refresh=False) as shown:  # type: ignore[arg-type]
         while True:

@@ -1,14 +1,14 @@
 """The commands about money: ``credits`` and ``cost``."""
 
-import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 import click
 
 from perian_shim.api.costs import money
 from perian_shim.cli.examples import examples
+from perian_shim.cli.moments import Moment
 from perian_shim.cli.output import (
     Column,
     busy,
@@ -21,34 +21,6 @@ from perian_shim.cli.output import (
 from perian_shim.remote.connection import init
 from perian_shim.remote.money import Credits, costs
 from perian_shim.remote.spending import GROUPS, CostLine, CostReport
-
-SPANS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-
-
-def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
-    """Read a time: a date, a time in ISO 8601, or how long ago, as ``7d``; in UTC by default.
-
-    Raises:
-        click.BadParameter: it is none.
-    """
-    if value is None:
-        return None
-    text = value.strip()
-    span = re.fullmatch(r"([0-9]{1,5})([mhdw])", text)
-    try:
-        if span:
-            return now() - timedelta(seconds=int(span[1]) * SPANS[span[2]])
-        read = datetime.fromisoformat(re.sub(r"[zZ]\Z", "+00:00", text))
-    except ValueError:
-        forms = "2026-01-31, 2026-01-31T12:00:00+01:00, or how long ago, as 12h, 7d or 4w"
-        message = f"{value!r} is no time: expected one like {forms}"
-        raise click.BadParameter(message, ctx, param) from None
-    return read if read.tzinfo else read.replace(tzinfo=timezone.utc)
-
-
-def now() -> datetime:
-    """Return the time."""
-    return datetime.now(timezone.utc)
 
 
 @click.command("credits", epilog=examples("credits", "credits -o json"))
@@ -82,11 +54,11 @@ def credit(output: str) -> None:
 )
 @click.option(
     "--since",
-    callback=moment,
+    type=Moment(),
     metavar="TIME",
     help="The start; the first of this month by default.",
 )
-@click.option("--until", callback=moment, metavar="TIME", help="The end; now by default.")
+@click.option("--until", type=Moment(), metavar="TIME", help="The end; now by default.")
 @click.option(
     "--by",
     type=click.Choice(GROUPS),

@@ -25,12 +25,15 @@ from perian_shim.api.server_text import inert, printable, tidy
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
+    from rich.text import Text
 
 T = TypeVar("T")
 
 NOTHING = "-"
 """Record where there is nothing."""
+
+LEAST = 8
+"""To so many characters a cell may be shortened."""
 
 output_option = click.option(
     "-o",
@@ -57,7 +60,7 @@ class Column:
 
     Attributes:
         title: its headline, in capitals.
-        right: whether it is aligned to the right, as numbers are.
+        right: whether it is aligned to the right, as numbers are; never shortened.
         keep: whether it is never shortened, however narrow the terminal is: what people copy.
     """
 
@@ -140,7 +143,7 @@ def show_json(value: object) -> None:
 def show_table(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> None:
     """Print a table."""
     if on_terminal():
-        console().print(table(columns, rows))
+        console().print(table(columns, rows, console().width), soft_wrap=True)
         return
     for line in plain_lines(columns, rows):
         print(line)
@@ -149,41 +152,66 @@ def show_table(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> N
 def plain_lines(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> Iterator[str]:
     """Yield a table's lines as they are printed to a file."""
     texts = [tuple(map(shown, cells)) for cells in rows]
-    widths = [
-        max(len(column.title), *(len(cells[index]) for cells in texts), 0)
-        for index, column in enumerate(columns)
-    ]
+    widths = widths_of(columns, texts)
     for cells in [tuple(column.title for column in columns), *texts]:
-        padded = (
-            cell.rjust(width) if column.right else cell.ljust(width)
-            for cell, width, column in zip(cells, widths, columns, strict=True)
-        )
-        yield "  ".join(padded).rstrip()
+        yield "  ".join(map(padded, cells, widths, columns)).rstrip()
 
 
-def table(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> "Table":
-    """Return a table for a terminal: one line for each row, in its width."""
-    from rich.table import Table  # noqa: PLC0415 - takes a moment
-    from rich.text import Text  # noqa: PLC0415 - the same
+def table(columns: Sequence[Column], rows: Sequence[Sequence[object]], width: int) -> "Text":
+    """Return a table for a terminal: one line for each row.
 
-    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        drawn.add_column(
-            column.title,
-            justify="right" if column.right else "left",
-            no_wrap=True,
-            overflow="fold" if column.keep else "ellipsis",
-            min_width=None if not column.keep else width_of(columns, rows, column),
-        )
-    for cells in rows:
-        drawn.add_row(*(Text(shown(cell), getattr(cell, "style", "")) for cell in cells))
+    Cells are shortened if the table then fits. If it does not even so, nothing is shortened, and
+    lines are longer than the terminal is wide: it breaks them, and nothing is lost.
+    """
+    from rich.text import Text  # noqa: PLC0415 - takes a moment
+
+    texts = [tuple(map(shown, cells)) for cells in rows]
+    widths = fitted(columns, widths_of(columns, texts), width)
+    drawn = Text(no_wrap=True, overflow="crop")
+    titles = [Styled(column.title, "bold") for column in columns]
+    for cells in [titles, *rows]:
+        drawn.append("\n" if drawn else "")
+        for index, (cell, size, column) in enumerate(zip(cells, widths, columns, strict=True)):
+            drawn.append("  " if index else "")
+            text = cut(shown(cell), size)
+            if index < len(columns) - 1 or column.right:
+                text = padded(text, size, column)
+            drawn.append(text, getattr(cell, "style", ""))
     return drawn
 
 
-def width_of(columns: Sequence[Column], rows: Sequence[Sequence[object]], column: Column) -> int:
-    """Return how wide a column has to be for what is in it."""
-    index = columns.index(column)
-    return max([len(column.title), *(len(shown(cells[index])) for cells in rows)])
+def widths_of(columns: Sequence[Column], texts: Sequence[Sequence[str]]) -> list[int]:
+    """Return how wide columns have to be for what is in them."""
+    return [
+        max(len(column.title), *(len(cells[index]) for cells in texts), 0)
+        for index, column in enumerate(columns)
+    ]
+
+
+def fitted(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:
+    """Return the widths with which a table fits, the same ones if it cannot."""
+    least = [
+        size if column.keep or column.right else min(size, max(len(column.title), LEAST))
+        for column, size in zip(columns, widths, strict=True)
+    ]
+    free = width - 2 * (len(columns) - 1)
+    if sum(least) > free:
+        return list(widths)
+    found = list(widths)
+    while sum(found) > free:
+        index = max(range(len(found)), key=lambda each: found[each] - least[each])
+        found[index] -= 1
+    return found
+
+
+def padded(text: str, width: int, column: Column) -> str:
+    """Return a cell as wide as its column."""
+    return text.rjust(width) if column.right else text.ljust(width)
+
+
+def cut(text: str, width: int) -> str:
+    """Return a text of at most so many characters; what is left out shows."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def show_facts(facts: Iterable[tuple[str, object]]) -> None:

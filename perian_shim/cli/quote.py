@@ -125,9 +125,11 @@ def perian_tasks(file: Path, names: Sequence[str]) -> list[Any]:
 
 def compiled(entities: Mapping[str, Any]) -> None:
     """Have workflows compiled: only then their nodes have made the variants of their tasks."""
+    from perian_shim.sandbox.flyte.source import kind_of  # noqa: PLC0415 - takes seconds
+
     for name, each in entities.items():
-        if not hasattr(each, "compile"):
-            continue
+        if kind_of(each) != "workflow" or not hasattr(each, "compile"):
+            continue  # a task's method of this name is another one
         try:
             each.compile()
         except PerianError:

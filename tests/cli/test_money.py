@@ -170,7 +170,9 @@ def source(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 @pytest.mark.usefixtures("api")
 def test_each_perian_task_of_a_file_is_quoted(source: Path, capsys: Printed) -> None:
     assert main(["quote", str(source)]) == 0
-    head, train, variant, score = rows(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    assert "cannot be compiled" not in printed.err
+    head, train, variant, score = rows(printed.out)
     assert head[-3:] == ["TIMEOUT", "WORST CASE", "WITH RETRIES"]
     assert train[0] == f"{source.stem}.train"
     assert train[1:3] == ["1A100.22V", "DC"]

@@ -53,6 +53,25 @@ def test_what_people_copy_is_whole_on_a_narrow_terminal() -> None:
     assert "job-2" in printed
 
 
+WIDE = f"""
+from perian_shim.cli.output import *
+columns = (Column("JOB", keep=True), Column("WHY"), Column("COST", right=True))
+show_table(columns, [("{"j" * 20}", "{"because " * 5}", "1.50 EUR")])
+"""
+
+
+def test_what_explains_is_shortened_if_the_table_then_fits() -> None:
+    printed = on_a_terminal(sys.executable, "-c", WIDE, columns=50)
+    _, row = printed.splitlines()
+    assert row == f"{'j' * 20}  because because b…  1.50 EUR"
+
+
+def test_a_table_that_cannot_fit_loses_nothing() -> None:
+    printed = on_a_terminal(sys.executable, "-c", WIDE, columns=30)
+    _, row = printed.splitlines()
+    assert row == f"{'j' * 20}  {'because ' * 5} 1.50 EUR"
+
+
 def test_names_are_one_a_line(capsys: Printed) -> None:
     show("name", ["a", "b\nc"], columns=(), row=lambda _: (), name=str)
     assert capsys.readouterr().out == "a\nb c\n"

@@ -5,6 +5,8 @@ import pty
 import select
 import signal
 import subprocess
+from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 
 from support.waiting import LONG_SECONDS, wait_until
@@ -16,18 +18,36 @@ class Terminal:
     Args:
         *command: program and arguments.
         columns: how wide the terminal is.
+        plain: it knows neither colours nor how to move the cursor.
+        environ: the command's variables, this process's by default.
+        folder: its working directory.
     """
 
-    def __init__(self, *command: str, columns: int = 200) -> None:
+    def __init__(
+        self,
+        *command: str,
+        columns: int = 200,
+        plain: bool = False,
+        environ: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+    ) -> None:
         self.command = command
-        self.columns = columns
+        kind = "dumb" if plain else "xterm-256color"
+        size = {"COLUMNS": str(columns), "LINES": "50"}
+        self.environ = {**(os.environ if environ is None else environ), "TERM": kind, **size}
+        self.folder = folder
         self.printed = ""
 
     def __enter__(self) -> "Terminal":  # noqa: PYI034 - Self needs Python 3.11
         self._end, child = pty.openpty()
-        environ = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(self.columns)}
         self.process = subprocess.Popen(
-            self.command, stdin=child, stdout=child, stderr=child, env=environ
+            self.command,
+            stdin=child,
+            stdout=child,
+            stderr=child,
+            env=self.environ,
+            cwd=self.folder,
+            start_new_session=True,
         )
         os.close(child)
         return self
@@ -39,7 +59,7 @@ class Terminal:
         traceback: TracebackType | None,
     ) -> None:
         if self.process.poll() is None:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(LONG_SECONDS)
         os.close(self._end)
 
@@ -53,7 +73,7 @@ class Terminal:
 
     def interrupt(self) -> None:
         """Do what Ctrl-C does."""
-        self.process.send_signal(signal.SIGINT)
+        os.killpg(self.process.pid, signal.SIGINT)
 
     def wait(self) -> int:
         """Wait for the command's end and return its exit code."""
