@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -26,6 +28,7 @@ from support.storage_front import (
     s3_error,
 )
 from support.waiting import LONG_SECONDS, wait_until
+from support.web_identities import TokenDesk, web_token
 
 from perian_shim.errors import InvalidInput, StorageFailed
 from perian_shim.sandbox.server.application import Response
@@ -71,23 +74,34 @@ def scoper(*arguments: Any, **options: Any) -> AwsScoper:
 
 # --- what the keys can do, whoever asked for them ---
 
-Asker = Callable[[Ministack], AwsScoper]
+Asker = Callable[[Ministack, ExitStack], AwsScoper]
+"""What is entered meanwhile is left by the stack."""
 
 
-def by_role_and_keys(aws: Ministack) -> AwsScoper:
+def by_role_and_keys(aws: Ministack, _: ExitStack) -> AwsScoper:
     role, user = aws.role(EVERYTHING), aws.user(allow("sts:AssumeRole"))
     return scoper(secrets_of(user, aws_role_arn=role, aws_sts_endpoint_url=aws.url))
 
 
-def by_role_and_pod(aws: Ministack) -> AwsScoper:
+def by_role_and_pod(aws: Ministack, _: ExitStack) -> AwsScoper:
     user = aws.user(allow("sts:AssumeRole"))
     environ = {"AWS_ACCESS_KEY_ID": user.access_key, "AWS_SECRET_ACCESS_KEY": user.secret_key}
     secrets = {"aws_role_arn": aws.role(EVERYTHING)}
     return scoper(secrets, {**environ, "AWS_ENDPOINT_URL_STS": aws.url})
 
 
-def by_federation(aws: Ministack) -> AwsScoper:
+def by_federation(aws: Ministack, _: ExitStack) -> AwsScoper:
     return scoper(secrets_of(aws.user(EVERYTHING), aws_sts_endpoint_url=aws.url))
+
+
+def by_web_identity(aws: Ministack, stack: ExitStack) -> AwsScoper:
+    desk = stack.enter_context(TokenDesk(aws))
+    folder = stack.enter_context(TemporaryDirectory())
+    environ = irsa(Path(folder), web_token()) | {"AWS_ROLE_ARN": aws.role(EVERYTHING)}
+    return scoper({}, {**environ, "AWS_ENDPOINT_URL_STS": desk.url})
+
+
+ASKERS = [by_role_and_keys, by_role_and_pod, by_federation, by_web_identity]
 
 
 class Scene:
@@ -98,17 +112,17 @@ class Scene:
         self.bucket = bucket = aws.bucket()
         for key in ("in/one.csv", "in/two.csv", "in/folder/x", "run/7/old", "run/8/other"):
             aws.s3().put_object(Bucket=bucket, Key=key, Body=key.encode())
-        self.keys = asker(aws).keys(
-            Reach(
-                (f"s3://{bucket}/in/one.csv",),
-                (f"s3://{bucket}/in/folder/",),
-                (f"s3://{bucket}/run/7/",),
-            )
+        reach = Reach(
+            (f"s3://{bucket}/in/one.csv",),
+            (f"s3://{bucket}/in/folder/",),
+            (f"s3://{bucket}/run/7/",),
         )
+        with ExitStack() as stack:
+            self.keys = asker(aws, stack).keys(reach)
         self.s3: Any = aws.s3(self.keys)
 
 
-@pytest.fixture(scope="module", params=[by_role_and_keys, by_role_and_pod, by_federation])
+@pytest.fixture(scope="module", params=ASKERS)
 def scene(request: pytest.FixtureRequest) -> Scene:
     return Scene(ministack(), request.param)
 
@@ -339,6 +353,14 @@ def test_a_web_identity_is_accepted_by_aws(aws: Ministack, tmp_path: Path) -> No
         Reach(write=(f"s3://{bucket}/run/",))
     )
     aws.s3(keys).put_object(Bucket=bucket, Key="run/x", Body=b"x")
+
+
+def test_a_web_identity_that_aws_refuses_is_named(aws: Ministack, tmp_path: Path) -> None:
+    environ = irsa(tmp_path, web_token("somebody else"))
+    with TokenDesk(aws) as desk:
+        it = scoper({}, {**environ, "AWS_ENDPOINT_URL_STS": desk.url})
+        with pytest.raises(StorageFailed, match="No such subject"):
+            it.keys(REACH)
 
 
 def test_static_keys_in_the_secrets_ask_for_a_federated_user(
