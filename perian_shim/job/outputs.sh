@@ -158,6 +158,22 @@ list_pieces() {
     shim_pieces="$shim_pieces${shim_pieces:+, }{\"key\": \"$shim_quoted\", \"bytes\": $3, \"parts\": [$shim_parts]}"
 }
 
+# sizes: of the files whose paths it reads, a line "SIZE PATH" each; a process for a hundred of them.
+sizes() {
+    set --
+    while IFS= read -r shim_path; do
+        set -- "$@" "$shim_path"
+        [ $# -lt 100 ] || { count "$@" && set --; } || return 1
+    done
+    [ $# = 0 ] || count "$@"
+}
+
+# count FILE...: with the same, without the last line, which is their sum.
+count() {
+    LC_ALL=C wc -c "$@" /dev/null >"$shim_tmp/counted" || return 1
+    while IFS= read -r shim_line && [ $# -gt 0 ]; do printf '%s\n' "$shim_line" && shift; done <"$shim_tmp/counted"
+}
+
 # list_output NAME PATH LEVELS: appends to objects and to shim_listed (JSON).
 list_output() {
     shim_kind=missing shim_count=0 shim_sum=0 shim_root=${2%/} shim_entries=''
@@ -173,17 +189,17 @@ list_output() {
     else
         say "output $1: there is nothing at $shim_root"
     fi
-    while IFS= read -r shim_path; do
-        shim_size=$(wc -c <"$shim_path" 2>"$shim_tmp/log") ||
-            fail 66 "output $1: cannot read all of $shim_root: $(scrub <"$shim_tmp/log")"
-        shim_size=$((shim_size))
+    sizes <"$shim_tmp/files" >"$shim_tmp/sizes" 2>"$shim_tmp/log" || unreadable "$1" "$shim_root"
+    while IFS= read -r shim_line; do
+        shim_line=${shim_line#"${shim_line%%[0-9]*}"}
+        shim_size=${shim_line%% *} shim_path=${shim_line#* }
         if [ "$shim_size" -le "$shim_max" ]; then
             printf '%s\t%s\t%s\n' "$shim_size" "${shim_prefix}outputs/$1${shim_path#"$shim_root"}" "$shim_path"
         else
             list_pieces "outputs/$1${shim_path#"$shim_root"}" "$shim_path" "$shim_size"
         fi
         shim_count=$((shim_count + 1)) shim_sum=$((shim_sum + shim_size))
-    done <"$shim_tmp/files" >>"$shim_tmp/objects"
+    done <"$shim_tmp/sizes" >>"$shim_tmp/objects"
     [ -z "$3" ] || shim_entries=", \"entries\": {${shim_entries#, }}"
     shim_files=$((shim_files + shim_count)) shim_bytes=$((shim_bytes + shim_sum))
     [ "$shim_kind" = missing ] || shim_found=$((shim_found + 1))

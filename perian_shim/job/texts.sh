@@ -78,7 +78,7 @@ shown_url() {
     shim_host=${shim_rest%%/*}
     case $shim_left in *//*) ;; *) shim_host='' ;; esac
     case $shim_host in
-        *@*) printf '%s' "${shim_left%%//*}//${shim_rest#*@}" ;;
+        *@*) printf '%s' "${shim_left%%//*}//${shim_host##*@}${shim_rest#"$shim_host"}" ;;
         *) printf '%s' "$shim_left" ;;
     esac
 }

@@ -74,7 +74,8 @@ curl_run() {
         --config "$shim_tmp/curl" --output "$shim_body" --write-out '%{http_code}' \
         >"$shim_tmp/status" 2>"$shim_tmp/log" 3<"$2"
     shim_code=$?
-    shim_http=$(cat "$shim_tmp/status")
+    shim_http=''
+    read -r shim_http <"$shim_tmp/status"
     case $shim_code-$shim_http in
         0-2??) return 0 ;;
         *-[345]??) explain "$shim_http" "$shim_body" "$shim_tmp/log" ;;
