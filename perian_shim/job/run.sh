@@ -11,7 +11,8 @@
 #
 # What it needs is looked for before COMMAND runs. With python3, this shell only starts the stages of
 # stages.py and COMMAND, and waits; no other program of the image is used. Without, the functions below,
-# in outputs.sh and in texts.sh do the same with some of coreutils and a transport of transports.sh.
+# in outputs.sh and in texts.sh do the same with some of coreutils (shim_tools below; neither find nor
+# sed) and a transport of transports.sh.
 #
 # TERM, INT, HUP and QUIT reach COMMAND as TERM, USR1 and USR2 as they are. (A background child of a
 # non-interactive shell ignores INT and QUIT: passed on, they would do nothing.)
