@@ -3,8 +3,8 @@
 The files below are sent with the job request and put side by side in one directory together with
 `plan`, which says what to download, run and upload; run.sh's head describes it. They are data here:
 nothing in this package is imported by the rest of perian_shim. They need /bin/sh and python3, which
-runs stages.py with the other Python files, and nothing else. Without python3, run.sh and
-transports.sh need the usual small tools and one of curl, GNU wget or busybox.
+runs stages.py with the other Python files, and nothing else. Without python3, run.sh and the other
+shell files need some of coreutils, and one of curl, GNU wget or busybox.
 """
 
 from pathlib import Path
@@ -12,6 +12,8 @@ from pathlib import Path
 ASSETS = (
     "run.sh",
     "transports.sh",
+    "outputs.sh",
+    "texts.sh",
     "stages.py",
     "before.py",
     "after.py",

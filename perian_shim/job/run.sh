@@ -10,8 +10,9 @@
 # to stop. Its own exit codes: 64 unusable plan or image, 65 download failed, 66 upload failed.
 #
 # What it needs is looked for before COMMAND runs. With python3, this shell only starts the stages of
-# stages.py and COMMAND, and waits; no other program of the image is used. Without, the functions below
-# do the same with small tools and a transport of transports.sh.
+# stages.py and COMMAND, and waits; no other program of the image is used. Without, the functions below,
+# in outputs.sh and in texts.sh do the same with some of coreutils (shim_tools below; neither find nor
+# sed) and a transport of transports.sh.
 #
 # TERM, INT, HUP and QUIT reach COMMAND as TERM, USR1 and USR2 as they are. (A background child of a
 # non-interactive shell ignores INT and QUIT: passed on, they would do nothing.)
@@ -40,7 +41,7 @@
 # directories); COMMAND has the PATH that the job was given. All variables begin with shim_: assigning to
 # a name that is in the environment would change it for COMMAND.
 #
-# shellcheck disable=SC2034  # some variables are used in transports.sh only
+# shellcheck disable=SC2034  # some variables are used in the other files only
 # shellcheck disable=SC2317  # the trap's and attend's functions are reached by name
 set -uf
 
@@ -51,13 +52,13 @@ shim_nl='
 '
 shim_tmp='' shim_transport='' shim_version='' shim_gets=0 shim_private='' shim_renewer='' shim_used='' shim_secrets=''
 shim_post='' shim_prefix='' shim_max=5368709120 shim_piece=1073741824 shim_fields='' shim_outputs='' shim_error=''
-shim_has_grant='' shim_next='' shim_listing='' shim_renew=60 shim_pieces='' shim_numbers=0 shim_said=''
+shim_has_grant='' shim_next='' shim_listing='' shim_open='' shim_renew=60 shim_pieces='' shim_numbers=0 shim_said=''
 shim_phase=transfer shim_child='' shim_pending='' shim_stopped=''
 shim_json='' shim_has_error='false' shim_listed='' shim_found=0 shim_files=0 shim_bytes=0 shim_problem='' shim_detail='' shim_final=''
 shim_connect=30 shim_total='' shim_attempts=4
 shim_given=${PATH-} shim_has_path=${PATH+yes}
 PATH=${PATH:+$PATH:}${PERIAN_SHIM_PATH-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}
-shim_tools='cat dd env find mkdir mktemp mv od rm sed sleep tr wc'
+shim_tools='cat dd env ls mkdir mktemp mv od rm sleep tr wc'
 shim_pause=${PERIAN_SHIM_PAUSE:-2}
 case $shim_pause in '' | *[!0-9]*) shim_pause=2 ;; esac
 shim_patience=${PERIAN_SHIM_PATIENCE:-900}
@@ -205,153 +206,6 @@ make_dir() {
     return 1
 }
 
-# foreign_names: of the lines that it reads, the first that is not UTF-8. Each kind of byte becomes
-# one ASCII letter (the ASCII of the line itself an a), so that what is left is a matter of a pattern.
-foreign_names() {
-    LC_ALL=C tr '\001-\011\013-\177' a <"$1" | LC_ALL=C tr '\200-\217' p | LC_ALL=C tr '\220-\237' q |
-        LC_ALL=C tr '\240-\277' r | LC_ALL=C tr '\302-\337' 2 | LC_ALL=C tr '\340' e | LC_ALL=C tr '\355' d |
-        LC_ALL=C tr '\341-\357' 3 | LC_ALL=C tr '\360' f | LC_ALL=C tr '\361-\363' 4 | LC_ALL=C tr '\364' g |
-        LC_ALL=C tr '\200-\377' x | sed -n -e 's/2[pqr]//g' -e 's/er[pqr]//g' -e 's/d[pq][pqr]//g' \
-        -e 's/3[pqr][pqr]//g' -e 's/f[qr][pqr][pqr]//g' -e 's/4[pqr][pqr][pqr]//g' \
-        -e 's/gp[pqr][pqr]//g' -e '/[^a]/{' -e '=' -e 'q' -e '}' >"$shim_tmp/foreign"
-    read -r shim_line <"$shim_tmp/foreign" && LC_ALL=C sed -n "${shim_line}p" "$1"
-}
-
-# walk NAME ROOT: writes what is in the directory ROOT and below it to the files dirs, files and others,
-# a path a line. `find` never follows a link itself: each directory link is a further ROOT to look
-# through, unless it leads to a directory that one of the links before it, or it itself, is in.
-walk() {
-    : >"$shim_tmp/dirs" && : >"$shim_tmp/files" && : >"$shim_tmp/others"
-    printf '%s\t%s\n' "$2" '' >"$shim_tmp/queue"
-    while IFS=$shim_tab read -r shim_visible shim_chain <&6; do
-        for shim_entry in 'dirs -type d' 'files -type f' 'links -type l' 'odd ! -type d ! -type f ! -type l'; do
-            # shellcheck disable=SC2086  # words on purpose
-            LC_ALL=C find "$shim_visible/" ${shim_entry#* } >"$shim_tmp/found" 2>"$shim_tmp/log" ||
-                fail 66 "output $1: cannot read all of $2: $(scrub <"$shim_tmp/log")"
-            case $shim_entry in
-                links*) mv -f "$shim_tmp/found" "$shim_tmp/links" ;;
-                odd*) cat "$shim_tmp/found" >>"$shim_tmp/others" ;;
-                *) LC_ALL=C sed 's|/*$||' "$shim_tmp/found" >>"$shim_tmp/${shim_entry%% *}" ;;
-            esac
-        done
-        while IFS= read -r shim_link; do sort_link "$1" "$shim_link"; done <"$shim_tmp/links"
-    done 6<"$shim_tmp/queue"
-}
-
-# sort_link NAME LINK: puts a link where what it leads to belongs.
-sort_link() {
-    if [ -d "$2" ]; then
-        shim_in=$(cd -P "${2%/*}/" && pwd -P) shim_to=$(cd -P "$2/" && pwd -P)
-        case ":$shim_chain:$shim_in/:" in
-            *":$shim_to/"*) say "output $1: left out, as it leads back to what it is in: $2" ;;
-            *) printf '%s\t%s\n' "$2" "$shim_chain:$shim_in/" >>"$shim_tmp/queue" ;;
-        esac
-    elif [ -f "$2" ] && ! is_made_up "$2"; then
-        printf '%s\n' "$2" >>"$shim_tmp/files"
-    else
-        printf '%s\n' "$2" >>"$shim_tmp/others"
-    fi
-}
-
-# is_made_up FILE: whether the kernel makes it up, as far as this image can tell.
-is_made_up() {
-    case $(readlink -f "$1" 2>/dev/null) in /proc/* | /sys/*) return 0 ;; esac
-    return 1
-}
-
-# has_files DIRECTORY: whether there is a file in it or below.
-has_files() { [ -n "$(LC_ALL=C sed -n "\|^$(pattern "$1")/|{p;q;}" "$shim_tmp/files")" ]; }
-
-# list_entries LEVELS: the entries of shim_root as members of a JSON object.
-list_entries() {
-    for shim_entry in 'directory dirs' 'file files' 'other others'; do
-        LC_ALL=C sed -n "s|^$(pattern "$shim_root")/\([^/]\{1,\}\(/[^/]\{1,\}\)\{0,$(($1 - 1))\}\)\$|\1|p" \
-            "$shim_tmp/${shim_entry#* }" | LC_ALL=C sed -e 's/[\\"]/\\&/g' -e "s|.*|, \"&\": \"${shim_entry%% *}\"|"
-    done
-}
-
-# pattern TEXT: a sed pattern that matches it, for use between bars.
-pattern() { printf '%s' "$1" | LC_ALL=C sed 's/[][\\.*^$|]/\\&/g'; }
-
-# keep_empty NAME: S3 knows no directories, but what reads them takes such an object for an empty one.
-keep_empty() {
-    : >"$shim_tmp/nothing"
-    printf '0\t%s\t%s\n' "${shim_prefix}outputs/$1/" "$shim_tmp/nothing" >>"$shim_tmp/objects"
-}
-
-# list_directory NAME LEVELS: what is in shim_root.
-list_directory() {
-    shim_bad=$(LC_ALL=C find -L "$shim_root" -name '*[[:cntrl:]]*' 2>/dev/null | scrub)
-    [ -z "$shim_bad" ] || fail 66 "output $1: a name has a control character: $shim_bad"
-    walk "$1" "$shim_root"
-    cat "$shim_tmp/dirs" "$shim_tmp/files" "$shim_tmp/others" >"$shim_tmp/names"
-    shim_bad=$(foreign_names "$shim_tmp/names" | LC_ALL=C tr '\200-\377' '?')
-    [ -z "$shim_bad" ] || fail 66 "output $1: a name is not UTF-8, so it cannot be a key: $shim_bad"
-    # Down to the level of the elements the result has them, deeper nothing can be made of them.
-    while IFS= read -r shim_path; do
-        [ "$(level "$shim_path")" -le "${2:-0}" ] ||
-            fail 66 "output $1: $shim_path is neither a file nor a directory"
-    done <"$shim_tmp/others"
-    while IFS= read -r shim_sub; do
-        if [ "$(level "$shim_sub")" -ge "${2:-0}" ] && ! has_files "$shim_sub"; then keep_empty "$1${shim_sub#"$shim_root"}"; fi
-    done <"$shim_tmp/dirs"
-    [ -z "$2" ] || shim_entries=$(list_entries "$2")
-}
-
-# level PATH: how many levels below shim_root it is
-level() {
-    shim_rest=${1#"$shim_root"} shim_level=0
-    while [ "${shim_rest#*/}" != "$shim_rest" ]; do shim_rest=${shim_rest#*/} shim_level=$((shim_level + 1)); done
-    printf '%s' "$shim_level"
-}
-
-# list_pieces KEY FILE SIZE: prints the lines of a file's pieces, and appends to shim_pieces (JSON).
-list_pieces() {
-    shim_numbers=$((shim_numbers + 1)) shim_start=0 shim_count_of=0 shim_parts=''
-    [ $((($3 + shim_piece - 1) / shim_piece)) -le 10000 ] ||
-        fail 66 "$2 ($1) has $3 bytes, more than 10000 pieces of $shim_piece"
-    while [ "$shim_start" -lt "$3" ]; do
-        shim_count_of=$((shim_count_of + 1))
-        shim_part=_perian/pieces/$shim_numbers/$(printf '%05d' "$shim_count_of")
-        printf '%s\t%s\t%s\t%s\n' "$3" "$shim_prefix$shim_part" "$2" "$shim_start"
-        shim_parts="$shim_parts${shim_parts:+, }\"$shim_part\"" shim_start=$((shim_start + shim_piece))
-    done
-    shim_pieces="$shim_pieces${shim_pieces:+, }{\"key\": \"$(quoted "$1")\", \"bytes\": $3, \"parts\": [$shim_parts]}"
-}
-
-# list_output NAME PATH LEVELS: appends to objects and to shim_listed (JSON).
-list_output() {
-    shim_kind=missing shim_count=0 shim_sum=0 shim_root=${2%/} shim_entries=''
-    : >"$shim_tmp/files"
-    if [ -d "$shim_root" ]; then
-        shim_kind=directory
-        list_directory "$1" "$3"
-    elif [ -f "$shim_root" ]; then
-        shim_kind='file'
-        printf '%s\n' "$shim_root" >"$shim_tmp/files"
-    elif [ -e "$shim_root" ] || [ -L "$shim_root" ]; then
-        fail 66 "output $1: $shim_root is neither a file nor a directory"
-    else
-        say "output $1: there is nothing at $shim_root"
-    fi
-    while IFS= read -r shim_path; do
-        shim_size=$(wc -c <"$shim_path" 2>"$shim_tmp/log") ||
-            fail 66 "output $1: cannot read all of $shim_root: $(scrub <"$shim_tmp/log")"
-        shim_size=$((shim_size))
-        if [ "$shim_size" -le "$shim_max" ]; then
-            printf '%s\t%s\t%s\n' "$shim_size" "${shim_prefix}outputs/$1${shim_path#"$shim_root"}" "$shim_path"
-        else
-            list_pieces "outputs/$1${shim_path#"$shim_root"}" "$shim_path" "$shim_size"
-        fi
-        shim_count=$((shim_count + 1)) shim_sum=$((shim_sum + shim_size))
-    done <"$shim_tmp/files" >>"$shim_tmp/objects"
-    [ -z "$3" ] || shim_entries=", \"entries\": {${shim_entries#, }}"
-    shim_files=$((shim_files + shim_count)) shim_bytes=$((shim_bytes + shim_sum))
-    [ "$shim_kind" = missing ] || shim_found=$((shim_found + 1))
-    shim_listed="$shim_listed${shim_listed:+, }\"$(quoted "$1")\":\
- {\"kind\": \"$shim_kind\", \"files\": $shim_count, \"bytes\": $shim_sum$shim_entries}"
-}
-
 # finish CODE: leaves the result and ends.
 finish() {
     [ -z "$shim_problem" ] || say "$shim_problem; exit code $1"
@@ -362,8 +216,9 @@ finish() {
             printf '{"version": 1, "exit_code": %s, "transport": "%s", "error": %s, "outputs": {%s}' \
                 "$1" "$shim_transport" "$shim_has_error" "$shim_json"
             [ -z "$shim_json" ] || [ -z "$shim_pieces" ] || printf ', "pieces": [%s]' "$shim_pieces"
+            quote "$shim_problem"
             [ -z "$shim_problem" ] ||
-                printf ', "problem": "%s"' "$(quoted "$shim_problem" | LC_ALL=C tr '\001-\037\177-\377' '?')"
+                printf ', "problem": "%s"' "$(printf '%s' "$shim_quoted" | LC_ALL=C tr '\001-\037\177-\377' '?')"
             printf '}\n'
         } >"$shim_tmp/result.json"
         printf '0\t%s\t%s\n' "${shim_prefix}_perian/result.json" "$shim_tmp/result.json" >"$shim_tmp/objects"
@@ -415,18 +270,27 @@ read_grant() {
     done <"$shim_private/grant"
 }
 
+# granted RECORD: sets shim_granted to what the newest grant says in its first record of that type.
+granted() {
+    shim_granted=''
+    while IFS=$shim_tab read -r shim_type shim_a shim_b; do
+        [ "$shim_type" != "$1" ] || { shim_granted=$shim_a && return 0; }
+    done 2>/dev/null <"$shim_private/grant"
+}
+
 # first_grant: makes the private directory and fetches the grant with which the job begins.
 first_grant() {
     shim_private=$(umask 077 && mktemp -d "${shim_tmp%/*}/tmp-perian-shim.XXXXXX") ||
         fail 64 "no private directory can be made in ${shim_tmp%/*}"
     retry 'the grant' next_grant main || fail 65 "$shim_problem"
     read_grant
-    sed -n "s/^get$shim_tab//p" "$shim_private/grant" >"$shim_tmp/gets"
     shim_listing=$shim_used
-    while IFS=$shim_tab read -r shim_path shim_url; do
-        printf '%s\n' "$shim_path" >>"$shim_tmp/places"
+    while IFS=$shim_tab read -r shim_type shim_path shim_url; do
+        [ "$shim_type" = get ] || continue
+        printf '%s\t%s\n' "$shim_path" "$shim_url" >&6
+        printf '%s\n' "$shim_path" >&7
         shim_gets=$((shim_gets + 1))
-    done <"$shim_tmp/gets"
+    done <"$shim_private/grant" 6>"$shim_tmp/gets" 7>>"$shim_tmp/places"
     renew_grant </dev/null >/dev/null 3<&- 4<&- &
     shim_renewer=$!
 }
@@ -616,12 +480,14 @@ done
 cmdline "$$"
 shim_own=$shim_cmdline
 if [ $# -gt 0 ] && has_python; then run_with_python "$@"; fi
-if [ ! -r "$shim_dir/transports.sh" ]; then
-    say "$shim_dir/transports.sh is missing: it is sent along with run.sh; exit code 64"
-    exit 64
-fi
-# shellcheck source=perian_shim/job/transports.sh
-. "$shim_dir/transports.sh"
+for shim_name in texts.sh outputs.sh transports.sh; do
+    if [ ! -r "$shim_dir/$shim_name" ]; then
+        say "$shim_dir/$shim_name is missing: it is sent along with run.sh; exit code 64"
+        exit 64
+    fi
+    # shellcheck disable=SC1090  # one of these three
+    . "$shim_dir/$shim_name"
+done
 trap end_with_tools EXIT
 [ $# -gt 0 ] || fail 64 'no command was given'
 prepare "$1"
@@ -631,6 +497,8 @@ shim_phase='command'
 attend start_command "$@" 3</dev/null
 shim_exit=$?
 shim_phase=transfer
+LC_ALL=C # nothing of the user's runs any more
+unset GLOBIGNORE
 [ -n "$shim_post" ] || exit "$shim_exit"
 make_tmp || fail 66 "$shim_problem"
 shim_problem=''

@@ -43,30 +43,19 @@ find_busybox() {
     return 1
 }
 
-# Hides what follows a '?' and the parameters of a signature; at most 300 bytes, one line.
-scrub() {
-    LC_ALL=C tr '\001-\037\177' ' ' | LC_ALL=C sed -e 's/ *$//' -e "s/?[^ \"'<>]*/?(hidden)/g" \
-        -e 's/[Xx]-\([Aa]mz\|[Gg]oog\)-[A-Za-z-]*=[^&[:space:]]*/(hidden)/g' | dd bs=300 count=1 2>/dev/null
-}
-
-shown_url() { printf '%s' "${1%%[?#]*}" | sed 's|//[^/@]*@|//|'; }
-quoted() { printf '%s' "$1" | LC_ALL=C sed 's/[\\"]/\\&/g'; }
-
 # explain HTTP_STATUS BODY LOG: sets shim_detail, and shim_final if trying again is of no use.
 explain() {
     shim_detail='' shim_final=''
     if [ -n "$1" ]; then
-        [ ! -s "$2" ] || shim_detail=$(dd if="$2" bs=2000 count=1 2>/dev/null | tr '\r\n' '  ' |
-            LC_ALL=C sed -n 's|.*<Code>\([^<]*\)</Code>.*<Message>\([^<]*\)</Message>.*|\1: \2|p' | scrub)
-        [ -n "$shim_detail" ] || [ ! -s "$2" ] ||
-            shim_detail=$(dd if="$2" bs=300 count=1 2>/dev/null | LC_ALL=C sed 's/<[^>]*>/ /g' | scrub)
+        [ ! -s "$2" ] || shim_detail=$(s3_error "$2")
+        [ -n "$shim_detail" ] || [ ! -s "$2" ] || shim_detail=$(without_tags "$2")
         case $1-$shim_detail in
             408-* | 429-* | 5??-* | 400-RequestTimeout*) ;;
             *) shim_final=1 ;;
         esac
         shim_detail="HTTP status $1${shim_detail:+ ($shim_detail)}"
     else
-        shim_detail=$(sed '/: note: /d' "$3" | scrub)
+        shim_detail=$(without_notes "$3")
         : "${shim_detail:="$shim_transport ended with exit code $shim_code and said nothing"}"
         case $shim_detail in
             *ertificate*) shim_detail="$shim_detail (does the image have ca-certificates?)" ;;
@@ -85,7 +74,8 @@ curl_run() {
         --config "$shim_tmp/curl" --output "$shim_body" --write-out '%{http_code}' \
         >"$shim_tmp/status" 2>"$shim_tmp/log" 3<"$2"
     shim_code=$?
-    shim_http=$(cat "$shim_tmp/status")
+    shim_http=''
+    read -r shim_http <"$shim_tmp/status"
     case $shim_code-$shim_http in
         0-2??) return 0 ;;
         *-[345]??) explain "$shim_http" "$shim_body" "$shim_tmp/log" ;;
@@ -94,7 +84,8 @@ curl_run() {
 }
 
 curl_get() {
-    printf 'location\nurl = "%s"\n' "$(quoted "$1")" >"$shim_tmp/curl"
+    quote "$1"
+    printf 'location\nurl = "%s"\n' "$shim_quoted" >"$shim_tmp/curl"
     curl_run "$2" /dev/null
 }
 
@@ -103,9 +94,13 @@ curl_get() {
 # key by the file's name; with that very name, a key that contains it stays as it is.
 curl_put() {
     {
-        printf 'url = "%s"\nform-string = "key=%s"\n' "$(quoted "$1")" "$(quoted "$2")"
+        quote "$1"
+        printf 'url = "%s"\n' "$shim_quoted"
+        quote "$2"
+        printf 'form-string = "key=%s"\n' "$shim_quoted"
         printf '%s' "$shim_fields" | while IFS=$shim_tab read -r shim_name shim_value; do
-            printf 'form-string = "%s=%s"\n' "$shim_name" "$(quoted "$shim_value")"
+            quote "$shim_value"
+            printf 'form-string = "%s=%s"\n' "$shim_name" "$shim_quoted"
         done
         # shellcheck disable=SC2016  # literally ${filename}
         printf 'form = "file=@-;filename=${filename};type=application/octet-stream"\n'
@@ -124,7 +119,8 @@ wget_run() {
         --output-document="$shim_body" --output-file="$shim_tmp/log" "$@" 3</dev/null
     shim_code=$?
     [ "$shim_code" != 0 ] || return 0
-    shim_http=$(sed -n 's|.*HTTP/[0-9.]* \([345][0-9][0-9]\).*|\1|p' "$shim_tmp/log" | sed '$!d')
+    last_status "$shim_tmp/log"
+    case $shim_http in [345]*) ;; *) shim_http='' ;; esac
     explain "$shim_http" "$shim_body" "$shim_tmp/log"
 }
 
@@ -172,7 +168,13 @@ busybox_get() {
     busybox_talk "$2" "$shim_tmp/request"
     case $shim_http in
         200)
-            shim_length=$(LC_ALL=C sed -n 's/^[Cc]ontent-[Ll]ength: *\([0-9]*\).*/\1/p' "$shim_tmp/answer")
+            shim_length=''
+            while IFS= read -r shim_line; do
+                case $shim_line in [Cc]ontent-[Ll]ength:*[0-9]*)
+                    shim_length=${shim_line#"${shim_line%%[0-9]*}"}
+                    shim_length=${shim_length%%[!0-9]*} ;;
+                esac
+            done <"$shim_tmp/answer"
             shim_size=$(($(wc -c <"$2")))
             [ "${shim_length:-$shim_size}" != "$shim_size" ] || return 0
             shim_detail="received $shim_size bytes of $shim_length" shim_final=''
@@ -187,7 +189,8 @@ busybox_wget() {
     attend $shim_wget -q -O "$2" "$1" >/dev/null 2>"$shim_tmp/log" 3</dev/null
     shim_code=$?
     [ "$shim_code" != 0 ] || return 0
-    explain "$(sed -n 's|.*HTTP/[0-9.]* \([0-9][0-9][0-9]\).*|\1|p' "$shim_tmp/log")" /dev/null "$shim_tmp/log"
+    last_status "$shim_tmp/log"
+    explain "$shim_http" /dev/null "$shim_tmp/log"
 }
 
 # split_url URL: sets shim_host (with its port), shim_port, shim_file (what follows the slash), shim_tls.
@@ -222,7 +225,9 @@ busybox_talk() {
     attend $shim_busybox nc -w "$shim_connect" "${shim_host%:*}" "$shim_port" \
         -e sh -c "$shim_speak" sh "$shim_tmp/answer" "$shim_body" "$shim_tls" "$@" >"$shim_tmp/log" 2>&1 3</dev/null
     shim_code=$?
-    shim_http=$(sed -n '1s|^HTTP/[0-9.]* \([0-9][0-9][0-9]\).*|\1|p' "$shim_tmp/answer")
+    shim_http='' shim_line=''
+    read -r shim_line <"$shim_tmp/answer"
+    http_status "$shim_line"
 }
 
 # busybox wget --post-file ends the body at its first NUL byte.
@@ -248,12 +253,12 @@ busybox_put() {
 # at the first one; 1 with the reason in shim_detail. WHO names the file for what is not whole yet.
 next_grant() {
     [ -d "$shim_private" ] || mkdir -m 700 "$shim_private" || return 1 # a program may clean up
-    [ ! -f "$shim_private/grant" ] || shim_next=$(sed -n "s/^next$shim_tab//p" "$shim_private/grant")
+    [ ! -f "$shim_private/grant" ] || { granted next && shim_next=$shim_granted; }
     for shim_from in $shim_next "$PERIAN_SHIM_GRANT"; do
         (umask 077 && : >"$shim_private/$1")
         if ! "${shim_transport}_get" "$shim_from" "$shim_private/$1"; then
             shim_detail="could not be read from $(shown_url "$shim_from"): $shim_detail"
-        elif [ "$(sed -n '$p' "$shim_private/$1")" != end ]; then
+        elif ! is_whole "$shim_private/$1"; then
             shim_detail='it is not whole' shim_final=''
         else
             mv -f "$shim_private/$1" "$shim_private/grant"
@@ -261,6 +266,13 @@ next_grant() {
         fi
     done
     return 1
+}
+
+# is_whole GRANT: whether its last line is there.
+is_whole() {
+    shim_length=$(($(wc -c <"$1")))
+    [ "$shim_length" -gt 5 ] &&
+        [ "$(dd if="$1" bs=1 skip=$((shim_length - 5)) count=5 2>/dev/null)" = "${shim_nl}end" ]
 }
 
 # renew_grant: reads the grant anew in time, until it is ended; beside everything else. What it starts
@@ -286,7 +298,8 @@ renew_grant() {
         done
         mkdir -p "$shim_tmp"
         if next_grant next; then
-            shim_failures=0 shim_said='' shim_renew=$(sed -n "s/^renew$shim_tab//p" "$shim_private/grant")
+            granted renew
+            shim_failures=0 shim_said='' shim_renew=$shim_granted
         else
             shim_failures=$((shim_failures + 1))
             [ "$shim_said" = "$shim_detail" ] || say "the next grant $shim_detail; trying again"
@@ -322,7 +335,7 @@ renewed() {
 
 # is_other: whether the newest grant is another one than that in use; then it is.
 is_other() {
-    [ -f "$shim_private/grant" ] && [ "$(sed -n "s/^next$shim_tab//p" "$shim_private/grant")" != "$shim_used" ] && read_grant
+    [ -f "$shim_private/grant" ] && granted next && [ "$shim_granted" != "$shim_used" ] && read_grant
 }
 
 # ---- many files -------------------------------------------------------------------------------
@@ -344,8 +357,24 @@ retry() {
 
 # get_one PATH PART: fetches what belongs at PATH, from where the newest grant says that it is.
 get_one() {
-    [ "$shim_used" = "$shim_listing" ] || shim_url=$(LC_ALL=C sed -n "s|^get$shim_tab$(pattern "$1")$shim_tab||p" "$shim_private/grant")
+    [ "$shim_used" = "$shim_listing" ] || find_url "$1"
     "${shim_transport}_get" "$shim_url" "$2"
+}
+
+# find_url PATH: sets shim_url to where the newest grant says that PATH is. Each grant names the files in
+# the order in which they are fetched: one is looked for from where the one before was, then from the top.
+find_url() {
+    shim_url=''
+    for shim_turn in on anew; do
+        if [ "$shim_turn" = anew ] || [ "$shim_open" != "$shim_used" ]; then
+            shim_open=$shim_used
+            [ -r "$shim_private/grant" ] || return 0
+            exec 7<"$shim_private/grant"
+        fi
+        while IFS=$shim_tab read -r shim_type shim_a shim_b <&7; do
+            [ "$shim_type $shim_a" != "get $1" ] || { shim_url=$shim_b && return 0; }
+        done
+    done
 }
 
 # download FILE: of paths and URLs
@@ -363,6 +392,7 @@ download() {
             return 1
         fi
     done 4<"$1"
+    exec 7<&-
 }
 
 # upload: what $shim_tmp/objects names, a line "SIZE KEY FILE" each; of a piece "SIZE KEY FILE START"

@@ -181,20 +181,29 @@ def test_access_that_nobody_renews_is_given_up_and_named(job: Job, bucket: Bucke
     assert "access expired, and nobody renews it" in end.err
 
 
+@pytest.mark.parametrize("names", [["a", "b", "c d"], ["c d", "b", "a"]], ids=["in order", "not"])
+@pytest.mark.parametrize(
+    ("transport", "shell"),
+    [("python3", "dash"), ("curl", "dash"), ("curl", "busybox"), ("curl", "bash")],
+)
 def test_an_input_that_is_fetched_late_is_fetched_with_the_newest_grant(
-    tmp_path: Path, bucket: Bucket
+    tmp_path: Path, bucket: Bucket, transport: str, shell: str, names: list[str]
 ) -> None:
-    job = Job(tmp_path, make_image(tmp_path, "python3"))
+    job = Job(tmp_path, make_image(tmp_path, transport, shell))
     job.environment["PERIAN_SHIM_PATIENCE"] = str(SECONDS)
     job.renew = 1
-    bucket.put("in", b"input")
-    job.add("get", job.work / "in", bucket.url("in", seconds=-1))
+    for name in sorted(names):
+        bucket.put(name, name.encode())
+        job.add("get", job.work / name, bucket.url(name, seconds=-1))
     process = job.start("/bin/true")
-    job.access = [("get", str(job.work / "in"), bucket.url("in"))]
+    job.access = [("get", str(job.work / name), bucket.url(name)) for name in names]
     wait_until(lambda: copy_of_grant(job) is not None, LONG_SECONDS, "no grant was read")
     job.grant_now()
     end = ended(job, process)
-    assert (end.code, (job.work / "in").read_bytes()) == (0, b"input"), end.err
+    assert end.code == 0, end.err
+    assert {name: (job.work / name).read_bytes() for name in names} == {
+        name: name.encode() for name in names
+    }
 
 
 def test_without_a_grant_nothing_is_run(job: Job, bucket: Bucket) -> None:

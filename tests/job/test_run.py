@@ -397,6 +397,27 @@ def test_an_input_directory_that_may_not_be_written_is_explained_at_once(
 
 
 @needs_root
+@pytest.mark.parametrize("shell", SHELLS)
+def test_an_output_of_which_a_part_cannot_be_read_is_an_error(
+    tmp_path: Path, bucket: Bucket, shell: str
+) -> None:
+    job = Job(tmp_path, make_image(tmp_path, "curl", shell))
+    (job.root / "mine").mkdir()
+    (job.root / "mine").chmod(0o777)
+    out = job.root / "mine" / "x"
+    job.add("output", "x", out)
+    job.post_to(bucket)
+    script = f'PATH=/bin; mkdir -p "{out}/d"; : >"{out}/f"; : >"{out}/d/f"; chmod 0 "{out}/d"'
+
+    code, err = as_nobody(job, "/bin/sh", "-c", script)
+
+    assert code == 66
+    assert f"output x: cannot read all of {out}: " in err
+    assert "Permission denied" in err
+    assert bucket.keys() == {"run/_perian/result.json"}
+
+
+@needs_root
 def test_values_reach_a_user_who_is_not_root(job: Job) -> None:
     (job.root / "mine").mkdir()
     (job.root / "mine").chmod(0o777)

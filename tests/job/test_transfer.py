@@ -10,6 +10,8 @@ from support.wrapper import TRANSPORTS, Job, every_image, make_image, result_of
 
 pytestmark = pytest.mark.sampled("job", "plain_job")
 
+SHELLS = ("dash", "busybox", "bash")
+
 ODD_NAMES = [
     "plain",
     "two words",
@@ -26,6 +28,10 @@ ODD_NAMES = [
     "[a]{b,c}*",
     "@file",
     "<less",
+    "*",
+    ".dotted",
+    "..two",
+    "...",
 ]
 
 
@@ -179,15 +185,16 @@ NOT_UTF_8 = (
     b"\xe2\x82",
     b"a\x80b",
     b"\xf5\x80\x80\x80",
+    b"\xe0\xc3\x80\xa0\x80",
 )
 
 
 @pytest.mark.parametrize("name", NOT_UTF_8, ids=repr)
 def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path, bucket: Bucket, name: bytes) -> None:
-    for shell in ("dash", "busybox"):
-        place = tmp_path / shell
+    for transport, shell in (("python3", "dash"), *(("curl", each) for each in SHELLS)):
+        place = tmp_path / f"{transport}-{shell}"
         place.mkdir()
-        job = Job(place, make_image(place, "python3", shell))
+        job = Job(place, make_image(place, transport, shell))
         (job.work / "tree").mkdir()
         Path(os.fsdecode(os.fsencode(job.work / "tree") + b"/fine \xc3\xbc")).touch()
         Path(os.fsdecode(os.fsencode(job.work / "tree") + b"/" + name)).touch()
@@ -230,6 +237,37 @@ def test_links_in_an_output_are_followed(job: Job, bucket: Bucket) -> None:
 
     assert ended.code == 0, ended.err
     assert bucket.keys("run/outputs/") == {"run/outputs/tree/dir/file", "run/outputs/tree/f"}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_many_files_are_all_counted(tmp_path: Path, bucket: Bucket, shell: str) -> None:
+    job = Job(tmp_path, make_image(tmp_path, "curl", shell))
+    (job.work / "tree").mkdir()
+    for number in range(101):  # the wrapper asks for the sizes of a hundred at a time
+        (job.work / "tree" / f" {number} total ").write_bytes(b"x" * number)
+    job.add("output", "tree", job.work / "tree")
+    job.post_to(bucket)
+
+    ended = job.run("/bin/true")
+
+    assert ended.code == 0, ended.err
+    outputs = {"tree": {"kind": "directory", "files": 101, "bytes": 5050}}
+    assert result_of(bucket)["outputs"] == outputs
+    assert len(bucket.keys("run/outputs/tree/")) == 101
+
+
+def test_what_the_environment_says_of_patterns_hides_no_file(
+    tmp_path: Path, bucket: Bucket
+) -> None:
+    job = Job(tmp_path, make_image(tmp_path, "curl", "bash"))
+    job.environment["GLOBIGNORE"] = "*"
+    job.add("output", "tree", job.work / "tree")
+    job.post_to(bucket)
+
+    ended = job.shell('mkdir "$1/tree"; : >"$1/tree/file"; echo "$GLOBIGNORE"')
+
+    assert ended.out == "*\n"
+    assert bucket.keys("run/outputs/") == {"run/outputs/tree/file"}
 
 
 @pytest.mark.slow

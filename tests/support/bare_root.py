@@ -21,7 +21,7 @@ CURL = ["curl", *NEEDED]
 
 IMAGES: dict[str, tuple[list[str], str]] = {
     "sh and python3": (["python3"], "dash"),
-    "sh, curl and small tools": (CURL, "dash"),
+    "sh, curl and coreutils": (CURL, "dash"),
     "busybox": (["busybox"], "busybox"),
 }
 """What is in the least images that will do, and what /bin/sh is there."""
