@@ -86,14 +86,19 @@ class Bill:
     def glimpse(self, instance_type_id: str) -> InstanceType | None:
         """Return a machine if the catalogue tells it within a moment."""
         found: list[InstanceType | None] = []
-
-        def look() -> None:  # on a connection of its own: it may still hang when a signal comes
-            jobs = Jobs(self.hurried.connect, Retrier(RetryPolicy()))
-            with contextlib.suppress(PerianError), contextlib.closing(jobs):
-                found.append(jobs.machine(instance_type_id))
-
-        self.beside(look)
+        self.beside(lambda: found.append(self.ask(instance_type_id)))
         return found[0] if found else None
+
+    def ask(self, instance_type_id: str) -> InstanceType | None:
+        """Return a machine, asked for once; None if the catalogue does not tell it.
+
+        It has a connection of its own: it may still hang when a signal comes, and another thread
+        may ask.
+        """
+        jobs = Jobs(self.hurried.connect, Retrier(RetryPolicy()))
+        with contextlib.suppress(PerianError), contextlib.closing(jobs):
+            return jobs.machine(instance_type_id)
+        return None
 
     def close(self, job: Job) -> None:
         """Say what a job ran on and cost that has ended, if it ran and that is known."""
