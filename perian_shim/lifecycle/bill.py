@@ -15,7 +15,7 @@ from perian_shim.api.jobs import Job
 from perian_shim.api.server_text import tidy
 from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.policies import RetryPolicy
-from perian_shim.lifecycle.rental import Rental, expect_machine
+from perian_shim.lifecycle.rental import Rental, expect_machine, judged_by_catalogue
 from perian_shim.lifecycle.retrying import Retrier
 
 LONGEST_NUMBER = 12
@@ -54,7 +54,8 @@ class Bill:
         Raises:
             WrongMachine: it is another one.
         """
-        machine = self.look_up(job, self.jobs.machine if self.rental.needs_catalogue else None)
+        judged = judged_by_catalogue(self.rental, job)
+        machine = self.look_up(job, self.jobs.machine if judged else None)
         if job.id in self.terms:  # before it is judged: an error names it as well
             self.warn(f"job {job.id} runs {self.terms[job.id]}")
         expect_machine(self.rental, job, lambda _: machine)
