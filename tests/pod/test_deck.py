@@ -176,7 +176,12 @@ def test_a_store_that_hangs_holds_up_the_run_for_a_moment_and_once() -> None:
 
 def test_a_catalogue_that_hangs_holds_up_the_run_for_a_moment() -> None:
     scene, let_go = Scene(), threading.Event()
-    scene.deck.machine_of = lambda _: None if let_go.wait(LONG_SECONDS) else None
+
+    def hanging(instance_type_id: str) -> InstanceType | None:
+        assert let_go.wait(LONG_SECONDS), instance_type_id
+        return None
+
+    scene.deck.machine_of = hanging
     began = time.monotonic()
     scene.look(0, replace(JOB, instance_type_id="type-1"))
     assert time.monotonic() - began < 2 * STORE_SECONDS
