@@ -2,7 +2,7 @@
 
 from support.answers import reply
 from support.api_front import FaultyServer
-from support.front import Exchange, Response
+from support.front import Exchange
 
 from perian_shim.api.client import PerianClient
 from perian_shim.lifecycle.census import Census
@@ -10,6 +10,7 @@ from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.policies import RetryPolicy
 from perian_shim.lifecycle.retrying import Retrier
 from perian_shim.lifecycle.tickets import ANY, project_mark
+from perian_shim.sandbox.server.application import Response
 from perian_shim.settings import EXECUTION_PROJECT
 
 LISTED = {"id": "j1", "status": "Running", "created_at": "2026-11-21T10:00:00Z"}
