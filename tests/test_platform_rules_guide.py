@@ -15,7 +15,7 @@ from perian_shim.errors import AgainstPolicy, ConfigError
 from perian_shim.lifecycle.census import HORIZON
 from perian_shim.lifecycle.policies import PollPolicy
 from perian_shim.lifecycle.tickets import Standing
-from perian_shim.lifecycle.turns import STALE_PAUSES
+from perian_shim.lifecycle.turns import LEAST_STALE, STALE_PAUSES
 from perian_shim.pod.policy import PlatformPolicy
 from perian_shim.pod.ruling import Wish, refuse
 from perian_shim.pod.secrets import FlyteSecrets
@@ -108,6 +108,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
     minutes = STALE_PAUSES * PollPolicy().longest / 60
     numbers: dict[str, Any] = {"seven days": HORIZON.days == 7, "fifteen times": STALE_PAUSES == 15}
     numbers["five minutes"] = minutes == 5
+    numbers["at least 20 seconds"] = LEAST_STALE == 20
     for words, right in numbers.items():
         assert words in GUIDE
         assert right

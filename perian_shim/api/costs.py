@@ -79,7 +79,7 @@ def currency_of(price: Price | None) -> str | None:
 
 def money(amount: Decimal, currency: str | None = None) -> str:
     """Return an amount as it is shown: cents, and more digits only where cents say nothing."""
-    shown = f"{amount.quantize(CENT)}"
+    shown = f"{amount:.2f}"
     if amount and abs(amount) < CENT:
         shown = f"{amount:.2g}" if abs(amount) >= Decimal("0.0001") else "<0.0001"
     return f"{shown} {currency}" if currency else shown

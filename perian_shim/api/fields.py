@@ -24,6 +24,12 @@ _TIME = re.compile(
 )
 _MICROSECOND_DIGITS = 6
 
+YEARS = range(2, 9999)
+"""In which a stamp may lie."""
+
+MAX_MAGNITUDE = 100
+"""A number with more digits, before or behind the point, is none that anybody can mean."""
+
 JSON_NAMES: dict[type, str] = {
     dict: "an object",
     list: "a list",
@@ -95,7 +101,7 @@ class Fields:
         raise malformed(self.place(key), "a boolean", value)
 
     def number(self, key: str) -> Decimal | None:
-        """Return a finite number, given as such or as text."""
+        """Return a finite number, given as such or as text; it can be reckoned with."""
         value = self.values.get(key)
         if value is None or value == "":
             return None
@@ -104,7 +110,7 @@ class Fields:
                 number = Decimal(str(value).strip())
             except InvalidOperation:
                 number = Decimal("NaN")
-            if number.is_finite():
+            if number.is_finite() and abs(number.adjusted()) <= MAX_MAGNITUDE:
                 return number
         raise malformed(self.place(key), "a finite number", value)
 
@@ -163,7 +169,8 @@ def parse_time(text: str) -> datetime:
     """Return the time that ISO 8601 text means, always aware; digits beyond microseconds are cut.
 
     Raises:
-        ValueError: the text is no such time.
+        ValueError: the text is no such time, or one that no computer can have stamped. Many write
+            the first moment of the year 1 for none; one cannot even reckon with it.
     """
     match = _TIME.fullmatch(text.strip())
     if match is None:
@@ -174,6 +181,10 @@ def parse_time(text: str) -> datetime:
     if offset in "Zz":
         offset = "+00:00"
     digits = offset[1:].replace(":", "").ljust(4, "0")
-    return datetime.fromisoformat(
+    moment = datetime.fromisoformat(
         f"{match['day']}T{match['time']}.{fraction}{offset[0]}{digits[:2]}:{digits[2:]}"
     )
+    if moment.year not in YEARS:
+        message = f"not a time of these days: {text!r}"
+        raise ValueError(message)
+    return moment

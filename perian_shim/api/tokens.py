@@ -8,9 +8,12 @@ anything else that a program prints or a file holds is in any message.
 A pod never imports this: it reads its token where Flyte hands it over.
 """
 
+import os
+import select
 import shlex
 import subprocess
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,14 +123,7 @@ class CommandToken(KeptToken):
     def _fetched(self) -> str:
         """Run the command."""
         try:
-            done = subprocess.run(
-                self._words,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                timeout=self._timeout,
-                check=False,
-            )
+            code, content = output_of(self._words, self._timeout)
         except FileNotFoundError:
             raise self._fault("was not found", "Check its name and the PATH.") from None
         except subprocess.TimeoutExpired:
@@ -135,11 +131,11 @@ class CommandToken(KeptToken):
         except (OSError, ValueError) as fault:
             reason = (fault.strerror if isinstance(fault, OSError) else "") or type(fault).__name__
             raise self._fault(f"cannot be run ({reason})", "Check the command.") from None
-        if done.returncode < 0:
-            raise self._fault(f"was ended by signal {-done.returncode}")
-        if done.returncode:
-            raise self._fault(f"failed with exit code {done.returncode}")
-        token, instead = one_token(done.stdout)
+        token, instead = one_token(content)
+        if code < 0 and len(content) <= LONGEST_TOKEN:
+            raise self._fault(f"was ended by signal {-code}")
+        if code > 0:
+            raise self._fault(f"failed with exit code {code}")
         if instead:
             raise self._fault(f"printed {instead}")
         return token
@@ -147,6 +143,38 @@ class CommandToken(KeptToken):
     def _fault(self, what: str, remedy: str = "Run it to see what it says.") -> ClientConfigError:
         message = f"The command that gets the Perian token, {self.name!r}, {what}."
         return ClientConfigError(message, remedy=remedy)
+
+
+def output_of(words: Sequence[str], seconds: float) -> tuple[int, bytes]:
+    """Run a program; return its exit code and what it prints, as far as that may be a token.
+
+    One that prints more is ended.
+
+    Raises:
+        subprocess.TimeoutExpired: it, or what it has started, prints on after so many seconds.
+        OSError: it cannot be run.
+        ValueError: its name or an argument cannot be handed over.
+    """
+    deadline = time.monotonic() + seconds
+    content = bytearray()
+    null = subprocess.DEVNULL
+    with subprocess.Popen(words, stdin=null, stdout=subprocess.PIPE, stderr=null) as program:
+        assert program.stdout is not None
+        try:
+            poller = select.poll()
+            poller.register(program.stdout)
+            while len(content) <= LONGEST_TOKEN:
+                if not poller.poll(max(deadline - time.monotonic(), 0.0) * 1000):
+                    raise subprocess.TimeoutExpired("", seconds)
+                piece = os.read(program.stdout.fileno(), LONGEST_TOKEN)
+                if not piece:
+                    return program.wait(max(deadline - time.monotonic(), 0.0)), bytes(content)
+                content += piece
+            program.kill()
+            return program.wait(), bytes(content)
+        except BaseException:  # Ctrl-C too
+            program.kill()
+            raise
 
 
 @final

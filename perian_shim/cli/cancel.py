@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
 
 import click
 
@@ -21,7 +20,7 @@ from perian_shim.cli.output import (
 )
 from perian_shim.remote.connection import Connection, init
 from perian_shim.remote.ending import ENDING_SECONDS, Ended, end
-from perian_shim.remote.followers import SILENT_SECONDS
+from perian_shim.remote.followers import SILENT_SECONDS, root_of
 from perian_shim.remote.jobs import Job
 
 AT_ONCE = 8
@@ -47,6 +46,8 @@ the answer was no; 2 wrong arguments, or nobody to ask; 130 ended by Ctrl-C."""
 @click.argument("job_ids", nargs=-1, metavar="[JOB]...")
 @click.option("--key", help="All live jobs of this piece of work, by its key.")
 @click.option("--execution", help="All live jobs of this execution.")
+@click.option("--project", help="With --execution: of this Flyte project.")
+@click.option("--domain", help="With --execution: of this Flyte domain.")
 @click.option("--orphans", is_flag=True, help="All jobs that nobody follows: jobs --orphans.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option(
@@ -70,6 +71,8 @@ def cancel(
     job_ids: tuple[str, ...],
     key: str | None,
     execution: str | None,
+    project: str | None,
+    domain: str | None,
     orphans: bool,
     yes: bool,
     silence: float,
@@ -84,11 +87,14 @@ def cancel(
     if sum([bool(job_ids), bool(key), bool(execution), orphans]) != 1:
         message = "expected one of: job ids, --key, --execution, --orphans"
         raise click.UsageError(message)
+    if (project or domain) and not execution:
+        message = "--project and --domain go with --execution"
+        raise click.UsageError(message)
     asks = init()
     if job_ids:
         return end_all(asks, list(dict.fromkeys(job_ids)), wait, output, known=False)
     with busy("looking for the jobs"):
-        found, lines = doomed(key, execution, silence)
+        found, lines = doomed(silence, key=key, execution=execution, project=project, domain=domain)
     if not found:
         what = f"has the key {key!r}" if key else f"is of execution {execution!r}"
         note(f"perian-shim cancel: no live job {'is an orphan' if orphans else what}")
@@ -99,17 +105,45 @@ def cancel(
     return end_all(asks, [job.id for job in found], wait, output, known=True)
 
 
-def doomed(
-    key: str | None, execution: str | None, silence: float
-) -> tuple[list[Job], Iterable[str]]:
-    """Return the live jobs that are to end, and lines that show them."""
-    if key or execution:
-        which: dict[str, Any] = {"key": key, "execution": execution}
-        found = list(Job.listall(in_phase=LIVE, limit=None, **which))
-        return found, plain_lines(COLUMNS, [row(job) for job in found])
+def doomed(silence: float, **which: str | None) -> tuple[list[Job], Iterable[str]]:
+    """Return the live jobs that are to end, and lines that show them.
+
+    Args:
+        silence: as for ``--orphans``.
+        which: the filters; none: the orphans.
+
+    Raises:
+        click.UsageError: they are of several executions that have one name.
+    """
+    if any(which.values()):
+        found = list(Job.listall(in_phase=LIVE, limit=None, **which))  # type: ignore[arg-type]  # filters of texts only
+        lines = list(plain_lines(COLUMNS, [row(job) for job in found]))
+        executions = homes(found) if which["execution"] else []
+        if len(executions) > 1:
+            for line in lines:
+                click.echo(line, err=True)
+            message = f"executions of this name are in {', '.join(executions)}:"
+            message += " give --project and --domain, or the jobs' ids"
+            raise click.UsageError(message)
+        return found, lines
     pairs = [each for each in judged((), silence) if each[1].kind == "orphan"]
-    lines = plain_lines(FOLLOWED, [judged_row(each) for each in pairs])
-    return [job for job, _ in pairs], lines
+    return [job for job, _ in pairs], plain_lines(FOLLOWED, [judged_row(each) for each in pairs])
+
+
+def homes(jobs: Iterable[Job]) -> list[str]:
+    """Return the homes of the jobs' executions: project and domain, and where its files are.
+
+    The name of an execution is only its own within its project, its domain and its Flyte.
+    """
+    origins = [job.origin for job in jobs if job.origin is not None]
+    places = {(origin.project, origin.domain): set[str]() for origin in origins}
+    for origin in origins:  # jobs of older versions do not say it
+        places[origin.project, origin.domain] |= {root_of(origin)} - {""}
+    return sorted(
+        shown("/".join(place) + (f" ({root})" if root else ""))
+        for place, roots in places.items()
+        for root in (roots or {""})
+    )
 
 
 def agreed(lines: Iterable[str], number: int) -> bool:

@@ -15,7 +15,7 @@ from perian_shim.api.jobs import Job
 from perian_shim.api.server_text import tidy
 from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.policies import RetryPolicy
-from perian_shim.lifecycle.rental import Rental, expect_machine
+from perian_shim.lifecycle.rental import Rental, expect_machine, judged_by_catalogue
 from perian_shim.lifecycle.retrying import Retrier
 
 LONGEST_NUMBER = 12
@@ -54,7 +54,8 @@ class Bill:
         Raises:
             WrongMachine: it is another one.
         """
-        machine = self.look_up(job, self.jobs.machine if self.rental.needs_catalogue else None)
+        judged = judged_by_catalogue(self.rental, job)
+        machine = self.look_up(job, self.jobs.machine if judged else None)
         if job.id in self.terms:  # before it is judged: an error names it as well
             self.warn(f"job {job.id} runs {self.terms[job.id]}")
         expect_machine(self.rental, job, lambda _: machine)
@@ -86,14 +87,19 @@ class Bill:
     def glimpse(self, instance_type_id: str) -> InstanceType | None:
         """Return a machine if the catalogue tells it within a moment."""
         found: list[InstanceType | None] = []
-
-        def look() -> None:  # on a connection of its own: it may still hang when a signal comes
-            jobs = Jobs(self.hurried.connect, Retrier(RetryPolicy()))
-            with contextlib.suppress(PerianError), contextlib.closing(jobs):
-                found.append(jobs.machine(instance_type_id))
-
-        self.beside(look)
+        self.beside(lambda: found.append(self.ask(instance_type_id)))
         return found[0] if found else None
+
+    def ask(self, instance_type_id: str) -> InstanceType | None:
+        """Return a machine, asked for once; None if the catalogue does not tell it.
+
+        It has a connection of its own: it may still hang when a signal comes, and another thread
+        may ask.
+        """
+        jobs = Jobs(self.hurried.connect, Retrier(RetryPolicy()))
+        with contextlib.suppress(PerianError), contextlib.closing(jobs):
+            return jobs.machine(instance_type_id)
+        return None
 
     def close(self, job: Job) -> None:
         """Say what a job ran on and cost that has ended, if it ran and that is known."""

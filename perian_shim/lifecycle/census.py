@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from perian_shim.api.jobs import Job
 from perian_shim.api.paging import Pager
 from perian_shim.lifecycle.jobs import Jobs
-from perian_shim.lifecycle.tickets import Living, project_mark
+from perian_shim.lifecycle.tickets import ANY, Living, project_mark
 from perian_shim.settings import EXECUTION_PROJECT
 
 HORIZON = timedelta(days=7)
@@ -69,11 +69,13 @@ class Census:
         return Living(self.projects, listed)
 
     def project_of(self, job: Job) -> str:
-        """Return the mark of the Flyte project whose job it is, of none if that cannot be told."""
-        known = self.projects.get(job.id)
-        if known is not None:
+        """Return the mark of the Flyte project whose job it is, ``ANY`` while it cannot be seen."""
+        known = self.projects.get(job.id, ANY)
+        if known != ANY:
             return known
         seen: Job | None = job
         if EXECUTION_PROJECT not in job.env_variables and not job.env_complete:
             seen = self.jobs.peek(job.id)
-        return project_mark("" if seen is None else seen.env_variables.get(EXECUTION_PROJECT, ""))
+        if seen is None:
+            return ANY
+        return project_mark(seen.env_variables.get(EXECUTION_PROJECT, ""))

@@ -93,8 +93,7 @@ def expect_machine(
         WrongMachine: it is another one.
     """
     machine, rules = None, rules_of(job)
-    asks = rental.needs_catalogue or (rules is not None and rules.about_machines)
-    if job.instance_type_id and asks:
+    if job.instance_type_id and judged_by_catalogue(rental, job):
         machine = machine_of(job.instance_type_id)
     found = differences(rental, job, machine)
     if found:
@@ -104,6 +103,12 @@ def expect_machine(
     if found:
         message = f"Job {job.id} got a machine that {POLICY} does not allow: {', '.join(found)}."
         raise WrongMachine(message, job_id=job.id)
+
+
+def judged_by_catalogue(rental: Rental, job: Job) -> bool:
+    """Whether only the catalogue can tell if a job's machine is one that it may have."""
+    rules = rules_of(job)
+    return rental.needs_catalogue or (rules is not None and rules.about_machines)
 
 
 def rules_of(job: Job) -> "Rules | None":

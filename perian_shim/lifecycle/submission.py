@@ -19,7 +19,7 @@ from perian_shim.errors import ApiUnavailable, JobVanished, SubmissionUnclear, T
 from perian_shim.lifecycle.adoption import decide, hidden
 from perian_shim.lifecycle.launch_record import LaunchRecords, Stage
 from perian_shim.lifecycle.strays import Strays, refuse_when_superseded
-from perian_shim.lifecycle.terms import Turn, Turns
+from perian_shim.lifecycle.terms import Turn, TurnLost, Turns
 from perian_shim.settings import JOB_KEY, JOB_OUTPUT
 from perian_shim.storage import join_uri
 
@@ -132,13 +132,19 @@ class Submission:
             return self.obtain(request_for)
         self.turn = turn = self.turns.begin(self.strays)
         try:
-            while not turn.comes():
-                shown = self.adopt()
-                if shown is not None:
-                    return shown
-            job = self.obtain(request_for)
-            turn.used(job.id)
-            return job
+            while True:
+                if not turn.comes():
+                    shown = self.adopt()
+                    if shown is not None:
+                        return shown
+                    continue
+                try:
+                    job = self.obtain(request_for)
+                except TurnLost as lost:
+                    self.records.warn(lost.message)
+                    continue
+                turn.used(job.id)
+                return job
         finally:
             turn.leave(unknown=self.in_flight)
 
@@ -168,12 +174,6 @@ class Submission:
                     return self.take(found)
                 if retrier.clock.monotonic() - began >= retrier.policy.outage:
                     raise self.unclear(unclear, "It was looked for in vain.") from unclear
-                self.keep_turn()
-
-    def keep_turn(self) -> None:
-        """Say that the submission is still being made, to those that wait for it."""
-        if self.turn is not None:
-            self.turn.keep()
 
     def unclear(self, error: SubmissionUnclear, looked: str) -> SubmissionUnclear:
         """Return the error for a submission that nobody knows the effect of."""
@@ -206,9 +206,10 @@ class Submission:
         tries = count()
 
         def sending() -> None:
+            if self.turn is not None:
+                self.turn.hold()
             if next(tries):
                 refuse_when_superseded(self.records)
-                self.keep_turn()
             self.posted = self.in_flight = True
 
         def unheard() -> None:

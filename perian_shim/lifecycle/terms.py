@@ -5,6 +5,7 @@ from typing import Protocol, TypeVar
 
 from perian_shim.api.job_request import CreateJobRequest
 from perian_shim.api.jobs import Job
+from perian_shim.errors import TaskError
 from perian_shim.lifecycle.policies import Limits
 from perian_shim.lifecycle.rental import Rental, rules_of
 from perian_shim.lifecycle.strays import Strays
@@ -48,6 +49,13 @@ class Work(Protocol[T_co]):
         ...
 
 
+class TurnLost(TaskError):
+    """It is another pod's turn to submit by now. This one waits again; Flyte never sees it."""
+
+    code = "PERIAN:TurnLost"
+    remedy = "Nothing: the pod waits for its next turn."
+
+
 class Turn(Protocol):
     """One submission's place among those that wait."""
 
@@ -63,8 +71,13 @@ class Turn(Protocol):
         """
         ...
 
-    def keep(self) -> None:
-        """Say that the submission is still being made. Never fails."""
+    def hold(self) -> None:
+        """Make sure, right before a job is sent, that the turn has not passed meanwhile.
+
+        Raises:
+            TurnLost: it has; the pod has to wait again.
+            TaskError: whether it has cannot be seen.
+        """
         ...
 
     def used(self, job_id: str) -> None:

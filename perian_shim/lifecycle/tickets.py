@@ -12,7 +12,8 @@ A pod submits only after it has written ``going`` and has seen then, that is in 
 later, that all jobs that live and all other pods that go leave room for one more. Of two pods that
 go at the same time the one that wrote later sees the other one, so never both submit.
 
-A ticket that has not been written for long is a killed pod's, and counts no more.
+A ticket that has not been written for long is a killed pod's, and counts no more. For how long is
+said in its name: pods that look at different paces must not take each other for dead.
 """
 
 import hashlib
@@ -27,11 +28,17 @@ from perian_shim.storage.base import ObjectInfo
 ALL = "*"
 """Stands for all projects that are not named."""
 
+ANY = "?"
+"""Mark of the project of a job of which nobody knows it: it counts for each of them."""
+
+PATIENCE = 300_000
+"""For how long a ticket counts that is not written, in milliseconds, if nothing else is said."""
+
 SHOWN = 5
 """How many jobs are named that are waited for."""
 
 _NAME = re.compile(
-    r"(?P<since>\d{15})-(?P<pod>[0-9a-f]+)-(?P<project>[0-9a-f]{12})-"
+    r"(?P<since>\d{15})-(?P<pod>[0-9a-f]+)-(?P<project>[0-9a-f]{12})-(?P<patience>\d{1,12})-"
     r"(?P<kind>going|job|waiting)(?:-(?P<job>.+))?"
 )
 
@@ -57,16 +64,19 @@ class Ticket:
         since: when it came, by the store's clock, in milliseconds since the epoch.
         pod: its name.
         project: mark of its Flyte project.
+        patience: for how long it counts that is not written, in milliseconds.
     """
 
     since: int
     pod: str
     project: str
+    patience: int = PATIENCE
 
     def name(self, kind: Kind, job_id: str = "") -> str:
         """Return the name of the object that says so."""
         tail = f"-{job_id}" if job_id else ""
-        return f"{self.since:015d}-{self.pod}-{self.project}-{kind.value}{tail}"
+        own = f"{self.since:015d}-{self.pod}-{self.project}-{self.patience}"
+        return f"{own}-{kind.value}{tail}"
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,10 @@ class Shown:
     job_id: str = ""
     uris: tuple[str, ...] = ()
 
+    def counts(self, now: float) -> bool:
+        """Whether it has been written lately enough, by the store's clock."""
+        return now - self.seen <= self.ticket.patience / 1000
+
 
 def tickets_in(objects: Iterable[ObjectInfo]) -> list[Shown]:
     """Return the tickets that a listing shows, the oldest first; what is none is left out."""
@@ -96,7 +110,7 @@ def tickets_in(objects: Iterable[ObjectInfo]) -> list[Shown]:
         match = _NAME.fullmatch(each.uri.rpartition("/")[2])
         if match is None or each.modified is None:
             continue
-        ticket = Ticket(int(match["since"]), match["pod"], match["project"])
+        ticket = Ticket(int(match["since"]), match["pod"], match["project"], int(match["patience"]))
         shown = Shown(ticket, Kind(match["kind"]), each.modified, match["job"] or "", (each.uri,))
         before = found.get(ticket, shown)
         further = min((before, shown), key=lambda one: ranks.index(one.kind))
@@ -191,11 +205,13 @@ def standing_of(
     unlisted = len(marks) - len(living.marks)
     waiting = [one.ticket for one in others if one.kind is Kind.WAITING and one.ticket < mine]
     used, by_mark = len(marks), Counter(marks.values())
+    mine_or_any = {mine.project, ANY}
     for ticket in (*([] if going else waiting), mine):
         within = limits.of(ticket.project)
-        most, own = limits.most, within is None or by_mark[ticket.project] < within
+        in_project = by_mark[ticket.project] + by_mark[ANY]
+        most, own = limits.most, within is None or in_project < within
         if ticket == mine:
-            ids = [each for each in living.marks if own or living.marks[each] == mine.project]
+            ids = [each for each, mark in living.marks.items() if own or mark in mine_or_any]
             if own and (most is None or used < most):
                 return Standing(free=True, ahead=len(waiting))
             why = "max_jobs_per_project" if not own else "max_jobs"

@@ -6,10 +6,14 @@ job, and a pod that is ended meanwhile has asked for nothing.
 
 Only the pods near the front ask Perian; the others look at the tickets alone. Pauses grow as they
 do while a job is followed.
+
+A turn is a lease: others count a pod that goes only as long as its ticket is young. An outage, or
+inputs that take long to stage, may let it grow old before the job is sent. So it is looked at once
+more right before that (``hold``), and what was seen long ago proves nothing.
 """
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from perian_shim.api.errors import Unauthorized
 from perian_shim.errors import ApiUnavailable, JobRejected, StorageFailed, TooManyJobs
@@ -18,7 +22,9 @@ from perian_shim.lifecycle.policies import PollPolicy
 from perian_shim.lifecycle.retrying import minutes
 from perian_shim.lifecycle.shutdown import beside
 from perian_shim.lifecycle.strays import Strays, refuse_when_superseded
+from perian_shim.lifecycle.terms import TurnLost
 from perian_shim.lifecycle.tickets import (
+    PATIENCE,
     JobLimits,
     Kind,
     Living,
@@ -39,8 +45,14 @@ FRONT = 4
 STALE_PAUSES = 15
 """After so many of the longest pauses a ticket that was not written counts no more."""
 
+LEAST_STALE = 20.0
+"""At least so long it counts, in seconds: in half of it a pod must get from its look to its job."""
+
 TOUCH_SHARE = 0.1
-"""After this share of that time a waiting pod writes its ticket again."""
+"""After this share of that time a pod writes its ticket again."""
+
+LEASE_SHARE = 0.5
+"""After this share of that time a pod that goes may not rely on what it has seen and written."""
 
 TELL_SECONDS = 60.0
 """When people are told again that a pod waits; doubled each time."""
@@ -75,8 +87,8 @@ class TicketTurns:
 
     @property
     def stale(self) -> float:
-        """After how many seconds a ticket that was not written is a killed pod's."""
-        return STALE_PAUSES * self.policy.longest
+        """After how many seconds a ticket of this pod's that was not written counts no more."""
+        return max(STALE_PAUSES * self.policy.longest, LEAST_STALE)
 
     def begin(self, strays: Strays) -> "TicketTurn":
         """Return the turn of a submission that has not begun to wait."""
@@ -96,6 +108,7 @@ class TicketTurn:
         began: when it began to wait.
         checked: when it was looked last whether a later pod has taken over.
         written: when the ticket was written last.
+        going: when it was said last that the pod goes.
         told: when people are told next that it waits; None if they have not been yet.
         pause: how long after the last time that is.
         shown: ids of jobs of this work that were shown to the caller already.
@@ -109,6 +122,7 @@ class TicketTurn:
     began: float = field(init=False)
     checked: float = field(init=False)
     written: float = field(default=float("-inf"), init=False)
+    going: float = field(default=float("-inf"), init=False)
     told: float | None = field(default=None, init=False)
     pause: float = field(default=TELL_SECONDS, init=False)
     shown: set[str] = field(default_factory=set, init=False)
@@ -162,19 +176,36 @@ class TicketTurn:
         if not near_the_front(self.ticket, tickets, FRONT):
             ahead = sum(s.kind is Kind.WAITING and s.ticket < self.ticket for s in tickets)
             return Standing(free=False, ahead=ahead)
+        began = self.now
         living = self.living()
         if self.of_this_work():
             return None
         standing = self.look(living)
-        if not standing.free:
-            return standing
+        return self.go(living, began) if standing.free else standing
+
+    def go(self, living: Living, began: float) -> Standing:
+        """Say that the pod goes, and return how things stand then; if it may not, it waits.
+
+        Args:
+            living: the jobs that live.
+            began: when it was begun to look at them.
+        """
         self.kind = Kind.GOING
-        self.write(Kind.GOING)
-        confirmed = self.look(living)
-        if not confirmed.free:
+        self.say_going(self.turns.store)
+        standing = self.look(living)
+        # Of a job that was submitted meanwhile the ticket may be gone already.
+        if standing.free and self.now - began > self.turns.stale * LEASE_SHARE:
+            standing = replace(standing, free=False)
+        if not standing.free:
             self.delete(Kind.GOING)
             self.kind = Kind.WAITING
-        return confirmed
+        return standing
+
+    def say_going(self, store: ObjectStore) -> None:
+        """Write that the pod goes."""
+        began = self.now
+        self.write(Kind.GOING, store=store)
+        self.going = began
 
     def look(self, living: Living) -> Standing:
         """Return how things stand by the tickets as they are now."""
@@ -195,7 +226,8 @@ class TicketTurn:
             message = f"The object store does not tell when {uri} was written, which a limit of"
             raise StorageFailed(f"{message} jobs at once ({POLICY}) needs.")
         self.turns.store.delete(uri)
-        return Ticket(int(since * 1000), pod, project_mark(self.turns.project))
+        patience = max(int(self.turns.stale * 1000), 1)
+        return Ticket(int(since * 1000), pod, project_mark(self.turns.project), patience)
 
     def living(self) -> Living:
         """Return the jobs that live."""
@@ -225,14 +257,18 @@ class TicketTurn:
         objects = list(self.turns.store.iter_objects(self.turns.folder))
         written = {each.uri: each.modified for each in objects if each.modified is not None}
         now = max(written.values(), default=0.0)
-        old = [uri for uri, modified in written.items() if now - modified > self.turns.stale]
         found = tickets_in(objects)
-        counted = [shown for shown in found if now - shown.seen <= self.turns.stale]
+        counted = [shown for shown in found if shown.counts(now)]
+        known = {uri for shown in found for uri in shown.uris}
         kept = {uri for shown in counted for uri in shown.uris}
+        old = [
+            uri
+            for uri, modified in written.items()
+            if uri not in kept and (uri in known or now - modified > PATIENCE / 1000)
+        ]
         with contextlib.suppress(StorageFailed):
             for uri in old:
-                if uri not in kept:
-                    self.turns.at_once.delete(uri)
+                self.turns.at_once.delete(uri)
         return counted
 
     def check(self, standing: Standing) -> None:
@@ -269,10 +305,28 @@ class TicketTurn:
         """Print a line of ours."""
         self.strays.records.warn(text)
 
-    def keep(self) -> None:
-        """Say that the submission is still being made."""
-        with contextlib.suppress(StorageFailed):
-            self.write(Kind.GOING, store=self.turns.at_once)
+    def hold(self) -> None:
+        """Make sure, right before a job is sent, that it is still this pod's turn.
+
+        Raises:
+            TurnLost: it is not; the pod has to wait again.
+            ApiUnavailable: whether it is cannot be seen.
+            StorageFailed: the same.
+            Superseded: a later pod has the work.
+        """
+        age = self.now - self.going
+        if age < self.turns.stale * TOUCH_SHARE:
+            return
+        if age <= self.turns.stale * LEASE_SHARE:
+            with contextlib.suppress(StorageFailed):
+                self.say_going(self.turns.at_once)
+            if self.now - self.going <= self.turns.stale * LEASE_SHARE:
+                return
+        began = self.now
+        standing = self.go(self.living(), began)
+        if not standing.free:
+            raise TurnLost(f"Getting ready took so long that the turn has passed: {standing}.")
+        refuse_when_superseded(self.strays.records)  # that took a while
 
     def used(self, job_id: str) -> None:
         """Say that it has led to this job."""

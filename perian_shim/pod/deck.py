@@ -3,12 +3,14 @@
 It is loaded only for a task that asks for a deck. Flyte looks for ``deck.html`` below the attempt's
 output prefix, also while the attempt runs. What is shown, and how, is decided in ``deck_facts`` and
 ``perian_shim.deck``, which are loaded when something is to be written. A deck that cannot be
-written is a line in the log, never an error.
+written is a line in the log, never an error. It is written on a thread of its own: a store that
+hangs may hold a request for minutes, and the job is paid for meanwhile.
 """
 
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from perian_shim.api.catalogue import InstanceType
 from perian_shim.api.errors import PerianError
@@ -17,7 +19,7 @@ from perian_shim.lifecycle.attempt import Attempt
 from perian_shim.lifecycle.console import Console
 from perian_shim.lifecycle.policies import RetryPolicy
 from perian_shim.lifecycle.retrying import PatientStore, Retrier
-from perian_shim.lifecycle.shutdown import beside
+from perian_shim.lifecycle.shutdown import STORE_SECONDS
 from perian_shim.lifecycle.witness import Discreet, Sighting
 from perian_shim.pod.deck_known import End, Known, Setting
 from perian_shim.pod.run_context import RunContext
@@ -35,7 +37,7 @@ PULSE_SECONDS = 300.0
 """How often is written how long the job has taken, if nothing else has changed."""
 
 LAST_SECONDS = 20.0
-"""How long an outage of the store is ridden out for the deck of a run that has ended."""
+"""How long the deck of a run that has ended may take, outages of the store included."""
 
 LOOKUPS = 3
 """How often a machine is looked up in the catalogue."""
@@ -68,11 +70,12 @@ class Deck:
     _tried: float = field(default=float("-inf"), init=False)
     _failed: bool = field(default=False, init=False)
     _said: bool = field(default=False, init=False)
+    _writer: threading.Thread | None = field(default=None, init=False, repr=False)
 
     def follow(self, attempt: Attempt[Outputs]) -> None:
         """Be the witness of an attempt's job."""
         self.now = attempt.jobs.retrier.clock.monotonic
-        self.machine_of = attempt.jobs.machine
+        self.machine_of = attempt.bill.ask
         work = attempt.work
         if isinstance(work, FunctionJob):
             self.own = lambda: work.deck_uri(attempt.records.record.output)
@@ -82,10 +85,15 @@ class Deck:
         """Take note of a look, and write it down if it is time."""
         self.known.note(sighting, self.now())
         mark = self.mark()
-        if self.is_due(mark):
-            self._tried = self.now()
-            self.put(lambda: self.write(End(), RetryPolicy(outage=0.0)))
-            self._written = mark
+        if self.is_due(mark) and not self.is_writing:
+            self._tried, self._written = self.now(), mark
+            known = replace(self.known)
+            self.beside(lambda: self.write(known, End(), RetryPolicy(outage=0.0)), STORE_SECONDS)
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a writing has not come to its end."""
+        return self._writer is not None and self._writer.is_alive()
 
     def mark(self) -> tuple[object, object]:
         """Return what is different when something has changed: of the job, and of its log."""
@@ -106,12 +114,33 @@ class Deck:
         """Write what the run came to; never fails."""
         if isinstance(error, Superseded):
             return  # a later pod has the work, and may have this place as well
-        end = End(outputs, error)
-        if isinstance(error, Terminating):
-            policy = RetryPolicy(outage=0.0)
-            beside(lambda: self.put(lambda: self.write(end, policy)))
-        else:
-            self.put(lambda: self.write(end, RetryPolicy.hurried(LAST_SECONDS)))
+        end, before = End(outputs, error), self._writer
+        hurried = isinstance(error, Terminating)
+        policy = RetryPolicy(outage=0.0) if hurried else RetryPolicy.hurried(LAST_SECONDS)
+        seconds = STORE_SECONDS if hurried else LAST_SECONDS
+
+        def write() -> None:
+            if before is not None:  # what is written last is to stay
+                before.join(seconds / 2)
+            self.write(self.known, end, policy)
+
+        if not self.beside(write, seconds):
+            self.say(f"it took longer than {seconds:g} s")
+
+    def beside(self, write: Callable[[], None], seconds: float) -> bool:
+        """Write on a thread of its own, and go on if it takes too long.
+
+        Args:
+            write: what is done there; a failure is said the first time.
+            seconds: how long to wait for it.
+
+        Returns:
+            Whether it has come to its end.
+        """
+        self._writer = writer = threading.Thread(target=self.put, args=(write,), daemon=True)
+        writer.start()
+        writer.join(seconds)
+        return not writer.is_alive()
 
     def put(self, write: Callable[[], None]) -> None:
         """Write; say the first time that it fails."""
@@ -119,21 +148,24 @@ class Deck:
             write()
         except Exception as error:  # noqa: BLE001 - whatever it is, the job is paid for
             self._failed = True
-            if not self._said:
-                self._said = True
-                reason = error.message if isinstance(error, PerianError) else type(error).__name__
-                self.console.ours(f"the deck could not be written: {reason}")
+            self.say(error.message if isinstance(error, PerianError) else type(error).__name__)
         else:
             self._failed = False
 
-    def write(self, end: End, policy: RetryPolicy) -> None:
+    def say(self, reason: str) -> None:
+        """Say the first time that a deck could not be written."""
+        if not self._said:
+            self._said = True
+            self.console.ours(f"the deck could not be written: {reason}")
+
+    def write(self, known: Known, end: End, policy: RetryPolicy) -> None:
         """Make the page and put it where Flyte looks for it."""
         from perian_shim.pod.deck_facts import page  # noqa: PLC0415 - only now is it needed
 
-        self.look_up()
+        known.machine = self.machine(known)
         ended = end.outputs is not None or end.error is not None
         decks = self.own_decks(policy) if ended else None
-        content = page(self.setting, self.known, end, self.console.redact, decks)
+        content = page(self.setting, known, end, self.console.redact, decks)
         prefix = self.context.output_prefix
         assert prefix is not None
         store = PatientStore(self.context.open_store(prefix), Retrier(policy))
@@ -147,10 +179,13 @@ class Deck:
         store = PatientStore(self.context.open_store(uri), Retrier(policy))
         return store.read(uri, MAX_DOCUMENT_BYTES)
 
-    def look_up(self) -> None:
-        """Learn what the job runs on."""
-        known = self.known
+    def machine(self, known: Known) -> InstanceType | None:
+        """Return what the job runs on, looked up if it is not known yet; None if it is not told."""
         wanted = known.job.instance_type_id if known.job else None
-        if wanted and known.machine is None and known.lookups < LOOKUPS:
-            known.lookups += 1
-            known.machine = self.machine_of(wanted)
+        if known.machine is not None or not wanted or known.lookups >= LOOKUPS:
+            return known.machine
+        found = self.machine_of(wanted)
+        now = self.known
+        if now.job is not None and now.job.instance_type_id == wanted:  # it may be another by now
+            now.lookups, now.machine = now.lookups + 1, found
+        return found

@@ -22,7 +22,7 @@ from perian_shim.lifecycle.attempt import Attempt
 from perian_shim.lifecycle.rules import not_among
 from perian_shim.lifecycle.terms import Work
 from perian_shim.pod.catalogue import Catalogue
-from perian_shim.pod.policy import PlatformPolicy
+from perian_shim.pod.policy import PlatformPolicy, wrong
 from perian_shim.spec import JobSpec
 from perian_shim.storage.base import split_uri
 from perian_shim.work.request import requirements_of
@@ -273,6 +273,29 @@ class RuledWork(Generic[T]):
         self.work.revoke(output)
 
 
+def misplaced(policy: PlatformPolicy, own: str) -> ConfigError | None:
+    """Return why pods cannot wait for their turn where they are to; None if they can.
+
+    A pod has the access to one kind of store. In another one the folder would be a bucket of the
+    same name, where the pods that it has to wait for are not.
+
+    Args:
+        policy: the rules.
+        own: URI of a folder of the run's own.
+    """
+    folder = policy.queue_folder
+    if folder is None or scheme_of(folder) == scheme_of(own):
+        return None
+    expected = f"a folder in the kind of store that Flyte uses ({scheme_of(own)}://)"
+    return wrong("queue_folder", expected, folder)
+
+
+def scheme_of(uri: str) -> str:
+    """Return the kind of store that a URI is in."""
+    scheme = uri.partition("://")[0]
+    return "gs" if scheme == "gcs" else scheme
+
+
 @dataclass(frozen=True)
 class Ruling:
     """The platform's rules for one run.
@@ -315,12 +338,14 @@ class Ruling:
         config, own = run.spec.config, run.task.timeout_seconds
         wish = Wish(requirements_of(config), config.instance_type_id, own, run.timeout_seconds)
         catalogue = Catalogue(attempt.jobs.connect, attempt.jobs.retrier)
-        work = RuledWork(attempt.work, self, wish, catalogue, attempt.warn)
+        fault = self.fault or misplaced(self.policy, run.place.own_folder)
+        ruling = replace(self, fault=fault)
+        work = RuledWork(attempt.work, ruling, wish, catalogue, attempt.warn)
         terms = attempt.terms
         if own is None and self.policy.usual_timeout is not None:
             # The job says what it was given; another job's rules may have been others.
             terms = replace(terms, limits=replace(terms.limits, running=None))
-        if self.policy.limits_jobs:
+        if self.policy.limits_jobs and fault is None:
             terms = replace(terms, turns=self.turns(attempt, run, organization))
         return replace(attempt, work=work, terms=terms)
 

@@ -15,9 +15,6 @@ from perian_shim.remote.connection import Connection
 ENDING_SECONDS = 60.0
 """How long a job is asked to end and looked at."""
 
-MISSING_SECONDS = 2.0
-"""For how long "no such job" is not believed of a job that has been seen."""
-
 FIRST_PAUSE, LONGEST_PAUSE = 0.3, 2.0
 
 
@@ -55,7 +52,8 @@ def end(
         connection: who asks.
         job_id: Perian's id.
         seconds: after how long to give up; at 0 it is asked and looked at once.
-        known: whether it has been seen, so that "no such job" may only be too early.
+        known: whether it has been seen: then "no such job" is believed only of a job that could be
+            neither ended nor seen for as long as an outage is ridden out.
         clock: time and chance.
 
     Returns:
@@ -68,7 +66,7 @@ def end(
     before, first = False, True
     while True:
         error: ApiError | None = None
-        missing = False
+        missing, absent = False, False
         try:
             ask(connection, lambda client: client.cancel_job(job_id), passes=at_once, clock=clock)
         except JobAlreadyDone:
@@ -77,11 +75,14 @@ def end(
             missing, error = True, refusal
         except ApiError as failure:
             error = failure
-        job = look(connection, job_id, clock)
+        try:
+            job = look(connection, job_id, clock)
+        except JobNotFound:
+            job, absent = None, True
         waited = clock.monotonic() - began
         if job is not None and job.phase.terminal:
             return Ended(job, before)
-        if missing and job is None and waited >= (MISSING_SECONDS if known else 0.0):
+        if missing and absent and waited >= (outage if known else 0.0):
             return Ended(error=None if known else error)
         if error is not None and not missing and (not may_pass(error) or waited >= outage):
             return Ended(job, error=error)
@@ -93,12 +94,18 @@ def end(
 
 
 def look(connection: Connection, job_id: str, clock: Clock) -> Seen | None:
-    """Return a job without its log if that can be had, None if the job cannot be seen."""
+    """Return a job without its log if that can be had, None if the job cannot be seen.
+
+    Raises:
+        JobNotFound: Perian says that there is none.
+    """
     try:
         glance = ask(connection, lambda client: client.glance(job_id), passes=at_once, clock=clock)
         if glance.job is not None:
             return glance.job
         return ask(connection, lambda client: client.get_job(job_id), passes=at_once, clock=clock)
+    except JobNotFound:
+        raise
     except ApiError:
         return None
 

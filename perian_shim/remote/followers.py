@@ -154,7 +154,8 @@ class Witnesses:
         if not execution.over:
             # A pod may be between two attempts: as long as the execution goes on, one may come.
             return Follower("followed", named)
-        if self.clock.now() - moment(execution.closed_at) < REPORTING_SECONDS:
+        closed = execution.closed_at
+        if closed is None or self.clock.now() - closed.timestamp() < REPORTING_SECONDS:
             return Follower("unknown", f"{named}, only just: its pod may be about to leave")
         if not self.has_place(flyte, origin):
             why = f"{named}, but does not keep its files where the job's are: another Flyte's?"

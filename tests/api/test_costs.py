@@ -143,6 +143,7 @@ def test_an_undefined_currency_is_none(named: str | None, known: str | None) -> 
         ("0.01", "USD", "0.01 USD"),
         ("0.004567", "USD", "0.0046 USD"),
         ("0.00001", "USD", "<0.0001 USD"),
+        ("1E+30", "USD", f"1{'0' * 30}.00 USD"),
     ],
 )
 def test_an_amount_is_shown_in_cents_and_finer_where_they_say_nothing(

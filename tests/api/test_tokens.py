@@ -235,6 +235,7 @@ def test_a_command_has_nothing_to_read(tmp_path: Path) -> None:
         ("printf 'canary canary'", "printed what is no token"),
         ("printf 'canary\\377'", "printed what is no token"),
         ("head -c 100000 /dev/zero | tr '\\0' x", "printed more than a token"),
+        ("exec yes", "printed more than a token"),
         ("echo canary; kill -9 $$", "was ended by signal 9"),
     ],
 )

@@ -13,7 +13,13 @@ from support.sandbox_api import Api
 from support.terminal import Terminal
 
 from perian_shim.cli import main
-from perian_shim.settings import EXECUTION_ID, JOB_KEY
+from perian_shim.settings import (
+    EXECUTION_DOMAIN,
+    EXECUTION_ID,
+    EXECUTION_PROJECT,
+    JOB_KEY,
+    JOB_RECORDS,
+)
 
 COMMAND = Path(sys.executable).with_name("perian-shim")
 
@@ -68,6 +74,27 @@ def test_all_live_jobs_of_a_key_or_an_execution_are_ended(
     assert main(["cancel", option, f"two{option}", "--yes"]) == 0
     assert results(capsys) == {running: "ended: Cancelled"}
     assert api.view(other).status == WorkloadStatus.RUNNING
+
+
+def nightly(api: Api, project: str, bucket: str = "b") -> str:
+    """Submit a job of an execution that is called as one of every project."""
+    folder = f"s3://{bucket}/metadata/{project}-production-nightly/n0/data/_perian/attempts"
+    place = {EXECUTION_ID: "nightly", EXECUTION_PROJECT: project, EXECUTION_DOMAIN: "production"}
+    return live(api, **{JOB_KEY: "k", **place, JOB_RECORDS: folder})
+
+
+def test_no_job_is_ended_while_several_executions_have_the_name(api: Api, capsys: Printed) -> None:
+    shop, bank = nightly(api, "shop"), nightly(api, "bank")
+    assert main(["cancel", "--execution", "nightly", "--yes"]) == 2
+    assert "bank/production" in capsys.readouterr().err
+    assert api.view(shop).status == api.view(bank).status == WorkloadStatus.RUNNING
+    assert main(["cancel", "--execution", "nightly", "--project", "shop", "--yes"]) == 0
+    assert results(capsys) == {shop: "ended: Cancelled"}
+    assert api.view(bank).status == WorkloadStatus.RUNNING
+    other = nightly(api, "bank", "of-another-flyte")
+    assert main(["cancel", "--execution", "nightly", "--project", "bank", "--yes"]) == 2
+    assert "s3://of-another-flyte/metadata" in capsys.readouterr().err
+    assert main(["cancel", bank, other]) == 0
 
 
 def test_nothing_is_ended_unasked_where_nobody_can_be_asked(api: Api, capsys: Printed) -> None:

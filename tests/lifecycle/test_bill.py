@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -23,6 +23,8 @@ from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.policies import RetryPolicy
 from perian_shim.lifecycle.rental import Rental
 from perian_shim.lifecycle.retrying import Retrier
+from perian_shim.lifecycle.rules import Rules
+from perian_shim.settings import JOB_RULES
 
 MACHINE = {
     "id": "it-1",
@@ -161,6 +163,15 @@ def test_a_machine_that_was_not_asked_for_is_named_before_it_is_refused(desks: D
     with pytest.raises(WrongMachine, match="its country is DE, FR was asked"):
         desk.bill.open(RUNNING)
     assert desk.said == [f"job j runs on {SHOWN}"]
+
+
+def test_a_machine_that_the_platforms_rules_forbid_is_refused_however_slow_the_catalogue_is(
+    desks: Desks,
+) -> None:
+    desk = desks(beside=lambda _: None)  # what is asked for a moment only is never told
+    rules = {JOB_RULES: Rules(countries=("FR",)).to_text()}
+    with pytest.raises(WrongMachine, match="its country is DE"):
+        desk.bill.open(replace(RUNNING, env_variables=rules))
 
 
 def test_of_a_job_that_does_not_name_its_machine_only_the_price_is_said(desks: Desks) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from support.profiles import examples
 
 from perian_shim.lifecycle.tickets import (
+    ANY,
     JobLimits,
     Kind,
     Living,
@@ -166,6 +167,12 @@ def test_a_pod_that_is_about_to_submit_counts() -> None:
     assert not free(JobLimits(1), Living(), shown(Kind.GOING, 999))
     assert not free(JobLimits(None, {"a": 1}), Living(), shown(Kind.GOING, 999))
     assert free(JobLimits(None, {"a": 1}), Living(), shown(Kind.GOING, 999, B))
+
+
+def test_a_job_whose_project_cannot_be_seen_counts_for_each() -> None:
+    assert not free(JobLimits(None, {"*": 1}), Living({"j": ANY}, {"j"}))
+    assert not free(JobLimits(None, {"*": 1}), Living({"j": ANY}, {"j"}), mine=B)
+    assert free(JobLimits(None, {"*": 2}), Living({"j": ANY}, {"j"}))
 
 
 def test_a_run_without_a_project_has_no_projects_limit() -> None:

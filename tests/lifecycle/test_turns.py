@@ -1,15 +1,19 @@
 """Waiting for one's turn, on the model of Perian: what is said, how long, and what ends it."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import pytest
 from support.perian_model import Plan
 from support.still_node import LONG, StillNode, get_job, pod_of, request, submit_job
 
+from perian_shim.api.job_request import CreateJobRequest
 from perian_shim.api.jobs import Job
 from perian_shim.errors import ApiUnavailable, JobRejected, Superseded, TooManyJobs
 from perian_shim.lifecycle.attempt import Attempt
 from perian_shim.lifecycle.launch_record import Stage
+from perian_shim.lifecycle.policies import PollPolicy
+from perian_shim.lifecycle.retrying import PatientStore
 from perian_shim.lifecycle.signals import Terminated
 from perian_shim.lifecycle.terms import Terms
 from perian_shim.lifecycle.tickets import JobLimits, Kind, Ticket, project_mark
@@ -207,3 +211,109 @@ def test_other_peoples_old_jobs_are_not_looked_for_for_ever() -> None:
     node.world.create(request("s3://b/elsewhere", key="other"))
     job_of(limited(node, limits=JobLimits(10_000)))
     assert len(node.calls("list")) == 1
+
+
+# --- a turn is a lease ---
+
+
+@dataclass(frozen=True)
+class Hooked(PatientStore):
+    """A store in which something happens before a pod's word that it goes is written."""
+
+    hook: Callable[[], object] = lambda: None
+
+    def write(self, uri: str, content: bytes, content_type: str = "") -> None:
+        if uri.endswith("-going"):
+            self.hook()
+        super().write(uri, content, content_type)
+
+
+def meanwhile(node: StillNode, attempt: Attempt[str], seconds: float) -> Callable[[], object]:
+    """Return what lets, the first time, somebody else submit a job and so much time pass."""
+    happened: list[bool] = []
+
+    def happen() -> None:
+        if not happened:
+            happened.append(True)
+            node.world.plans = [Plan(queued=0.0, running=2000), LONG]
+            node.world.create(request("s3://b/elsewhere", key="other"))
+            pod_of(attempt).sleep(seconds)
+
+    return happen
+
+
+def test_what_a_pod_has_seen_long_before_it_goes_proves_nothing() -> None:
+    node = StillNode()
+    attempt = limited(node)
+    store, turns = attempt.records.store, attempt.terms.turns
+    assert isinstance(store, PatientStore)
+    assert isinstance(turns, TicketTurns)
+    hooked = Hooked(store.store, store.retrier, meanwhile(node, attempt, 400))
+    attempt = replace(attempt, terms=Terms(turns=replace(turns, store=hooked)))
+    job_of(attempt)
+    assert 2000 <= node.world.now <= 2060
+    assert len(node.world.living()) == 1
+
+
+def test_a_turn_passes_while_a_pod_gets_its_request_ready_for_too_long() -> None:
+    node = StillNode()
+    attempt = limited(node)
+    happen = meanwhile(node, attempt, 400)
+    attempt.records.take_over(to_submit=False)
+
+    def request_for(output: str) -> CreateJobRequest:
+        happen()
+        return attempt.work.request(output)
+
+    attempt.submission.submit(request_for)
+    assert 2000 <= node.world.now <= 2060
+    assert len(node.world.living()) == 1
+    assert attempt.records.record.asked == 1
+
+
+def test_a_turn_stays_while_nobody_else_wants_it_however_long_a_request_takes() -> None:
+    node = StillNode()
+    attempt = limited(node)
+    attempt.records.take_over(to_submit=False)
+    made: list[str] = []
+
+    def request_for(output: str) -> CreateJobRequest:
+        made.append(output)
+        pod_of(attempt).sleep(400)
+        return attempt.work.request(output)
+
+    attempt.submission.submit(request_for)
+    assert len(made) == 1
+    assert node.world.now < 410
+
+
+def test_a_pod_that_was_superseded_while_it_got_ready_submits_nothing() -> None:
+    node = StillNode()
+    attempt, later = limited(node), node.attempt(1)
+    attempt.records.take_over(to_submit=False)
+
+    def listed() -> None:
+        later.records.take_over(to_submit=False)
+
+    def request_for(output: str) -> CreateJobRequest:
+        pod_of(attempt).sleep(400)
+        node.world.spells["no list"] = node.world.now + 50
+        pod_of(attempt).at(node.world.now + 20, listed)
+        return attempt.work.request(output)
+
+    with pytest.raises(Superseded):
+        attempt.submission.submit(request_for)
+    assert node.world.submissions == []
+
+
+def test_a_pod_that_looks_often_does_not_take_others_for_dead() -> None:
+    node = occupied(10)
+    other = Ticket(0, "abc", project_mark("a"))
+    uri = f"{FOLDER}/{other.name(Kind.GOING)}"
+    node.world.objects[uri], node.world.written[uri] = b"", 0.0
+    attempt = limited(node)
+    turns = attempt.terms.turns
+    assert isinstance(turns, TicketTurns)
+    often = replace(turns, policy=PollPolicy(shortest=0.1, longest=0.3))
+    job_of(replace(attempt, terms=Terms(turns=often)))
+    assert node.world.now >= 300

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -18,6 +20,7 @@ from perian_shim.api.jobs import Job
 from perian_shim.api.redaction import Redactor
 from perian_shim.errors import JobFailed, Superseded, Terminating
 from perian_shim.lifecycle.console import Console
+from perian_shim.lifecycle.shutdown import STORE_SECONDS
 from perian_shim.lifecycle.witness import Sighting
 from perian_shim.pod.deck import CALM_SECONDS, CHANGED_SECONDS, LOOKUPS, PULSE_SECONDS, Deck
 from perian_shim.pod.deck_facts import Cleaner, outputs_of, spans_of, view_of
@@ -140,6 +143,69 @@ def test_a_store_that_fails_is_said_once_and_tried_again_later() -> None:
 
 def failing(uri: str) -> ObjectStore:
     raise OSError(uri)
+
+
+@dataclass
+class Hanging(MemoryStore):
+    """A store in which each writing hangs until it is let go.
+
+    Attributes:
+        let_go: set when it may go on.
+        begun: how many have begun.
+    """
+
+    let_go: threading.Event = field(default_factory=threading.Event)
+    begun: int = 0
+
+    def write(self, uri: str, content: bytes, content_type: str = "") -> None:
+        self.begun += 1
+        assert self.let_go.wait(LONG_SECONDS)
+        super().write(uri, content, content_type)
+
+
+def test_a_store_that_hangs_holds_up_the_run_for_a_moment_and_once() -> None:
+    store = Hanging()
+    scene = Scene(store)
+    began = time.monotonic()
+    for _ in range(5):
+        scene.look(PULSE_SECONDS)
+    assert store.begun == 1
+    store.let_go.set()
+    assert time.monotonic() - began < 2 * STORE_SECONDS
+
+
+def test_a_catalogue_that_hangs_holds_up_the_run_for_a_moment() -> None:
+    scene, let_go = Scene(), threading.Event()
+
+    def hanging(instance_type_id: str) -> InstanceType | None:
+        assert let_go.wait(LONG_SECONDS), instance_type_id
+        return None
+
+    scene.deck.machine_of = hanging
+    began = time.monotonic()
+    scene.look(0, replace(JOB, instance_type_id="type-1"))
+    assert time.monotonic() - began < 2 * STORE_SECONDS
+    let_go.set()
+
+
+def test_what_a_writing_that_hung_would_have_shown_does_not_take_the_place_of_the_end() -> None:
+    store = Hanging()
+    scene = Scene(store)
+    scene.look(0)
+    threading.Timer(0.2, store.let_go.set).start()
+    scene.deck.end(None, JobFailed("It failed.", job_id="job-1"))
+    assert "train: failed (Perian)" in scene.text
+
+
+def test_a_run_that_is_ended_waits_for_its_deck_no_longer_than_a_moment() -> None:
+    store = Hanging()
+    scene = Scene(store)
+    began = time.monotonic()
+    scene.deck.end(None, Terminating("The run was ended by SIGTERM."))
+    assert time.monotonic() - began < 2 * STORE_SECONDS
+    store.let_go.set()
+    (line,) = scene.console.printed
+    assert "it took longer than 2 s" in line
 
 
 def test_a_superseded_pod_writes_nothing_of_its_end() -> None:

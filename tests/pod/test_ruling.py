@@ -13,7 +13,7 @@ from perian_shim.api.job_request import Requirements
 from perian_shim.errors import AgainstPolicy
 from perian_shim.lifecycle.rules import Rules
 from perian_shim.pod.policy import PlatformPolicy
-from perian_shim.pod.ruling import Wish, chosen, constrained, refuse
+from perian_shim.pod.ruling import Wish, chosen, constrained, misplaced, refuse
 from perian_shim.settings import JOB_RULES
 
 PROVIDERS = ("OTC", "OVH", "GCP")
@@ -185,3 +185,21 @@ def test_a_machine_that_the_catalogue_does_not_show_is_held_against_ids() -> Non
     assert Rules(instance_types=(one,)).broken_by(None, None, other)
     assert Rules(instance_types=(one,)).broken_by(None, None, one) == []
     assert Rules(instance_types=("small",)).broken_by(None, None, other) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "own", "fits"),
+    [
+        (None, "s3://data/x", True),
+        ("s3://turns/", "s3://data/x", True),
+        ("gs://turns/", "s3://data/x", False),
+        ("s3://turns/", "gs://data/x", False),
+        ("gcs://turns/", "gs://data/x", True),
+    ],
+)
+def test_pods_wait_only_in_the_kind_of_store_that_they_have_access_to(
+    folder: str | None, own: str, fits: bool
+) -> None:
+    fault = misplaced(PlatformPolicy(max_jobs=1, queue_folder=folder), own)
+    assert (fault is None) == fits
+    assert fits or "queue_folder: expected a folder in the kind of store" in str(fault)

@@ -195,6 +195,12 @@ def test_the_last_pod_of_an_execution_has_time_to_leave(scene: Scene) -> None:
     assert scene.kind(job()) == "unknown"
 
 
+def test_an_execution_that_does_not_say_when_it_ended_may_have_just_ended(scene: Scene) -> None:
+    scene.admin.history.put("mine", "ABORTED", place=place("mine"), ended=LONG_AGO)
+    scene.admin.history.by_name["mine"].answer.closure.ClearField("updated_at")
+    assert scene.kind(job()) == "unknown"
+
+
 def test_an_execution_of_the_same_name_at_another_flyte_shows_nothing(scene: Scene) -> None:
     scene.admin.history.put("mine", "ABORTED", place=place("mine", "s3://other"), ended=LONG_AGO)
     assert scene.kind(job()) == "unknown"

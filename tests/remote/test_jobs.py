@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from rich.pretty import pretty_repr
 from support.answers import in_turn, reply
 from support.api_front import FaultyServer
 from support.command import Use
+from support.front import Behaviour, Exchange
 from support.sandbox_api import Api
 from support.terminal import Terminal
 from support.waiting import LONG_SECONDS
@@ -20,7 +22,8 @@ from support.waiting import LONG_SECONDS
 from perian_shim.api.errors import JobNotFound
 from perian_shim.errors import JobCancelled, JobFailed, JobTimedOut, ResultMissing
 from perian_shim.remote import Job, Phase, init
-from perian_shim.settings import EXECUTION_ID, JOB_KEY, JOB_OWNER, TASK_NAME
+from perian_shim.sandbox.server.application import Response
+from perian_shim.settings import EXECUTION_ID, JOB_KEY, JOB_OWNER, OUTAGE_SECONDS, TASK_NAME
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
@@ -196,12 +199,37 @@ def test_a_job_is_aborted_and_seen_ended(api: Api) -> None:
     assert api.view(job.id).status == WorkloadStatus.CANCELLED
 
 
-def test_aborting_a_job_that_is_not_there_any_more_is_no_fault(use: Use) -> None:
+def test_aborting_a_job_that_is_not_there_any_more_is_no_fault(
+    use: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(OUTAGE_SECONDS, "1")
     there = {"jobs": [{"id": "j1", "status": "Running", "docker_metadata": None}]}
     gone = reply(404, {"detail": "No job found"})
     with FaultyServer(in_turn(reply(body=there), gone)) as server:
         use(server.url)
         assert Job.get("j1").abort()
+
+
+@pytest.mark.parametrize("look", [reply(503, {"detail": "busy"}), reply(404, {"detail": "No job"})])
+def test_a_job_that_cannot_be_seen_for_a_moment_is_not_taken_for_gone(
+    use: Use, monkeypatch: pytest.MonkeyPatch, look: Behaviour
+) -> None:
+    monkeypatch.setenv(OUTAGE_SECONDS, "30")
+    there = reply(body={"jobs": [{"id": "j1", "status": "Running", "docker_metadata": None}]})
+    gone = reply(404, {"detail": "No job found"})
+    began: list[float] = []
+
+    def answer(exchange: Exchange) -> Response | None:
+        if not began:
+            began.append(time.monotonic())
+            return there(exchange)
+        if exchange.request.method == "PATCH":
+            return gone(exchange)
+        return (look if time.monotonic() - began[0] < 4 else there)(exchange)
+
+    with FaultyServer(answer) as server:
+        use(server.url)
+        assert not Job.get("j1").abort(timeout=6)
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,7 @@ def test_a_group_that_the_task_names_is_its_own(harness: Harness) -> None:
     [
         ('{"max_pric_per_hour": 1}', ("max_pric_per_hour: expected one of max_price_per_hour,",)),
         ('{"max_jobs": 0}', ("max_jobs: expected a whole number of at least 1, got 0",)),
+        ('{"max_jobs": 1, "queue_folder": "gs://b/turns/"}', ("kind of store that Flyte uses",)),
         ("/no/such/file", ("/no/such/file", "No such file")),
     ],
 )
@@ -236,7 +237,13 @@ def test_a_machine_that_the_rules_do_not_allow_is_given_back_and_both_are_named(
 
 
 @pytest.mark.parametrize(
-    "later", ['{"providers": ["GCP"], "max_timeout_seconds": 5}', '{"misspelt": 1}', "/no/file"]
+    "later",
+    [
+        '{"providers": ["GCP"], "max_timeout_seconds": 5}',
+        '{"misspelt": 1}',
+        "/no/file",
+        '{"max_jobs": 1, "queue_folder": "gs://b/turns/"}',
+    ],
 )
 def test_a_job_that_is_rejoined_is_not_ended_because_a_rule_has_changed(
     harness: Harness, later: str
