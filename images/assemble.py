@@ -47,7 +47,9 @@ UNUSED_SUFFIXES = {".pyi", ".pyx", ".pxd", ".c", ".h", ".hpp", ".cpp", ".exe"}
 LEXERS = {"__init__.py", "_mapping.py", "python.py", "special.py", "text.py"}
 """What rich needs to show a traceback; the others are a third of pygments."""
 
-UNUSED_OF_OURS = tuple(f"perian_shim/{name}" for name in ("sandbox", "examples", "cli", "remote"))
+UNUSED_OF_OURS = tuple(
+    f"perian_shim/{name}" for name in ("sandbox", "examples", "checkup", "cli", "remote")
+)
 """What is for people; it needs packages that are not here."""
 
 

@@ -1,5 +1,6 @@
 """What many tests need: the helpers' path, one sandbox per process, a cluster stand-in on it."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -87,3 +88,11 @@ def harness(
 def bucket() -> Bucket:
     """An empty bucket of the session's own S3."""
     return new_bucket()
+
+
+@pytest.fixture
+def no_store_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take out what tells this process of an object store: a sandbox's, if it has begun before."""
+    for name in os.environ:
+        if "AWS_" in name:
+            monkeypatch.delenv(name)

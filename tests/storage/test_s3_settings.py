@@ -10,6 +10,8 @@ from flytekit.configuration.file import get_config_file
 from perian_shim.errors import ConfigError
 from perian_shim.storage.s3_settings import S3Settings
 
+pytestmark = pytest.mark.usefixtures("no_store_in_the_environment")
+
 INI = """\
 [aws]
 endpoint = http://in-ini:9000

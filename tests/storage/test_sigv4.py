@@ -18,6 +18,8 @@ from perian_shim.storage.s3_address import Addressing, object_url
 from perian_shim.storage.s3_keys import Keys
 from perian_shim.storage.sigv4 import Scope, presigned_get, query_string, signed_headers
 
+pytestmark = pytest.mark.usefixtures("no_store_in_the_environment")
+
 NOW = datetime.datetime(2026, 11, 27, 13, 5, 59, tzinfo=datetime.timezone.utc)
 KEYS = Keys("AKIAEXAMPLE", "wJalr/XUtn+FEMI")
 TEMPORARY = Keys("ASIAEXAMPLE", "wJalr/XUtn+FEMI", "IQoJb3JpZ2lu/+==")
