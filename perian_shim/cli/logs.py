@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from perian_shim.api.errors import JobNotFound, PerianError
+from perian_shim.api.errors import JobNotFound
 from perian_shim.api.server_text import inert, printable
 from perian_shim.cli.output import note, shown
 from perian_shim.remote.connection import init
@@ -97,9 +97,10 @@ def together(found: list[Job], prefixes: list[str], tail: int | None) -> int:
         try:
             for line in job.logs(follow=True, tail=tail):
                 lines.put(prefix + line)
-        except (PerianError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - told by who waits for the end of all
             lines.put(error)
-        lines.put(None)
+        finally:
+            lines.put(None)
 
     for job, prefix in zip(found, prefixes, strict=True):
         threading.Thread(target=read, args=(job, prefix), daemon=True).start()

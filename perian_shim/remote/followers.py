@@ -33,8 +33,9 @@ from perian_shim.storage import ObjectStore, open_store
 REPORTING_SECONDS = 300.0
 """For how long after the end of an execution its last pod may still be about to leave."""
 
-SILENT_SECONDS = 150.0
-"""A pod that follows a job writes its record every half minute, or minute if the log is long."""
+SILENT_SECONDS = 700.0
+"""A pod that follows a job writes its record every half minute, but not more often than it looks at
+the job: every ten minutes if the log is so long that little else can be read."""
 
 MOST_SIBLINGS = 5
 """So many executions are looked up to find out whether a place is this Flyte's."""

@@ -14,7 +14,7 @@ from perian_shim.lifecycle.clock import Clock
 from perian_shim.lifecycle.launch_record import LaunchRecord, Owner, Stage
 from perian_shim.remote.connection import Connection
 from perian_shim.remote.flyte import Flyte
-from perian_shim.remote.followers import Follower, Witnesses
+from perian_shim.remote.followers import SILENT_SECONDS, Follower, Witnesses
 from perian_shim.remote.jobs import Job
 from perian_shim.sandbox import Sandbox
 from perian_shim.settings import (
@@ -248,7 +248,7 @@ def test_it_is_this_flytes_if_an_older_one_in_the_same_place_is_and_no_pod_write
     follower = scene.follower(job(), older)
     assert follower.kind == "orphan"
     assert "Flyte knows no execution mine any more" in follower.why
-    assert scene.slept == [150.0]
+    assert scene.slept == [SILENT_SECONDS]
 
 
 def test_a_newer_one_in_the_same_place_is_no_sign(scene: Scene) -> None:
