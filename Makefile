@@ -1,6 +1,6 @@
 # Everything sets itself up: a Python >= 3.10 with pip and a network to the package index is enough.
 #   make demo    run the example workflow on an embedded Perian and an embedded S3
-#   make test    ruff, mypy and the tests, but for those that take a minute or more each
+#   make test    ruff, mypy and the tests, but for those that take much of a machine (images, crowds)
 #   make test-all       these too, as CI does
 #   make test-variants  each case with every door, tool and Python, not with one of them
 #   make faults  every call of the API x every fault x every stage, as a table
@@ -31,7 +31,7 @@ test: check
 	$(PYTEST) -m "not thorough"
 
 test-all: check
-	@echo "# all tests: about 12 minutes on two cores"
+	@echo "# all tests: about 14 minutes on two cores"
 	$(PYTEST)
 
 test-variants: check

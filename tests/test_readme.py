@@ -173,6 +173,7 @@ def variables_of(home: Path) -> dict[str, str]:
     return {"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(home), "TMPDIR": str(home)}
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_new_user_runs_the_program_of_the_readme_as_a_cluster_would(newcomer: Path) -> None:
     done = in_a_shell(newcomer, line_of("perian-shim run first.py"))
@@ -181,6 +182,7 @@ def test_a_new_user_runs_the_program_of_the_readme_as_a_cluster_would(newcomer: 
     assert "Warning" not in done.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_new_user_gets_by_with_the_lines_of_the_readme(newcomer: Path) -> None:
     """Start the sandbox as shown, export what it prints, run the program as shown."""

@@ -14,6 +14,8 @@ from support.terminal import Terminal
 
 from perian_shim.cli.app import COMMANDS
 
+pytestmark = pytest.mark.thorough
+
 PAGE = Path(__file__).parents[2] / "docs/commands.md"
 
 DEMO = "perian-shim demo"

@@ -232,7 +232,7 @@ def test_a_job_shows_one_status_after_the_other_by_the_number_of_looks(visit: Vi
 
 
 def test_a_job_shows_one_status_after_the_other_by_time(visit: Visit) -> None:
-    visitor = visit(timeline(("Running", 3600), ("Queued", 3600)), speed=3600)
+    visitor = visit(timeline(("Running", 3600), ("Queued", 3600 * 1000)), speed=3600)
     job = visitor.submit()
     assert visitor.statuses(job, 1) == ["Running"]
 

@@ -39,7 +39,7 @@ from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.sandbox import Sandbox
 from perian_shim.sandbox.flyte.cluster import Cluster
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 READ_ONLY = ("--read-only", "--read-only-tmpfs=false")
 RANDOM_USER = ("--user", "1000730000:0")
@@ -283,7 +283,6 @@ def wheels(image: BuiltImage, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("target", [None, "flytekit"])
 def test_wheels_are_all_that_a_build_without_a_network_needs(
     target: str | None, image: BuiltImage, wheels: Path, tmp_path_factory: pytest.TempPathFactory
@@ -310,7 +309,6 @@ def test_wheels_are_all_that_a_build_without_a_network_needs(
         engine.remove(tag)
 
 
-@pytest.mark.thorough
 def test_wheels_are_all_that_those_who_register_need(wheels: Path, tmp_path: Path) -> None:
     recipe.fill_for_registering(wheels)
     command = [sys.executable, "-m", "pip", "install", "--no-index", "--find-links", str(wheels)]
@@ -334,7 +332,6 @@ def offline() -> list[str]:
     return command if probe.returncode == 0 else []
 
 
-@pytest.mark.thorough
 def test_with_flytekit_it_runs_a_task_too(
     image_with_flytekit: BuiltImage, harness: Harness, tmp_path: Path
 ) -> None:
@@ -343,7 +340,6 @@ def test_with_flytekit_it_runs_a_task_too(
     assert harness.value(outputs["twice"], str) == "xx"
 
 
-@pytest.mark.thorough
 def test_with_flytekit_it_runs_other_commands_of_it(image_with_flytekit: BuiltImage) -> None:
     ended = image_with_flytekit.run("pyflyte-execute", "--help")
     assert ended.returncode == 0, ended.stderr

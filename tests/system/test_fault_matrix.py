@@ -37,7 +37,7 @@ from support.waiting import LONG_SECONDS, on_this_machine, wait_until
 
 from perian_shim.sandbox.flyte.cluster import Attempt
 
-pytestmark = [pytest.mark.slow, pytest.mark.below_the_doors]
+pytestmark = [pytest.mark.slow, pytest.mark.below_the_doors, pytest.mark.thorough]
 
 ENTRYPOINT = (sys.executable, "-m", "perian_shim.entrypoint")
 """What the executor image puts before the command."""

@@ -23,7 +23,7 @@ from support.waiting import LONG_SECONDS
 import perian_shim
 from perian_shim.sandbox import Sandbox
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 CHECKOUT = Path(perian_shim.__file__).parent.parent
 LOCK = CHECKOUT / "requirements/executor.txt"
