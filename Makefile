@@ -27,7 +27,7 @@ demo: $(VENV)/.sandbox
 PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
 test: check
-	@echo "# the tests: about 8 minutes on two cores"
+	@echo "# the tests: about 10 minutes on two cores"
 	$(PYTEST) -m "not thorough"
 
 test-all: check
