@@ -6,7 +6,15 @@ from functools import partial
 
 import click
 
-from perian_shim.cli.jobs import COLUMNS, FOLLOWED, LIVE, judged, judged_row, row
+from perian_shim.cli.jobs import (
+    COLUMNS,
+    FOLLOWED,
+    LIVE,
+    judged,
+    judged_row,
+    row,
+    silence_option,
+)
 from perian_shim.cli.output import (
     Column,
     busy,
@@ -20,7 +28,7 @@ from perian_shim.cli.output import (
 )
 from perian_shim.remote.connection import Connection, init
 from perian_shim.remote.ending import ENDING_SECONDS, Ended, end
-from perian_shim.remote.followers import SILENT_SECONDS, root_of
+from perian_shim.remote.followers import root_of
 from perian_shim.remote.jobs import Job
 
 AT_ONCE = 8
@@ -50,14 +58,7 @@ the answer was no; 2 wrong arguments, or nobody to ask; 130 ended by Ctrl-C."""
 @click.option("--domain", help="With --execution: of this Flyte domain.")
 @click.option("--orphans", is_flag=True, help="All jobs that nobody follows: jobs --orphans.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option(
-    "--silence",
-    type=click.FloatRange(min=0),
-    default=SILENT_SECONDS,
-    show_default=True,
-    metavar="SECONDS",
-    help="With --orphans, where Flyte does not know the execution: how long its pod was silent.",
-)
+@silence_option
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),

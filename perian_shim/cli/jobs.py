@@ -75,6 +75,17 @@ FILTERS: tuple[Callable[[Any], Any], ...] = (
 )
 
 
+silence_option = click.option(
+    "--silence",
+    type=click.FloatRange(min=0),
+    default=SILENT_SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --orphans, where Flyte does not know the execution: how long its pod was silent.",
+)
+"""``--silence SECONDS``, for how long ``remote.followers`` looks whether a pod writes."""
+
+
 def filters(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command the filters."""
     for option in reversed(FILTERS):
@@ -106,14 +117,7 @@ Exit codes: 0 well, 1 it failed, 2 wrong arguments, 130 ended by Ctrl-C."""
 )
 @click.option("--watch", is_flag=True, help="Show them again and again, until Ctrl-C.")
 @click.option("--orphans", is_flag=True, help="Of the live ones, whether anybody follows them.")
-@click.option(
-    "--silence",
-    type=click.FloatRange(min=0),
-    default=SILENT_SECONDS,
-    show_default=True,
-    metavar="SECONDS",
-    help="With --orphans, where Flyte does not know the execution: how long its pod was silent.",
-)
+@silence_option
 @output_option
 def jobs(
     phases: tuple[str, ...],

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from decimal import Decimal
 from typing import Any
 
-from perian_shim.api.billing import Bill
+from perian_shim.api import billing
 from perian_shim.api.errors import ApiError
 from perian_shim.errors import ConfigError
 from perian_shim.lifecycle.clock import Clock
@@ -18,20 +17,8 @@ from perian_shim.remote.spending import GROUPS, By, CostReport, needs_origin, re
 
 
 @dataclass(frozen=True)
-class Credits(Record):
-    """What an organization can still spend.
-
-    Attributes:
-        amount: what is left.
-        currency: e.g. ``"EUR"``; None if the API does not say.
-        last_calculated: when that was so; None if the API does not say.
-        original_amount: what there was at first; None if the API does not say.
-    """
-
-    amount: Decimal
-    currency: str | None = None
-    last_calculated: datetime | None = None
-    original_amount: Decimal | None = None
+class Credits(billing.Credits, Record):
+    """What an organization can still spend; attributes as in ``api.billing.Credits``."""
 
     def __str__(self) -> str:
         return str(Amount(self.amount, self.currency))
@@ -102,7 +89,7 @@ def check(since: datetime, until: datetime, by: str) -> None:
         raise ConfigError(message)
 
 
-def bill_of(who: Connection, since: datetime, until: datetime) -> tuple[Bill | None, str]:
+def bill_of(who: Connection, since: datetime, until: datetime) -> tuple[billing.Bill | None, str]:
     """Return the bill, or why there is none."""
     try:
         return ask(who, lambda client: client.get_bill(since, until)), ""

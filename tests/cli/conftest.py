@@ -1,24 +1,5 @@
 """What the tests of commands about jobs need."""
 
-from collections.abc import Iterator
+from support.people import api, server, use
 
-import pytest
-from support.command import Use, use_api
-from support.sandbox_api import Api, running_api
-
-
-@pytest.fixture(scope="package")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with running_api(tmp_path_factory.mktemp("state")) as running:
-        yield running
-
-
-@pytest.fixture
-def use(monkeypatch: pytest.MonkeyPatch) -> Use:
-    return use_api(monkeypatch)
-
-
-@pytest.fixture
-def api(server: Api, use: Use) -> Api:
-    use(server.server.url)
-    return server
+__all__ = ["api", "server", "use"]
