@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import click
 
-from perian_shim.api.errors import PerianError
+from perian_shim.api.errors import InvalidRequest, JobNotFound, PerianError
 from perian_shim.cli.jobs import status, utc
 from perian_shim.cli.output import (
     Column,
@@ -38,7 +38,7 @@ Exit codes: 0 well, 1 it failed or there is no such job, 2 wrong arguments."""
 def job(job_id: str, output: str) -> int:
     """Show a job: what and whose it is, where it runs, what it costs and when it did what."""
     init()
-    found = Job.get(job_id)
+    found = job_of(job_id)
     if output == "name":
         print(shown(found.id))
         return 0
@@ -50,6 +50,19 @@ def job(job_id: str, output: str) -> int:
     print()
     show_table((Column("WHEN"), Column("WHAT"), Column("AFTER", right=True)), timeline(found))
     return 0
+
+
+def job_of(job_id: str) -> Job:
+    """Return a job.
+
+    Raises:
+        JobNotFound: there is none, or nothing of this form can be an id.
+    """
+    try:
+        return Job.get(job_id)
+    except InvalidRequest:
+        message = f"There is no job {job_id!r}; ids are taken whole."
+        raise JobNotFound(message, remedy="See `perian-shim jobs`.") from None
 
 
 def facts(found: Job, base: str) -> Iterator[tuple[str, object]]:

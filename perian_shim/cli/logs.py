@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from perian_shim.api.errors import JobNotFound
+from perian_shim.api.errors import InvalidRequest, JobNotFound
 from perian_shim.api.server_text import inert, printable
 from perian_shim.cli.output import note, shown
 from perian_shim.remote.connection import init
@@ -76,7 +76,7 @@ def named(what: str) -> list[Job]:
         return found[::-1]
     try:
         return [Job.get(what)]
-    except JobNotFound:
+    except InvalidRequest:  # there is none, or nothing of this form can be an id
         message = f"There is no job {what!r}, nor one of an execution of this name."
         raise JobNotFound(message, remedy="See `perian-shim jobs`.") from None
 

@@ -37,6 +37,9 @@ from perian_shim.remote.shown import Shown
 
 log = logging.getLogger("perian_shim.remote")
 
+ENTRY_POINT = "pyflyte-"
+"""What the commands of function tasks' jobs run: ``pyflyte-execute`` or its fast twin."""
+
 LOG_TAIL = 20
 """Lines of the log that an error carries."""
 
@@ -257,11 +260,18 @@ class Job(Shown):
     def raise_for_status(self) -> None:
         """Raise what it ended with; nothing if it ended well or has not ended.
 
+        For Perian a function task's job is Done although its function raised: flytekit's entry
+        point ends well and leaves the error in the object store. So it is looked for there.
+
         Raises:
             TaskError: ``JobFailed``, ``JobCancelled``, ``JobTimedOut``, ``PlatformFailed`` and its
-                kinds; with the last lines of the log.
+                kinds, with the last lines of the log as ``log_tail``; ``FunctionFailed``.
+            StorageFailed: this machine may not read whether the function raised.
         """
-        if not self.done() or self.phase is Phase.SUCCEEDED:
+        if not self.done():
+            return
+        if self.phase is Phase.SUCCEEDED:
+            self._raise_functions_error()
             return
         if self._seen.logs is None:
             self.sync()
@@ -269,6 +279,20 @@ class Job(Shown):
         if error is not None:
             error.log_tail = "\n".join(lines_of(self._seen, LOG_TAIL))
             raise error
+
+    def _raise_functions_error(self) -> None:
+        from perian_shim.remote.outputs import function_error  # noqa: PLC0415 - loads protobufs
+
+        origin = self.origin
+        if origin is None or not origin.output:
+            return
+        if self._seen.command is None:  # as in listings
+            self.sync()
+        raised = None
+        if ENTRY_POINT in (self._seen.command or ""):
+            raised = function_error(self.id, origin)
+        if raised is not None:
+            raise raised
 
     def _following(self, seconds: float | None, *, words: bool = False) -> Following:
         return Following(self._asks, self.id, self._clock, seconds, words)

@@ -83,6 +83,7 @@ def test_nothing_of_it_is_secret(api: Api, capsys: Printed) -> None:
 
 
 @pytest.mark.usefixtures("api")
-def test_a_job_that_is_not_there_is_a_failure(capsys: Printed) -> None:
-    assert main(["job", "00000000-0000-4000-8000-000000000000"]) == 1
-    assert "No job found" in capsys.readouterr().err
+@pytest.mark.parametrize("job_id", ["00000000-0000-4000-8000-000000000000", "0000", "a b/c"])
+def test_a_job_that_is_not_there_is_a_failure(job_id: str, capsys: Printed) -> None:
+    assert main(["job", job_id]) == 1
+    assert f"There is no job {job_id!r}; ids are taken whole." in capsys.readouterr().err

@@ -4,10 +4,10 @@ import pytest
 from support.command import use_api
 from support.flyte import Harness
 from support.function_harness import FunctionHarness
-from support.functions import surroundings
+from support.functions import failing, surroundings
 from support.shell_task import shell
 
-from perian_shim.errors import StorageFailed
+from perian_shim.errors import FunctionFailed, StorageFailed
 from perian_shim.remote import Job
 from perian_shim.storage import open_store
 
@@ -37,6 +37,17 @@ def test_a_function_leaves_values(functions: FunctionHarness) -> None:
     job = Job.get(ran.job.record.job_id)
     assert set(job.outputs()) == set(ran.literals)
     assert job.outputs()["o0"] == ran.literals["o0"].scalar.primitive.integer
+
+
+def test_of_a_function_that_raised_the_error_is_told_though_its_job_is_done(
+    functions: FunctionHarness,
+) -> None:
+    ran = functions.run(failing.value_error, {"cups": 3})
+    job = next(job for job in Job.listall() if job.id == ran.job.record.job_id)
+    assert job.status == "Done"
+    for ask in (job.raise_for_status, job.outputs):
+        with pytest.raises(FunctionFailed, match="cannot pour 3 cups"):
+            ask()
 
 
 def test_what_this_machine_may_not_read_is_an_error_that_says_so(
