@@ -91,7 +91,7 @@ LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.10 
         --no-header --no-emit-index-url --no-annotate
 
 lock:
-	$(LOCK) --group build --extra dev -o requirements/dev.txt
+	$(LOCK) --group build --extra dev --extra flyte2 -o requirements/dev.txt
 	cp requirements/dev.txt requirements/flytekit-1.14.txt # what fits stays as it is
 	$(LOCK) --group build --extra dev -c requirements/flytekit-1.14.in \
 	    -o requirements/flytekit-1.14.txt
