@@ -106,11 +106,37 @@ class FunctionWork:
         return cls(_text(record, "resolver"), _texts(record, "loader_args"))
 
 
-Work = ContainerWork | FunctionWork
+@dataclass(frozen=True)
+class ActionWork:
+    """A function task of Flyte 2: its entry point ``a0`` in an image that has the user's code.
 
-_KINDS: dict[str, type[ContainerWork] | type[FunctionWork]] = {
-    ContainerWork.KIND: ContainerWork,
-    FunctionWork.KIND: FunctionWork,
+    What is not the task's but its deployment's (version, code bundle, images) is in the arguments
+    of the container.
+
+    Attributes:
+        resolver: location of the resolver that loads the task in the job, "" if it is pickled.
+        loader_args: what that resolver is to load.
+    """
+
+    resolver: str = ""
+    loader_args: tuple[str, ...] = ()
+
+    KIND = "action"
+
+    def to_json(self) -> dict[str, object]:
+        """Return the fields as JSON values."""
+        return {"resolver": self.resolver, "loader_args": list(self.loader_args)}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, object]) -> "ActionWork":
+        """Read what ``to_json`` wrote."""
+        return cls(_text(record, "resolver"), _texts(record, "loader_args"))
+
+
+Work = ContainerWork | FunctionWork | ActionWork
+
+_KINDS: dict[str, type[ContainerWork] | type[FunctionWork] | type[ActionWork]] = {
+    kind.KIND: kind for kind in (ContainerWork, FunctionWork, ActionWork)
 }
 
 

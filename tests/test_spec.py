@@ -54,7 +54,7 @@ def test_a_newer_version_is_refused_with_what_to_do() -> None:
         ({"version": "1"}, "custom.version is missing"),
         (
             {**SPEC.to_custom(), "kind": "sql"},
-            "custom.kind: expected one of ['container', 'function'], got 'sql'",
+            "custom.kind: expected one of ['action', 'container', 'function'], got 'sql'",
         ),
         ({**SPEC.to_custom(), "image": 3.0}, "custom.image: expected text, got float"),
         ({**SPEC.to_custom(), "command": "x"}, "custom.command: expected an array, got str"),
