@@ -120,16 +120,18 @@ class PerianExecutor(ShimTaskExecutor[Any]):
 
         from perian_shim.pod.report import report  # noqa: PLC0415
         from perian_shim.pod.run import Finished, run_task  # noqa: PLC0415
+        from perian_shim.resolver_options import LaunchOptions  # noqa: PLC0415
         from perian_shim.values.serialized import literal_map  # noqa: PLC0415
 
         context = run_context(FlyteContextManager.current_context(), os.environ)
         template = tt.to_flyte_idl()
         try:
             inputs = {name: message_of(name, value) for name, value in literals.items()}
+            options = LaunchOptions.from_arguments(self.options)
         except PerianError as error:
             finished = Finished(error=error)
         else:
-            finished = run_task(context, template, inputs, self.options)
+            finished = run_task(context, template, inputs, options)
         if context.place is not None:
             report(context, finished, template.interface.outputs.variables)
             logger.addFilter(not_our_notice)

@@ -97,6 +97,7 @@ ARROWS: dict[str, set[str]] = {
     "spec": {"config", "errors"},
     "secret_keys": {"spec"},
     "resolver_options": {"errors"},
+    "task_argument": {"errors"},
     # what knows one thing each
     "wire": set(),
     "api": {"version", "wire"},
@@ -114,11 +115,21 @@ ARROWS: dict[str, set[str]] = {
     "lifecycle": {"api", "errors", "settings", "storage"},
     "pod": {
         *("api", "config", "deck", "errors", "lifecycle", "resolver_options", "secret_keys"),
-        *("settings", "spec", "storage", "values", "work"),
+        *("settings", "spec", "storage", "task_argument", "values", "work"),
     },
     # the doors
     "": {"api", "config", "executor", "flyte1", "version"},
-    "executor": {"api", "errors", "lifecycle", "pod", "pyflyte", "storage", "values", "work"},
+    "executor": {
+        "api",
+        "errors",
+        "lifecycle",
+        "pod",
+        "resolver_options",
+        "pyflyte",
+        "storage",
+        "values",
+        "work",
+    },
     "entrypoint": {"api", "lifecycle", "pod"},
     "flyte1": {
         *("config", "errors", "executor", "image_reference", "pyflyte", "resolver_options"),
@@ -145,7 +156,8 @@ forbidden. A key is a folder or a module of the package, "" the package itself."
 OUTSIDE: dict[str, set[str]] = {
     "flytekit": {"entrypoint", "executor", "flyte1", "remote", "sandbox"},
     "flyteidl": {
-        *("executor", "flyte1", "pod", "remote", "sandbox", "template", "values", "work"),
+        *("executor", "flyte1", "pod", "remote", "sandbox", "task_argument", "template"),
+        *("values", "work"),
     },
     "click": {"cli", "pyflyte", "sandbox"},
     "rich": {"cli", "remote"},

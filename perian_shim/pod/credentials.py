@@ -29,7 +29,7 @@ from perian_shim.secret_keys import (
     REGISTRY_KEYS,
     TOKEN_KEY,
 )
-from perian_shim.spec import ForwardedSecret, FunctionWork, JobSpec
+from perian_shim.spec import ContainerWork, ForwardedSecret, JobSpec
 from perian_shim.storage.aws_keys import given_keys
 from perian_shim.storage.aws_scoped import AwsScoper
 from perian_shim.storage.google_scoped import GoogleScoper
@@ -152,7 +152,7 @@ class Credentials:
         own = own_keys(secrets.environ) if local else None
         signing = {key: value for key in ACCESS_KEYS if (value := secrets.read(group, key))}
         access = StorageAccess()
-        if isinstance(spec.work, FunctionWork):
+        if not isinstance(spec.work, ContainerWork):
             access = storage_access(
                 signing.get,
                 group,

@@ -1,10 +1,11 @@
 """The *Perian* tab of a run in Flyte's console: when it is written, and where.
 
-It is loaded only for a task that asks for a deck. Flyte looks for ``deck.html`` below the attempt's
-output prefix, also while the attempt runs. What is shown, and how, is decided in ``deck_facts`` and
-``perian_shim.deck``, which are loaded when something is to be written. A deck that cannot be
-written is a line in the log, never an error. It is written on a thread of its own: a store that
-hangs may hold a request for minutes, and the job is paid for meanwhile.
+It is loaded only for a task that asks for a deck. Flyte looks for it below the attempt's output
+prefix (``deck.html``, in Flyte 2 ``report.html``), also while the attempt runs. What is shown, and
+how, is decided in ``deck_facts`` and ``perian_shim.deck``, which are loaded when something is to be
+written. A deck that cannot be written is a line in the log, never an error. It is written on a
+thread of its own: a store that hangs may hold a request for minutes, and the job is paid for
+meanwhile.
 """
 
 import threading
@@ -24,7 +25,7 @@ from perian_shim.lifecycle.witness import Discreet, Sighting
 from perian_shim.pod.deck_known import End, Known, Setting
 from perian_shim.pod.run_context import RunContext
 from perian_shim.storage import join_uri
-from perian_shim.work.function_job import DECK_NAME, MAX_DOCUMENT_BYTES, FunctionJob
+from perian_shim.work.function_job import MAX_DOCUMENT_BYTES, FunctionJob
 from perian_shim.work.outputs import Outputs
 
 CHANGED_SECONDS = 2.0
@@ -169,7 +170,8 @@ class Deck:
         prefix = self.context.output_prefix
         assert prefix is not None
         store = PatientStore(self.context.open_store(prefix), Retrier(policy))
-        store.write(join_uri(prefix, DECK_NAME), content, CONTENT_TYPE)
+        name = self.setting.place.backend.deck_name
+        store.write(join_uri(prefix, name), content, CONTENT_TYPE)
 
     def own_decks(self, policy: RetryPolicy) -> bytes | None:
         """Return the page of decks that the function has made, None if there is none."""

@@ -1,9 +1,10 @@
-"""Our image's door: runs a task as ``pyflyte-execute`` would, without loading flytekit."""
+"""Our image's doors: run a task as its SDK's entry point would, without loading the SDK."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from flyteidl.core.literals_pb2 import Literal
 from flyteidl.core.tasks_pb2 import TaskTemplate
 from google.protobuf.message import DecodeError
 
@@ -18,6 +19,7 @@ from perian_shim.pod.report import report
 from perian_shim.pod.run import Finished, run_task
 from perian_shim.pod.run_context import OpenStore, RunContext, opened_once
 from perian_shim.pod.secrets import FlyteSecrets
+from perian_shim.resolver_options import LaunchOptions
 from perian_shim.storage import open_store
 from perian_shim.work.stored_inputs import StoredInputs
 from perian_shim.work.task_run import Place
@@ -44,8 +46,21 @@ TEMPLATE = Kind("flyteidl.core.TaskTemplate", TaskTemplate.FromString)
 INPUTS = Kind("flyteidl.core.LiteralMap", StoredInputs.of_document)
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """What a pod's arguments name, read.
+
+    Attributes:
+        inputs: the input literals.
+        options: what the arguments say beside the template.
+    """
+
+    inputs: Mapping[str, Literal]
+    options: LaunchOptions
+
+
 def execute(invocation: Invocation, environ: Mapping[str, str]) -> None:
-    """Run one task and report to Flyte what it came to.
+    """Run one task of flytekit and report to Flyte what it came to.
 
     Args:
         invocation: the container's command.
@@ -67,14 +82,36 @@ def execute(invocation: Invocation, environ: Mapping[str, str]) -> None:
         secrets=FlyteSecrets.of_container(environ),
         open_store=opened_once(lambda uri: open_store(uri, environ)),
     )
+
+    def load() -> Loaded:
+        options = LaunchOptions.from_arguments(invocation.options)
+        inputs = read(context.open_store, invocation.inputs, INPUTS)
+        return Loaded(inputs, options)
+
+    run(context, lambda: read(context.open_store, invocation.template, TEMPLATE), load)
+
+
+def run(
+    context: RunContext, template_of: Callable[[], TaskTemplate], load: Callable[[], Loaded]
+) -> None:
+    """Read a task, run it and report to Flyte what it came to.
+
+    Args:
+        context: where it is run.
+        template_of: reads the task.
+        load: reads what it is given.
+
+    Raises:
+        PerianError: Flyte could not be told; the process must fail.
+    """
     template = TaskTemplate()
     try:
-        template = read(context.open_store, invocation.template, TEMPLATE)
-        inputs = read(context.open_store, invocation.inputs, INPUTS)
+        template = template_of()
+        loaded = load()
     except PerianError as error:
         finished = Finished(error=error)
     else:
-        finished = run_task(context, template, inputs, invocation.options)
+        finished = run_task(context, template, loaded.inputs, loaded.options)
     report(context, finished, template.interface.outputs.variables)
 
 

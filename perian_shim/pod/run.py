@@ -46,9 +46,10 @@ from perian_shim.pod.local_files import with_remote_files
 from perian_shim.pod.local_run import local_place
 from perian_shim.pod.run_context import RunContext, opened_once
 from perian_shim.resolver_options import LaunchOptions
-from perian_shim.spec import DECK, ContainerWork, JobSpec
+from perian_shim.spec import DECK, ActionWork, ContainerWork, FunctionWork, JobSpec
 from perian_shim.storage import ObjectStore, join_uri, signing_store
 from perian_shim.work.container_job import ContainerJob
+from perian_shim.work.entry_points import A0, EntryPoint, Pyflyte
 from perian_shim.work.function_job import FunctionJob
 from perian_shim.work.grants import Grants
 from perian_shim.work.idempotency import NodeIdentity, work_key
@@ -93,7 +94,7 @@ def run_task(
     context: RunContext,
     template: TaskTemplate,
     inputs: Mapping[str, Literal],
-    arguments: tuple[str, ...] = (),
+    options: LaunchOptions,
 ) -> Finished:
     """Run one task on Perian.
 
@@ -101,7 +102,7 @@ def run_task(
         context: what the door hands in.
         template: the task's template.
         inputs: the input literals.
-        arguments: what the container's arguments say beside the template.
+        options: what the container's arguments say beside the template.
     """
     console = Console()
     reported: Callable[[], None] = lambda: None  # noqa: E731 - replaced once there is an attempt
@@ -109,7 +110,6 @@ def run_task(
     try:
         with TERMINATION.handled(at_once=False), contextlib.ExitStack() as stack:
             try:
-                options = LaunchOptions.from_arguments(arguments)
                 preparing = prepared(context, template, inputs, options, console)
                 attempt = stack.enter_context(preparing)
             except PerianError as error:
@@ -183,8 +183,7 @@ def prepared(
                 return work_key(node, task.spec, literals)
 
             # Other code is other work; in a cluster it is another version of the task.
-            code = options.distribution.location if options.distribution else ""
-            what = f"{task.name} {code}".strip()
+            what = f"{task.name} {options.code}".strip()
             place = stack.enter_context(local_place(raw_prefix, what, environ, key_of))
             longest = longest or local_limit(task, environ, console)
             policy = RetryPolicy.attended()
@@ -254,8 +253,8 @@ def composed(
     if isinstance(run.spec.work, ContainerWork):
         work = ContainerJob(run, run.spec.work)
     else:
-        access, say = credentials.access, console.ours
-        work = FunctionJob(run, run.spec.work, access, options.distribution, say)
+        entry = entry_point(run.spec.work, options, environ)
+        work = FunctionJob(run, entry, credentials.access, console.ours)
     if run.place.output_prefix is not None:
         # The pod ends with this run: what is loaded by now need never be looked through.
         gc.freeze()
@@ -278,6 +277,15 @@ def composed(
         ready=TERMINATION.release,
         logs=join_uri(run.place.own_folder, "logs"),
     )
+
+
+def entry_point(
+    work: FunctionWork | ActionWork, options: LaunchOptions, environ: Mapping[str, str]
+) -> EntryPoint:
+    """Return what runs in a function task's job."""
+    if isinstance(work, FunctionWork):
+        return Pyflyte(work, options.distribution)
+    return A0(work, options.call, environ)
 
 
 def records_of(place: Place, key: str, patient: ObjectStore, store: ObjectStore) -> LaunchRecords:

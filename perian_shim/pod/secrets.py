@@ -50,6 +50,22 @@ class FlyteSecrets:
             settings.text(FILE_PREFIX, "", environ),
         )
 
+    @classmethod
+    def of_action(cls, environ: Mapping[str, str]) -> "FlyteSecrets":
+        """Return what reads the secrets of a container of Flyte 2.
+
+        There a secret is a variable named for its group and key, with or without the prefix.
+
+        Args:
+            environ: the container's environment.
+        """
+        return cls(
+            environ,
+            (settings.text(ENV_PREFIX, "_FSEC_", environ), ""),
+            settings.text(DEFAULT_DIR, "/etc/flyte/secrets", environ),
+            settings.text(FILE_PREFIX, "", environ),
+        )
+
     def get(self, group: str, key: str) -> str | None:
         """Return a secret's value, None if there is none.
 
@@ -70,7 +86,10 @@ class FlyteSecrets:
     def variables(self, group: str, key: str) -> Iterator[str]:
         """Yield the names of the variables that may hold a secret."""
         for prefix in self.prefixes:
-            yield prefix + "_".join(part for part in (group, key) if part).upper()
+            name = prefix + "_".join(part for part in (group, key) if part).upper()
+            yield name
+            if not prefix and "-" in name:  # as flyte names it: a shell's names have no hyphens
+                yield name.replace("-", "_")
 
     def file(self, group: str, key: str) -> Path:
         """Return the file that may hold a secret."""

@@ -37,8 +37,8 @@ from perian_shim.remote.shown import Shown
 
 log = logging.getLogger("perian_shim.remote")
 
-ENTRY_POINT = "pyflyte-"
-"""What the commands of function tasks' jobs run: ``pyflyte-execute`` or its fast twin."""
+ENTRY_POINTS = ("pyflyte-", "a0 --")
+"""What the commands of function tasks' jobs run: flytekit's entry points, and Flyte 2's."""
 
 LOG_TAIL = 20
 """Lines of the log that an error carries."""
@@ -289,7 +289,7 @@ class Job(Shown):
         if self._seen.command is None:  # as in listings
             self.sync()
         raised = None
-        if ENTRY_POINT in (self._seen.command or ""):
+        if any(name in (self._seen.command or "") for name in ENTRY_POINTS):
             raised = function_error(self.id, origin)
         if raised is not None:
             raise raised

@@ -9,13 +9,9 @@ from perian_shim.owners import JobOrigin
 from perian_shim.storage import join_uri, open_store
 from perian_shim.values.literals import InputNotRenderable, literal_to_python
 from perian_shim.values.serialized import split_literal_map
+from perian_shim.work.entry_points import ERROR_NAME, OUTPUTS_NAME
 from perian_shim.work.error_document import function_failed
-from perian_shim.work.function_job import (
-    ERROR_NAME,
-    MAX_DOCUMENT_BYTES,
-    OUTPUTS_NAME,
-    documents_of,
-)
+from perian_shim.work.function_job import MAX_DOCUMENT_BYTES, documents_of
 from perian_shim.work.outputs import MISSING, Harvest
 from perian_shim.work.staging import OUTPUT_FOLDER
 

@@ -42,6 +42,8 @@ LENGTH_DELIMITED = 2
 LOW_BITS = 0x7F
 MORE = 0x80
 
+NO_MAP = "it is not a serialized flyteidl.core.LiteralMap"
+
 _Field = descriptor_pb2.FieldDescriptorProto
 
 
@@ -105,9 +107,26 @@ def split_literal_map(document: bytes) -> dict[str, SerializedLiteral]:
     try:
         entries = wire_compatible_map().FromString(document).literals
     except DecodeError:
-        raise ValueError("it is not a serialized flyteidl.core.LiteralMap") from None
+        raise ValueError(NO_MAP) from None
     # A message that is there in several pieces is all of them together.
     return {entry.key: SerializedLiteral(b"".join(entry.value)) for entry in entries}
+
+
+def beside_map(document: bytes) -> bytes:
+    """Return the fields of a document of literals that are not its literals.
+
+    Flyte 2's ``Inputs`` and ``Outputs`` are LiteralMaps on the wire, and may hold more.
+
+    Raises:
+        ValueError: when it is no LiteralMap.
+    """
+    try:
+        whole = wire_compatible_map().FromString(document)
+    except DecodeError:
+        raise ValueError(NO_MAP) from None
+    whole.ClearField("literals")
+    rest: bytes = whole.SerializeToString(deterministic=True)
+    return rest
 
 
 def entries_of(entries: Iterable[tuple[str, SerializedLiteral]]) -> bytearray:

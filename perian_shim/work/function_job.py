@@ -1,7 +1,7 @@
-"""Function tasks at run time: flytekit's entry point runs in the job as it would in a pod.
+"""Function tasks at run time: their SDK's entry point runs in the job as it would in a pod.
 
-The job leaves its literals, its deck and its error document below a prefix of its own; the
-resolver container hands them on as they are. Its inputs lie where it can read but not write.
+The job leaves its literals, its deck and its error document below a prefix of its own; the pod
+hands them on as they are. Its inputs lie where it can read but not write.
 Literals are never decoded here, and an error document that the job wrote is reported byte for byte,
 so kind, code and traceback are those of the user's own exception.
 """
@@ -16,11 +16,10 @@ from perian_shim.api.jobs import Job
 from perian_shim.api.phases import Phase
 from perian_shim.errors import OutputInvalid, OutputMissing, ResultMissing, StorageFailed
 from perian_shim.job import AGENT_ASSETS, read_asset
-from perian_shim.resolver_options import Distribution
-from perian_shim.spec import FunctionWork
 from perian_shim.storage import join_uri
 from perian_shim.storage.reach import Reach
 from perian_shim.values.serialized import literal_map, serialize, split_literal_map
+from perian_shim.work.entry_points import ERROR_NAME, OUTPUTS_NAME, EntryPoint, JobPaths
 from perian_shim.work.error_document import function_failed
 from perian_shim.work.function_reach import folder_uri, found_in, reach_text, read_reach
 from perian_shim.work.grants import Access, AccessFor, check_life
@@ -35,9 +34,6 @@ JOB_FOLDER = "function"
 
 INPUTS_NAME = "inputs.pb"
 REACH_NAME = "reach.json"
-OUTPUTS_NAME = "outputs.pb"
-ERROR_NAME = "error.pb"
-DECK_NAME = "deck.html"
 
 MAX_DOCUMENT_BYTES = 1024**3
 """Bound on what is read of a job's documents; Flyte's own limits are far below."""
@@ -56,17 +52,15 @@ class FunctionJob:
 
     Attributes:
         run: the attempt.
-        work: what its task does.
+        entry: the SDK's entry point.
         access: how the job reaches the object store.
-        distribution: the user's code, None when the image has it.
         say: prints a line of ours.
         reaches: what each job may reach, by its prefix; None for one that holds other keys.
     """
 
     run: TaskRun
-    work: FunctionWork
+    entry: EntryPoint
     access: StorageAccess = field(repr=False)
-    distribution: Distribution | None = None
     say: Callable[[str], None] = lambda _: None
     reaches: dict[str, Reach | None] = field(default_factory=dict, init=False, repr=False)
 
@@ -78,14 +72,15 @@ class FunctionJob:
             AccessTooShort: the access would end before the job.
         """
         inputs = {name: serialize(literal) for name, literal in self.run.inputs.items()}
-        self.run.store.write(self.inputs_uri(output), literal_map(inputs))
+        document = literal_map(inputs) + self.entry.context
+        self.run.store.write(self.inputs_uri(output), document)
         staging = self.with_access(self.stage(output), output)
         return self.run.request(with_agent(staging, self.secret_files(output)), output)
 
     def stage(self, output: str) -> Staging:
         """Put together what the job is given, but for its access."""
         return Staging(
-            command=tuple(self.command(output)),
+            command=tuple(self.entry.command(self.paths(output))),
             variables={**self.offloading(), **self.access.variables},
         )
 
@@ -116,9 +111,9 @@ class FunctionJob:
 
     def reach(self, output: str) -> Reach:
         """Return what the job may reach: its code, its inputs, its own prefix."""
-        place, code = self.run.place, self.distribution
+        place, code = self.run.place, self.entry.code
         objects, read = found_in(self.run.inputs.values())
-        objects += [self.inputs_uri(output), *([code.location] if code else [])]
+        objects += [self.inputs_uri(output), *([code] if code else [])]
         if place.previous_checkpoint:
             read.append(folder_uri(place.previous_checkpoint))
         write = [folder_uri(output)]
@@ -173,28 +168,16 @@ class FunctionJob:
         """Return where it is kept what a job may reach, for the pods that follow it later."""
         return join_uri(self.run.given_folder(output), REACH_NAME)
 
-    def command(self, output: str) -> list[str]:
-        """Return flytekit's entry point with the paths that are this job's.
-
-        Args:
-            output: URI of the prefix below which it leaves what it produces.
-        """
-        place, folder = self.run.place, documents_of(output)
-        command = ["pyflyte-execute"]
-        command += ["--inputs", self.inputs_uri(output)]
-        command += ["--output-prefix", folder]
-        command += ["--raw-output-data-prefix", output]
-        if place.checkpoint:
-            command += ["--checkpoint-path", place.checkpoint]
-        if place.previous_checkpoint:
-            command += ["--prev-checkpoint", place.previous_checkpoint]
-        command += ["--resolver", self.work.resolver, "--", *self.work.loader_args]
-        if self.distribution is None:
-            return command
-        fast = ["pyflyte-fast-execute"]
-        fast += ["--additional-distribution", self.distribution.location]
-        fast += ["--dest-dir", self.distribution.destination]
-        return [*fast, "--", *command]
+    def paths(self, output: str) -> JobPaths:
+        """Return where a job that leaves its outputs there finds and leaves things."""
+        place = self.run.place
+        return JobPaths(
+            self.inputs_uri(output),
+            documents_of(output),
+            output,
+            place.checkpoint,
+            place.previous_checkpoint,
+        )
 
     def offloading(self) -> dict[str, str]:
         """Return Flyte's settings for large literals: the job then stores them itself."""
@@ -249,16 +232,17 @@ class FunctionJob:
 
     def deck_uri(self, output: str) -> str:
         """Return where a job leaves the decks that its function makes."""
-        return join_uri(documents_of(output), DECK_NAME)
+        return join_uri(documents_of(output), self.entry.deck_name)
 
     def hand_on_deck(self, folder: str) -> None:
         """Copy the job's deck to where Flyte looks for the task's."""
         prefix = self.run.place.output_prefix
         if prefix is None:
             return
-        deck = self.run.store.read(join_uri(folder, DECK_NAME), MAX_DOCUMENT_BYTES)
+        name = self.entry.deck_name
+        deck = self.run.store.read(join_uri(folder, name), MAX_DOCUMENT_BYTES)
         if deck is not None:
-            self.run.store.write(join_uri(prefix, DECK_NAME), deck)
+            self.run.store.write(join_uri(prefix, name), deck)
 
 
 def with_agent(staging: Staging, secret_files: Mapping[str, str]) -> Staging:

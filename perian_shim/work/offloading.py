@@ -18,14 +18,13 @@ from perian_shim import settings
 from perian_shim.errors import OutputTooLarge
 from perian_shim.storage import join_uri
 from perian_shim.values.serialized import SerializedLiteral, literal_map, serialize
+from perian_shim.work.backend import FLYTE_PROPELLER, MEBIBYTE
+from perian_shim.work.entry_points import OUTPUTS_NAME
 from perian_shim.work.outputs import Outputs
 
-OUTPUTS_NAME = "outputs.pb"
 OFFLOADED_NAME = "{}_offloaded_metadata.pb"
 
-MEBIBYTE = 1024**2
 DEFAULT_MAX_MEBIBYTES = "1000"
-DEFAULT_MAX_OUTPUT_BYTES = 2 * MEBIBYTE
 
 MAX_LISTED = 5
 """So many outputs are named with their sizes."""
@@ -62,13 +61,19 @@ def offloaded(outputs: Outputs, environ: Mapping[str, str]) -> list[str]:
     return [name for name in outputs if len(outputs[name]) >= int(least) * MEBIBYTE]
 
 
-def check_sizes(outputs: Outputs, environ: Mapping[str, str], job_id: str) -> None:
+def check_sizes(
+    outputs: Outputs,
+    environ: Mapping[str, str],
+    job_id: str,
+    usual: int = FLYTE_PROPELLER.max_output_bytes,
+) -> None:
     """Expect outputs that the backend will take.
 
     Args:
         outputs: the outputs.
         environ: the container's environment.
         job_id: for messages.
+        usual: how large ``outputs.pb`` may be, if no setting says otherwise.
 
     Raises:
         OutputTooLarge: an output, or all of them together, are larger than the backend takes.
@@ -84,7 +89,7 @@ def check_sizes(outputs: Outputs, environ: Mapping[str, str], job_id: str) -> No
             )
             raise OutputTooLarge(message, job_id=job_id)
     sizes = {name: len(literal) for name, literal in outputs.items() if name not in apart}
-    total, limit = sum(sizes.values()), max_output_bytes(environ)
+    total, limit = sum(sizes.values()), max_output_bytes(environ, usual)
     if total <= limit:
         return
     largest = sorted(sizes, key=lambda name: -sizes[name])
@@ -101,13 +106,15 @@ def check_sizes(outputs: Outputs, environ: Mapping[str, str], job_id: str) -> No
     raise OutputTooLarge(message, job_id=job_id, remedy=remedy)
 
 
-def max_output_bytes(environ: Mapping[str, str]) -> int:
+def max_output_bytes(
+    environ: Mapping[str, str], usual: int = FLYTE_PROPELLER.max_output_bytes
+) -> int:
     """Return how large ``outputs.pb`` may be.
 
     Raises:
         ConfigError: the setting for that is no number.
     """
-    return settings.whole_number(settings.MAX_OUTPUT_BYTES, DEFAULT_MAX_OUTPUT_BYTES, environ)
+    return settings.whole_number(settings.MAX_OUTPUT_BYTES, usual, environ)
 
 
 def reference(literal: SerializedLiteral, variable: Variable, uri: str) -> SerializedLiteral:

@@ -15,6 +15,8 @@ from perian_shim import settings
 from perian_shim.api.job_request import CreateJobRequest
 from perian_shim.spec import JobSpec
 from perian_shim.storage import ObjectStore, join_uri
+from perian_shim.work.backend import FLYTE_PROPELLER, Backend
+from perian_shim.work.entry_points import ERROR_NAME
 from perian_shim.work.grants import AccessFor, Grants, check_life
 from perian_shim.work.idempotency import NodeIdentity
 from perian_shim.work.node_path import node_path, sendable
@@ -43,6 +45,7 @@ class Place:
         previous_checkpoint: the one of the attempt before, if there is one.
         environ: the resolver container's environment.
         owner: who answers for its jobs, "" if nobody is named.
+        backend: the habits of what has started the pod.
     """
 
     node: NodeIdentity
@@ -52,6 +55,7 @@ class Place:
     previous_checkpoint: str | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     owner: str = ""
+    backend: Backend = FLYTE_PROPELLER
 
     @classmethod
     def of_attempt(
@@ -61,6 +65,7 @@ class Place:
         checkpoint: str | None,
         previous_checkpoint: str | None,
         environ: Mapping[str, str],
+        backend: Backend = FLYTE_PROPELLER,
     ) -> "Place":
         """Return the place of an attempt that the backend has started.
 
@@ -70,6 +75,7 @@ class Place:
             checkpoint: where this attempt saves checkpoints.
             previous_checkpoint: where the attempt before did.
             environ: the resolver container's environment.
+            backend: the habits of what has started the pod.
         """
         node = NodeIdentity.from_output_prefix(
             environ.get(settings.EXECUTION_PROJECT, ""),
@@ -78,7 +84,9 @@ class Place:
             output_prefix,
         )
         prefix, owner = raw_prefix.rstrip("/"), settings.text(settings.OWNER, environ=environ)
-        return cls(node, prefix, output_prefix, checkpoint, previous_checkpoint, environ, owner)
+        return cls(
+            node, prefix, output_prefix, checkpoint, previous_checkpoint, environ, owner, backend
+        )
 
     @property
     def attempt(self) -> int:
@@ -95,7 +103,8 @@ class Place:
         """Return where an attempt tells Flyte of its failure, None without a backend."""
         if self.output_prefix is None:
             return None
-        return join_uri(self.node.node_prefix, str(attempt), "error.pb")
+        number = self.backend.first_attempt + attempt
+        return join_uri(self.node.node_prefix, str(number), ERROR_NAME)
 
     @property
     def records_folder(self) -> str:
@@ -114,7 +123,8 @@ class Place:
             settings.TASK_VERSION: task.version,
             **{name: environ[name] for name in settings.HANDED_ON if name in environ},
             settings.ATTEMPT_NUMBER: str(self.attempt),
-            settings.JOB_NODE: node_path(self.node, self.output_prefix or ""),
+            settings.JOB_NODE: node_path(self.node, self.output_prefix or "")
+            or environ.get(settings.ACTION_NAME, ""),
             settings.JOB_OWNER: self.owner,
             settings.JOB_POD: environ.get(settings.POD_NAME, "") if backend else "",
             settings.JOB_RECORDS: self.records_folder,
@@ -212,4 +222,5 @@ class TaskRun:
             OutputTooLarge: it would not.
         """
         if self.place.output_prefix is not None:
-            check_sizes(outputs, self.place.environ, job_id)
+            usual = self.place.backend.max_output_bytes
+            check_sizes(outputs, self.place.environ, job_id, usual)
