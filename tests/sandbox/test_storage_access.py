@@ -146,8 +146,20 @@ def test_an_amazon_header_that_is_not_signed_is_refused(storage: ObjectStorage) 
     assert code_of(answer) == (403, "AccessDenied")
 
 
-def by_botocore(storage: ObjectStorage, method: str, url: str, body: bytes) -> dict[str, str]:
-    request = botocore.awsrequest.AWSRequest(method, url, data=body)
+def test_an_amazon_header_with_an_underscore_can_be_signed(storage: ObjectStorage) -> None:
+    url, name = f"{storage.endpoint}/{BUCKET}/underscore", "x-amz-meta-content_type"
+    request = botocore.awsrequest.AWSRequest("PUT", url, {name: "text/html"}, data=b"signed")
+    headers = by_botocore(storage, "PUT", url, b"signed", request)
+    assert requests.put(url, data=b"signed", headers=headers, timeout=30).status_code == 200
+    del headers[name]
+    answer = requests.put(url, data=b"signed", headers=headers, timeout=30)
+    assert code_of(answer) == (403, "AccessDenied")
+
+
+def by_botocore(
+    storage: ObjectStorage, method: str, url: str, body: bytes, request: Any = None
+) -> dict[str, str]:
+    request = request or botocore.awsrequest.AWSRequest(method, url, data=body)
     keys = botocore.credentials.Credentials(storage.access_key_id, storage.secret_access_key)
     botocore.auth.S3SigV4Auth(keys, "s3", REGION).add_auth(request)
     return dict(request.headers.items())

@@ -222,16 +222,19 @@ def canonical_request(request: Signed, parameters: Pairs, names: str, digest: st
         Denied: a header that must be signed is not, or one that is signed was not sent.
     """
     signed = names.split(";")
+    # WSGI tells no underscore from a hyphen: the signature says which one was sent.
+    headers = {name: request.headers.get(name.replace("_", "-")) for name in signed}
     amazons = {name for name in request.headers if name.startswith("x-amz-")}
-    left_out = ({"host"} | amazons) - set(signed)
+    left_out = ({"host"} | amazons) - {name.replace("_", "-") for name in signed}
     if left_out:
         message = "There were headers present in the request which were not signed"
         raise access_denied(f"{message}: {', '.join(sorted(left_out))}")
     lines = []
     for name in signed:
-        if name not in request.headers:
+        value = headers[name]
+        if value is None:
             raise access_denied(f"The signed header {name} is missing")
-        lines.append(f"{name}:{' '.join(request.headers[name].split())}\n")
+        lines.append(f"{name}:{' '.join(value.split())}\n")
     pairs = sorted((encoded(name), encoded(value)) for name, value in parameters)
     query = "&".join(f"{name}={value}" for name, value in pairs)
     path = quote(unquote(request.path), safe="/~")
