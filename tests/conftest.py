@@ -11,7 +11,7 @@ import pytest
 TESTS = Path(__file__).parent
 sys.path[:0] = [str(TESTS), str(TESTS.parent / "tools"), str(TESTS.parent / "images")]
 
-from support.doors import Door  # noqa: E402 - after the path
+from support.doors import FLYTE_1  # noqa: E402 - after the path
 from support.flyte import Harness, harness_on, running_sandbox  # noqa: E402 - the same
 from support.profiles import USUAL, examples, load_profile  # noqa: E402 - the same
 from support.s3 import Bucket, new_bucket  # noqa: E402 - the same
@@ -75,7 +75,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         yield running
 
 
-@pytest.fixture(scope="session", params=list(Door), ids=lambda door: door.value)
+@pytest.fixture(scope="session", params=FLYTE_1, ids=lambda door: door.value)
 def harness(
     request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Harness]:

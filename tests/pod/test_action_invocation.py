@@ -102,7 +102,7 @@ def test_every_spelling_is_read_as_flyte_reads_it(options: dict[str, str], rando
     seen: dict[str, object] = {}
 
     @click.command()
-    @runtime._action_options
+    @runtime._action_options  # type: ignore[untyped-decorator]  # flyte's own
     def parse(**params: object) -> None:
         seen.update(params)
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 
 from flytekit.models.literals import LiteralMap
 from flytekit.models.task import TaskTemplate
+from support.actions import Actions
 from support.api_front import FaultyApi
+from support.doors import Door
 from support.flyte import Harness
 from support.in_pod import joined
 from support.job_gate import JobGate
@@ -93,6 +95,11 @@ class WatchedCluster(Cluster):
 
 
 @dataclass
+class WatchedActions(WatchedCluster, Actions):
+    """The same of Flyte 2."""
+
+
+@dataclass
 class Lab:
     """What cells share.
 
@@ -127,7 +134,8 @@ class Lab:
             variables["PERIAN_S3_PUBLIC_ENDPOINT"] = self.harness.sandbox.s3_endpoint
             variables["FLYTE_AWS_ENDPOINT"] = variables["AWS_ENDPOINT_URL_S3"] = storage.url
         shared = (base.bucket, variables, base.secrets, base.project, base.domain, base.bin_dir)
-        known = WatchedCluster(*shared)
+        kind = WatchedActions if self.harness.door is Door.A0 else WatchedCluster
+        known = kind(*shared)
         return replace(known, **settings)  # type: ignore[arg-type]  # checked by dataclasses
 
     def run(

@@ -13,6 +13,7 @@ from flytekit.core.data_persistence import FileAccessProvider
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models.literals import Literal, LiteralMap
 from flytekit.models.task import TaskTemplate
+from support.actions import Actions
 from support.doors import Door
 from support.in_pod import joined
 from support.zygote import Zygote
@@ -181,7 +182,8 @@ def harness_in(
         python: variables of the pods' Python.
     """
     variables = sandbox.environment()
-    cluster = Cluster(
+    kind = Actions if door is Door.A0 else Cluster
+    cluster = kind(
         bucket=sandbox.bucket,
         environment={**pod_environment(sandbox), **python},
         secrets={

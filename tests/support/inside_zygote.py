@@ -26,6 +26,7 @@ from typing import NoReturn
 
 FLYTEKIT = "flytekit"
 ENTRYPOINT = "entrypoint"
+A0 = "a0"
 
 BIN = Path(sys.executable).parent
 
@@ -43,6 +44,7 @@ PRELOADED = {
         "perian_shim.executor",
     ),
     ENTRYPOINT: ("perian_shim.entrypoint",),
+    A0: ("perian_shim.entrypoint",),
 }
 """The same of others, and where it starts."""
 
@@ -190,7 +192,7 @@ def execute_entrypoint(arguments: list[str]) -> int:
     """Do what the entry point of our image does."""
     from perian_shim.entrypoint import main  # noqa: PLC0415 - imported before the fork
 
-    return main(["pyflyte-execute", *arguments[1:]])
+    return main([Path(arguments[0]).name, *arguments[1:]])
 
 
 def as_a_process(main: Callable[[list[str]], int], arguments: list[str]) -> int:
@@ -219,7 +221,7 @@ def preload(door: str) -> None:
             if door == FLYTEKIT or module.name not in FLYTEKITS:
                 importlib.import_module(module.name)
     loaded = [name for name in HEAVY if name in sys.modules]
-    if door == ENTRYPOINT and loaded:
+    if door != FLYTEKIT and loaded:
         raise ImportError(f"the entry point has loaded {loaded}")
     gc.collect()
     gc.freeze()  # or the forks' collections would copy all pages that they share

@@ -105,7 +105,7 @@ class Zygote:
             self.bin_dir.mkdir()
             forks = folder / FORKS
             forks.mkdir()
-            script = self.bin_dir / "pyflyte-execute"
+            script = self.bin_dir / self.door.program
             text = ASKER.format(
                 python=sys.executable,
                 python_is={k: v for k, v in self.environment.items() if k.startswith("PYTHON")},
