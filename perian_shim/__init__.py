@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from perian_shim.api.errors import PerianError
     from perian_shim.config import PerianConfig
+    from perian_shim.definition.notices import PerianWarning
     from perian_shim.executor import PerianExecutor
     from perian_shim.flyte1.container_task import PerianContainerTask
     from perian_shim.flyte1.function_task import PerianTask
-    from perian_shim.flyte1.notices import PerianWarning
     from perian_shim.version import __version__
 
 __all__ = [
@@ -32,7 +32,7 @@ _HOMES = {
     "PerianError": "perian_shim.api.errors",
     "PerianExecutor": "perian_shim.executor",
     "PerianTask": "perian_shim.flyte1.function_task",
-    "PerianWarning": "perian_shim.flyte1.notices",
+    "PerianWarning": "perian_shim.definition.notices",
     "__version__": "perian_shim.version",
 }
 

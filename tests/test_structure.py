@@ -118,7 +118,7 @@ ARROWS: dict[str, set[str]] = {
         *("settings", "spec", "storage", "task_argument", "values", "work"),
     },
     # the doors
-    "": {"api", "config", "executor", "flyte1", "version"},
+    "": {"api", "config", "definition", "executor", "flyte1", "version"},
     "executor": {
         "api",
         "errors",
@@ -131,9 +131,14 @@ ARROWS: dict[str, set[str]] = {
         "work",
     },
     "entrypoint": {"api", "lifecycle", "pod"},
+    # tasks when they are defined
+    "definition": {
+        *("config", "errors", "image_reference", "pyflyte", "secret_keys", "settings", "spec"),
+        *("template", "values", "version"),
+    },
     "flyte1": {
-        *("config", "errors", "executor", "image_reference", "pyflyte", "resolver_options"),
-        *("secret_keys", "settings", "spec", "template", "values", "version"),
+        *("config", "definition", "errors", "executor", "pyflyte", "resolver_options", "settings"),
+        *("spec",),
     },
     # for people
     "remote": {
@@ -156,8 +161,8 @@ forbidden. A key is a folder or a module of the package, "" the package itself."
 OUTSIDE: dict[str, set[str]] = {
     "flytekit": {"entrypoint", "executor", "flyte1", "remote", "sandbox"},
     "flyteidl": {
-        *("executor", "flyte1", "pod", "remote", "sandbox", "task_argument", "template"),
-        *("values", "work"),
+        *("definition", "executor", "flyte1", "pod", "remote", "sandbox", "task_argument"),
+        *("template", "values", "work"),
     },
     "click": {"cli", "pyflyte", "sandbox"},
     "rich": {"cli", "remote"},

@@ -24,9 +24,10 @@ from flytekit.models.literals import LiteralMap
 from flytekit.models.task import Container
 
 from perian_shim.config import PerianConfig
+from perian_shim.definition.pod import DEFAULT_EXECUTOR_IMAGE, TASK_TYPE
 from perian_shim.executor import LiteralDispatch, PerianExecutor, template_resolver
 from perian_shim.flyte1 import resolver_container
-from perian_shim.flyte1.arguments import Checker
+from perian_shim.flyte1.arguments import Checker, types_of
 from perian_shim.flyte1.caching import CacheSettings
 from perian_shim.flyte1.documented import documented
 from perian_shim.flyte1.nodes import OnNodes
@@ -177,10 +178,10 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         super().__init__(
             name=name,
             task_config=task_config,
-            container_image=executor_image or resolver_container.DEFAULT_EXECUTOR_IMAGE,
+            container_image=executor_image or DEFAULT_EXECUTOR_IMAGE,
             executor_type=PerianExecutor,
             task_resolver=template_resolver,
-            task_type=resolver_container.TASK_TYPE,
+            task_type=TASK_TYPE,
             requests=resources.requests,
             limits=resources.limits,
             environment=dict(environment or {}),
@@ -190,9 +191,10 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
             docs=docs,
             enable_deck=enable_deck,
         )
-        check.input_types(self.interface.inputs)
-        check.injections(argv, self.interface.inputs)
-        check.output_types(self.interface.outputs)
+        input_types = types_of(self.interface.inputs)
+        check.input_types(input_types)
+        check.injections(argv, input_types)
+        check.output_types(types_of(self.interface.outputs))
 
     def become_variant(self) -> None:
         """Take over the config of a node."""

@@ -29,6 +29,7 @@ from flytekit.tools.translator import get_serializable
 
 from perian_shim import settings as env
 from perian_shim.config import PerianConfig
+from perian_shim.definition.pod import TASK_TYPE
 from perian_shim.errors import DefinitionError
 from perian_shim.executor import PerianExecutor
 from perian_shim.flyte1 import resolver_container
@@ -124,7 +125,7 @@ class PerianTask(OnNodes, AsyncPythonFunctionTask[PerianConfig]):  # type: ignor
         super().__init__(
             task_config=task_config,
             task_function=task_function,
-            task_type=resolver_container.TASK_TYPE,
+            task_type=TASK_TYPE,
             container_image=container_image,
             environment=dict(environment or {}),
             secret_requests=resolver_container.with_own_secrets(task_config, secret_requests or ()),

@@ -21,8 +21,8 @@ from flytekit.models.interface import TypedInterface
 from typing_extensions import Self
 
 from perian_shim.config import PerianConfig
+from perian_shim.definition import notices
 from perian_shim.errors import DefinitionError
-from perian_shim.flyte1 import notices
 from perian_shim.flyte1.arguments import Checker
 
 REFUSED = {

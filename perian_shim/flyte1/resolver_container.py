@@ -6,7 +6,6 @@ passed on as further arguments, because these, unlike ``custom``, are filled in 
 or runs the task.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import partial
@@ -22,27 +21,22 @@ from flytekit.models.task import Container
 
 from perian_shim import settings as env
 from perian_shim.config import PerianConfig
+from perian_shim.definition import notices, pod
+from perian_shim.definition.pod import (
+    CPU,
+    CPU_LIMIT,
+    DEFAULT_EXECUTOR_IMAGE,
+    MEMORY,
+    MEMORY_LIMIT,
+    SECRET_KEYS,
+    named_image,
+)
 from perian_shim.executor import PerianExecutor, template_resolver
-from perian_shim.flyte1 import notices
 from perian_shim.flyte1.dynamics import carry_executor_image
 from perian_shim.flyte1.resources import quantity
-from perian_shim.secret_keys import ACCESS_KEYS, REGISTRY_KEYS, REQUIRED_KEYS
-from perian_shim.version import __version__
 
-TASK_TYPE = "perian_shim"
-"""No plugin claims it, so Flyte hands it to the default one: the container plugin."""
-
-DEFAULT_EXECUTOR_IMAGE = f"perian-shim-executor:{__version__}"
-"""Without a registry, so that it can be loaded into a cluster's nodes; see the README."""
-
-RESOLVER_REQUESTS = Resources(cpu="100m", mem="200Mi")
-RESOLVER_LIMITS = Resources(cpu="1", mem="500Mi")
-
-
-HIDDEN = re.compile(
-    r"(FLYTE_|_F|AWS_|GOOGLE_|AZURE_|PERIAN_|SSL_CERT).*|.*(_PROXY|CA_BUNDLE.*)", re.DOTALL
-)
-"""Names, in capitals, of the resolver container's variables that no job gets."""
+RESOLVER_REQUESTS = Resources(cpu=CPU, mem=MEMORY)
+RESOLVER_LIMITS = Resources(cpu=CPU_LIMIT, mem=MEMORY_LIMIT)
 
 Quantity: TypeAlias = str | int | float | None
 
@@ -79,15 +73,9 @@ def executor_image(
         given: its argument.
     """
     by_registration = env.text(env.EXECUTOR_IMAGE, environ=settings.env or {})
-    named = given or config.executor_image or by_registration or env.text(env.EXECUTOR_IMAGE)
+    named = given or named_image(config, by_registration)
     if not named and is_registration(settings):
-        notices.warn_once(
-            "executor image",
-            f"{task}: no executor image is named, so that its pod will run"
-            f" {DEFAULT_EXECUTOR_IMAGE}, which the cluster's nodes must have. Build it (README,"
-            f' "The executor image") and set {env.EXECUTOR_IMAGE} when registering, or'
-            " PerianConfig(executor_image=…)",
-        )
+        pod.warn_of_default_image(task)
     return named or DEFAULT_EXECUTOR_IMAGE
 
 
@@ -207,8 +195,8 @@ def with_own_secrets(config: PerianConfig, requested: Sequence[Secret]) -> list[
     """
     group = config.secret_group
     asked = {(secret.group, secret.key) for secret in requested}
-    keys = [*REQUIRED_KEYS, *REGISTRY_KEYS, *ACCESS_KEYS]
-    return [*requested, *(Secret(group=group, key=k) for k in keys if (group, k) not in asked)]
+    own = [key for key in SECRET_KEYS if (group, key) not in asked]
+    return [*requested, *(Secret(group=group, key=key) for key in own)]
 
 
 def job_environment(
@@ -221,8 +209,7 @@ def job_environment(
     and endpoints are the cluster's and would reach, or break, a machine elsewhere. A container
     task's job has its own ``environment`` only and does not come here.
     """
-    shared = {k: v for k, v in (settings.env or {}).items() if not HIDDEN.fullmatch(k.upper())}
-    return {**shared, **environment}
+    return pod.job_environment(settings.env or {}, environment)
 
 
 def wants_deck(task: Any) -> bool:

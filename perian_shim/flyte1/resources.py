@@ -5,8 +5,6 @@ Kubernetes' units hold: a plain number of memory is bytes, ``500m`` of CPU half 
 is rounded up to what can be rented: whole cores, whole gigabytes.
 """
 
-import math
-import re
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -15,36 +13,24 @@ from flytekit.core.resources import ResourceSpec
 from flytekit.extras.accelerators import BaseAccelerator
 
 from perian_shim.config import PerianConfig
+from perian_shim.definition.gpus import OTHERWISE, perian_name
+from perian_shim.definition.quantities import GIGABYTE, in_units, parse_quantity
 
-GIGABYTE = 1024**3
-
-_QUANTITY = re.compile(
-    r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?P<unit>[eE][+-]?\d+|[numkMGTP]|[KMGTP]i)?"
-)
-_UNITS = {
-    "": Decimal(1),
-    "n": Decimal("1e-9"),
-    "u": Decimal("1e-6"),
-    "m": Decimal("1e-3"),
-    **{unit: Decimal(1000) ** power for power, unit in enumerate("kMGTP", 1)},
-    **{unit + "i": Decimal(1024) ** power for power, unit in enumerate("KMGTP", 1)},
+DEVICES = {
+    "nvidia-a10g": "A10G",
+    "nvidia-l4": "L4",
+    "nvidia-l40s": "L40S",
+    "nvidia-tesla-k80": "K80",
+    "nvidia-tesla-p4": "P4",
+    "nvidia-tesla-p100": "P100",
+    "nvidia-tesla-t4": "T4",
+    "nvidia-tesla-v100": "V100",
+    "nvidia-tesla-a100": "A100",
+    "nvidia-a100-80gb": "A100_80G",
+    "nvidia-h100": "H100",
+    "nvidia-h200": "H200",
 }
-
-ACCELERATORS = {
-    "nvidia-a10g": "NVIDIA_A10_24",
-    "nvidia-l4": "NVIDIA_L4_24",
-    "nvidia-l40s": "NVIDIA_L40S_48",
-    "nvidia-tesla-k80": "NVIDIA_K80_12",
-    "nvidia-tesla-p4": "NVIDIA_P4_8",
-    "nvidia-tesla-p100": "NVIDIA_P100_16",
-    "nvidia-tesla-t4": "NVIDIA_T4_16",
-    "nvidia-tesla-v100": "NVIDIA_V100_16",
-    "nvidia-tesla-a100": "NVIDIA_A100_40",
-    "nvidia-a100-80gb": "NVIDIA_A100_80",
-    "nvidia-h100": "NVIDIA_H100_80",
-    "nvidia-h200": "NVIDIA_H200_141",
-}
-"""flytekit's device names and Perian's."""
+"""flytekit's device names and those that Flyte 2 has for the same."""
 
 
 def completed(
@@ -73,19 +59,7 @@ def quantity(resources: ResourceSpec, name: str) -> Decimal | None:
         value = getattr(resources.limits, name)
     if value is None:
         return None
-    match = _QUANTITY.fullmatch(str(value).strip())
-    if match is None:
-        message = f"{name}: expected a quantity like 2, 500m or 16Gi, got {value!r}"
-        raise ValueError(message)
-    unit = match["unit"] or ""
-    if unit[:1] in {"e", "E"}:
-        return Decimal(match["number"] + unit)
-    return Decimal(match["number"]) * _UNITS[unit]
-
-
-def in_units(value: Decimal | None, unit: int) -> int | None:
-    """Return a quantity in whole units, rounded up."""
-    return None if value is None else math.ceil(value / unit)
+    return parse_quantity(name, value)
 
 
 def accelerator_name(accelerator: BaseAccelerator[Any]) -> str:
@@ -97,10 +71,9 @@ def accelerator_name(accelerator: BaseAccelerator[Any]) -> str:
     message = accelerator.to_flyte_idl()
     if message.partition_size:
         raise ValueError(f"accelerator: Perian rents whole GPUs, not {message.partition_size!r}")
-    name = ACCELERATORS.get(message.device)
+    name = DEVICES.get(message.device)
     if name is None:
         raise ValueError(
-            f"accelerator: expected one of {sorted(ACCELERATORS)}, got {message.device!r}; any that"
-            " Perian has can be named with PerianConfig(accelerator_type=…)"
+            f"accelerator: expected one of {sorted(DEVICES)}, got {message.device!r}; {OTHERWISE}"
         )
-    return name
+    return perian_name(name, "accelerator")

@@ -13,8 +13,8 @@ from flytekit.models.task import TaskSpec
 from flytekit.tools.translator import get_serializable
 
 from perian_shim import PerianConfig, PerianContainerTask, PerianWarning
+from perian_shim.definition import notices
 from perian_shim.errors import ConfigError
-from perian_shim.flyte1 import notices
 from perian_shim.settings import EXECUTOR_IMAGE
 from perian_shim.spec import JobSpec
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from support.flytekit_versions import needs_newer_gpus, only
 
 from perian_shim import PerianConfig
-from perian_shim.flyte1.resources import ACCELERATORS, GIGABYTE, completed
-from perian_shim.sandbox.server.catalogue import ACCELERATORS as CATALOGUED
+from perian_shim.definition.gpus import ABSENT, NAMES
+from perian_shim.definition.quantities import GIGABYTE
+from perian_shim.flyte1.resources import DEVICES, completed
 
 OPEN = PerianConfig(country_code="DE")
 """A config that leaves resources open."""
@@ -136,23 +137,14 @@ def test_a_number_of_cores_may_be_written_in_thousandths(number: Decimal) -> Non
     assert (thousandths.cores or 0) == math.ceil(number)
 
 
-def model_and_memory(name: str) -> tuple[str, str]:
-    """Return the model and the gigabytes that a name of Perian's holds."""
-    vendor, model, gigabytes = name.split("_")
-    assert vendor == "NVIDIA"
-    assert gigabytes.isdecimal()
-    return model, gigabytes
-
-
-@pytest.mark.parametrize("device", ACCELERATORS)
-def test_a_name_of_perians_is_that_of_the_same_model(device: str) -> None:
-    made = filled(accelerator=GPUAccelerator(device))
-    assert made.accelerator_type is not None
-    model, gigabytes = model_and_memory(made.accelerator_type)
-    assert device.removesuffix("gb").split("-")[-1].removesuffix("g") in {
-        model.lower(),
-        gigabytes,
-    }
+@pytest.mark.parametrize("device", sorted(DEVICES))
+def test_a_device_of_flytekits_is_perians_of_the_same_model_or_refused(device: str) -> None:
+    model = DEVICES[device]
+    if model in ABSENT:
+        with pytest.raises(ValueError, match=f"accelerator: Perian rents no .* got '{model}'"):
+            filled(accelerator=GPUAccelerator(device))
+    else:
+        assert filled(accelerator=GPUAccelerator(device)).accelerator_type == NAMES[model]
 
 
 @pytest.mark.parametrize(
@@ -162,13 +154,6 @@ def test_flytekits_common_gpus_can_be_had(name: str) -> None:
     made = filled(accelerator=getattr(accelerators, name))
     assert made.accelerator_type is not None
     assert name.removesuffix("_80GB") in made.accelerator_type
-
-
-def test_names_are_spelled_as_in_the_catalogue() -> None:
-    catalogued = {model_and_memory(kind.name) for kind in CATALOGUED}
-    models = {model for model, _gigabytes in catalogued}
-    ours = {model_and_memory(name) for name in ACCELERATORS.values()}
-    assert {pair for pair in ours if pair[0] in models} <= catalogued
 
 
 def test_a_part_of_a_gpu_is_refused() -> None:

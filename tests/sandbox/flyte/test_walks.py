@@ -29,7 +29,7 @@ from support.waiting import LONG_SECONDS
 from support.workflow_runs import Recorder, plain
 
 from perian_shim import PerianConfig, PerianContainerTask
-from perian_shim.flyte1 import notices
+from perian_shim.definition import notices
 from perian_shim.sandbox.flyte import attempts
 from perian_shim.sandbox.flyte.cluster import Attempt, Cluster, NodeError
 from perian_shim.sandbox.flyte.engine import Engine

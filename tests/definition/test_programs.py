@@ -13,8 +13,8 @@ from flytekit.types.directory import FlyteDirectory
 from flytekit.types.file import FlyteFile
 
 from perian_shim import PerianConfig, PerianContainerTask, PerianWarning
+from perian_shim.definition.interpreters import INTERPRETERS, interpreter_named
 from perian_shim.errors import DefinitionError
-from perian_shim.flyte1.interpreters import INTERPRETERS, interpreter_named
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from flyteidl.core.types_pb2 import LiteralType, SimpleType
 
-from perian_shim.flyte1.interpreters import Interpreter, interpreter_named
+from perian_shim.definition.interpreters import Interpreter, interpreter_named
 from perian_shim.template.mentions import Mention, mentions
 from perian_shim.template.scan import Text, scan
 from perian_shim.values.types import parts_of
