@@ -45,6 +45,10 @@ _REFERENCE = re.compile(
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
+class WrongType(DefinitionError, TypeError):
+    """An argument of a task has another type than it may have."""
+
+
 class Checks:
     """Checks the arguments of one task; every method raises ``DefinitionError``.
 

@@ -1,0 +1,169 @@
+"""What the tasks of Flyte 2 have in common here: a small pod of ours, and a job that is the task's.
+
+Flyte 2 makes a task's container of its ``image``, ``resources``, ``env_vars`` and ``secrets``. Here
+these are the job's: whatever a task or an ``override`` names is taken over into fields of the
+job's, and what the pod needs is put in its place. An ``override`` copies a task field by field;
+what it has not touched is still what was put there, and is left alone.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import flyte
+from flyte.extend import TaskTemplate as FlyteTask
+from flyte.models import SerializationContext
+from flyteidl.core.tasks_pb2 import TaskTemplate
+
+from perian_shim import settings as env
+from perian_shim import task_argument
+from perian_shim.config import PerianConfig
+from perian_shim.definition import pod
+from perian_shim.flyte2 import sdk
+from perian_shim.flyte2.checker import REUSABLE, Checker
+from perian_shim.spec import ActionWork, JobSpec, Work
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+POD_RESOURCES = flyte.Resources(cpu=(pod.CPU, pod.CPU_LIMIT), memory=(pod.MEMORY, pod.MEMORY_LIMIT))
+POD_VARIABLES: dict[str, str] = {}
+"""What registration and the cluster set is all that a pod has; recognized as this very object."""
+
+POD_ENVIRONMENT = "perian-shim-executor"
+"""In place of the name under which an environment's image is looked up: the pod's is another."""
+
+SECRETS_FOLDER = Path("/etc/flyte/secrets")
+
+
+@dataclass(kw_only=True)
+class OnPerian(FlyteTask[P, R, F]):
+    """A task whose job runs on Perian.
+
+    Attributes:
+        plugin_config: what to ask of Perian.
+        job_image: the job's image.
+        job_environment: name of the environment that it may have been built for.
+        job_resources: what the job is to have.
+        job_variables: its environment variables.
+        job_secrets: secrets that it is given.
+        pod_image: as it was put in the image's place.
+        pod_secrets: the same of the secrets.
+    """
+
+    plugin_config: Any = None
+    job_image: Any = None
+    job_environment: str | None = None
+    job_resources: Any = None
+    job_variables: Any = None
+    job_secrets: Any = None
+    pod_image: Any = field(default=None, repr=False)
+    pod_secrets: Any = field(default=None, repr=False)
+
+    def take_over(self, check: Checker) -> None:
+        """Take over what the task names for its job, and put the pod's things in its place.
+
+        Raises:
+            DefinitionError: something cannot be honoured.
+        """
+        config = self.plugin_config
+        check.config(config)
+        if self.reusable is not None:
+            raise check.refusal("reusable", REUSABLE)
+        if self.image is not self.pod_image:
+            self.job_image, self.job_environment = self.image, self.parent_env_name
+        if self.resources is not POD_RESOURCES:
+            self.job_resources = self.resources
+        if self.env_vars is not POD_VARIABLES:
+            self.job_variables = self.env_vars
+        if self.secrets is not self.pod_secrets or self.pod_secrets is None:
+            self.job_secrets = self.secrets
+        self.image = self.pod_image = executor_image(config)
+        self.resources, self.env_vars = POD_RESOURCES, POD_VARIABLES
+        self.parent_env_name = POD_ENVIRONMENT
+        self.job_spec(check, "", ActionWork())
+        self.pod_secrets = own_secrets(config, self.job_secrets)
+        self.secrets = self.pod_secrets
+
+    def checker(self) -> Checker:
+        """Return what checks the task's arguments."""
+        return Checker(self.name, type(self).__name__)
+
+    def job_spec(self, check: Checker, image: str, work: Work) -> JobSpec:
+        """Return the job's record.
+
+        Args:
+            check: makes errors that name the task.
+            image: the job's image.
+            work: what runs in it.
+
+        Raises:
+            DefinitionError: something cannot be honoured.
+        """
+        config, seconds = check.limits(self.plugin_config, self.timeout)
+        config = check.completed(config, self.job_resources)
+        check.requirements(config)
+        check.detaching(config, seconds)
+        variables = check.variables(self.job_variables)
+        secrets = check.requested_secrets(self.job_secrets)
+        return JobSpec(config, image, work, variables, secrets, self.report)
+
+    def seconds(self) -> int | None:
+        """Return how long a job may run, None for ever."""
+        return self.checker().limits(self.plugin_config, self.timeout)[1]
+
+    def record(self, context: SerializationContext, image: str, work: Work) -> str:
+        """Return the task as an argument of its pod's command."""
+        spec = self.job_spec(self.checker(), image, work)
+        template = TaskTemplate(type=pod.TASK_TYPE)
+        template.id.name, template.id.version = self.name, context.version or ""
+        template.interface.CopyFrom(sdk.typed_interface(self.native_interface))
+        custom: Any = spec.to_custom()
+        template.custom.update(custom)
+        template.metadata.timeout.seconds = self.seconds() or 0
+        if not pod.named_image(self.plugin_config):
+            pod.warn_of_default_image(f"{type(self).__name__} {self.name!r}")
+        return task_argument.encode(template)
+
+
+def own_secrets(config: PerianConfig, requested: Any) -> list[flyte.Secret]:
+    """Return the secrets of a pod: the user's, and those that it reads itself.
+
+    A secret of ours is a variable where its group's name can be a part of one, else a file.
+    """
+    if requested is None:
+        asked: list[Any] = []
+    else:
+        asked = [requested] if isinstance(requested, str | flyte.Secret) else [*requested]
+    users = [flyte.Secret(key=each) if isinstance(each, str) else each for each in asked]
+    known = {(secret.group, secret.key) for secret in users}
+    group = config.secret_group
+    own = [secret(group, key) for key in pod.SECRET_KEYS if (group, key) not in known]
+    return [*users, *own]
+
+
+def secret(group: str, key: str) -> flyte.Secret:
+    """Return one secret of ours."""
+    try:
+        return flyte.Secret(key=key, group=group)
+    except ValueError:
+        return flyte.Secret(key=key, group=group, mount=SECRETS_FOLDER)
+
+
+def in_job(environ: Mapping[str, str]) -> bool:
+    """Whether this process runs in a job of ours."""
+    return bool(environ.get(env.JOB_KEY))
+
+
+def executor_image(config: PerianConfig) -> flyte.Image:
+    """Return the pod's image."""
+    return image(pod.named_image(config) or pod.DEFAULT_EXECUTOR_IMAGE)
+
+
+@functools.cache
+def image(reference: str) -> flyte.Image:
+    """Return one object for a reference: an environment takes no tasks of several images."""
+    return flyte.Image.from_base(reference)
