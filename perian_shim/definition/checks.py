@@ -264,11 +264,6 @@ class Checks:
     def output_types(self, outputs: Mapping[str, LiteralType]) -> None:
         """Refuse outputs that no file can hold, or only a pickle."""
         for name, literal_type in outputs.items():
-            try:
-                output_shape(literal_type)
-            except UnsupportedTypeError as error:
-                raise self.wrong(f"outputs: {name!r}: {error}") from error
-            self.no_embedded_files(f"outputs: {name!r}", literal_type)
             if holds_pickle(literal_type):
                 message = (
                     f"outputs: {name!r} has a type that Flyte would pickle; a container leaves"
@@ -276,6 +271,11 @@ class Checks:
                     f" list, dict, dataclass, {self.FILE_TYPES}"
                 )
                 raise self.wrong(message)
+            try:
+                output_shape(literal_type)
+            except UnsupportedTypeError as error:
+                raise self.wrong(f"outputs: {name!r}: {error}") from error
+            self.no_embedded_files(f"outputs: {name!r}", literal_type)
 
 
 def holds_pickle(literal_type: LiteralType) -> bool:

@@ -1,6 +1,6 @@
-"""Files inside dataclasses: found in the JSON schema by which flytekit describes a dataclass.
+"""Files inside dataclasses: found in the JSON schema by which an SDK describes a dataclass.
 
-flytekit itself resolves such a file where the dataclass is decoded, which never happens in a
+The SDK itself resolves such a file where the dataclass is decoded, which never happens in a
 container: the program would find a path that it cannot reach, and its own paths would be reported
 as if they were in the object store.
 """
@@ -16,6 +16,13 @@ from perian_shim.values.types import parts_of
 
 FILE_TITLES = frozenset({"FlyteFile", "FlyteDirectory", "FlyteSchema", "StructuredDataset"})
 """Titles in flytekit's schemas of what refers to stored bytes."""
+
+SHORT_TITLES = {
+    "File": {"path", "format"},
+    "Dir": {"path", "format"},
+    "DataFrame": {"uri", "format"},
+}
+"""The same in Flyte 2's, with fields by which they are told from classes of the user's."""
 
 
 def embedded_files(literal_type: LiteralType) -> Iterator[tuple[str, str]]:
@@ -53,11 +60,10 @@ def files_in_schema(
             target = referred(root, reference)
             yield from files_in_schema(target, root, place, (*seen, reference))
         return
-    title = schema.get("title")
-    if title in FILE_TITLES and place and schema.get("type") == "object":
+    title, properties = schema.get("title"), schema.get("properties")
+    if place and schema.get("type") == "object" and is_file(title, properties):
         yield place, str(title)
         return
-    properties = schema.get("properties")
     if isinstance(properties, Mapping):
         for name, field in properties.items():
             yield from files_in_schema(field, root, f"{place}.{name}".lstrip("."), seen)
@@ -67,6 +73,14 @@ def files_in_schema(
         variants = schema.get(key)
         for variant in variants if isinstance(variants, list | tuple) else ():
             yield from files_in_schema(variant, root, place, seen)
+
+
+def is_file(title: object, properties: object) -> bool:
+    """Whether an object of a schema refers to stored bytes."""
+    if title in FILE_TITLES:
+        return True
+    fields = SHORT_TITLES.get(title) if isinstance(title, str) else None
+    return fields is not None and isinstance(properties, Mapping) and fields <= set(properties)
 
 
 def referred(root: Mapping[str, object], reference: str) -> object:
