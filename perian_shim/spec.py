@@ -151,6 +151,8 @@ class JobSpec:
         environment: variables of the job.
         secrets: the user's secrets that the job gets.
         deck: whether the pod shows in Flyte's console how the job fares. No part of the work.
+        output_order: the outputs' names in the order in which they are declared, where that counts:
+            a Flyte 2 before 2.1 reads them by their places.
     """
 
     config: PerianConfig
@@ -159,6 +161,7 @@ class JobSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[ForwardedSecret, ...] = ()
     deck: bool = False
+    output_order: tuple[str, ...] = ()
 
     def to_custom(self) -> dict[str, object]:
         """Return the record as JSON values, the same for the same spec."""
@@ -171,6 +174,7 @@ class JobSpec:
             "environment": dict(sorted(self.environment.items())),
             "secrets": [secret.to_json() for secret in self.secrets],
             **({DECK: True} if self.deck else {}),
+            **({"output_order": list(self.output_order)} if self.output_order else {}),
         }
 
     @classmethod
@@ -208,6 +212,7 @@ class JobSpec:
             environment={k: str(v) for k, v in _object(record, "environment").items()},
             secrets=tuple(_secret(value) for value in _array(record, "secrets")),
             deck=record.get(DECK) is True,
+            output_order=_texts(record, "output_order"),
         )
 
 

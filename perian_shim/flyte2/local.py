@@ -52,7 +52,7 @@ async def run_on_perian(submission: Submission) -> bytes:
     if finished.error is not None:
         raise for_people(finished.error) from None
     assert finished.outputs is not None
-    return literal_map(finished.outputs)
+    return literal_map(finished.outputs, finished.order)
 
 
 def finish(

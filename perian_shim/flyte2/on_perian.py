@@ -109,7 +109,8 @@ class OnPerian(FlyteTask[P, R, F]):
         check.detaching(config, seconds)
         variables = check.variables(self.job_variables)
         secrets = check.requested_secrets(self.job_secrets)
-        return JobSpec(config, image, work, variables, secrets, self.report)
+        order = tuple(self.native_interface.outputs)
+        return JobSpec(config, image, work, variables, secrets, self.report, order)
 
     def seconds(self) -> int | None:
         """Return how long a job may run, None for ever."""

@@ -112,7 +112,7 @@ def run(
         finished = Finished(error=error)
     else:
         finished = run_task(context, template, loaded.inputs, loaded.options)
-    report(context, finished, template.interface.outputs.variables)
+    report(context, finished, template.interface.outputs.variables, finished.order)
 
 
 def read(open_store: OpenStore, uri: str, kind: Kind[Document]) -> Document:

@@ -5,7 +5,7 @@ before is gone, or alive on a node that is lost. Flyte reads ``error.pb`` first.
 error of one before it away, and one that a later pod has superseded leaves none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from flyteidl.core.interface_pb2 import Variable
 
@@ -21,13 +21,19 @@ from perian_shim.work.error_document import error_document, headline
 from perian_shim.work.offloading import output_documents
 
 
-def report(context: RunContext, finished: Finished, declared: Mapping[str, Variable]) -> None:
+def report(
+    context: RunContext,
+    finished: Finished,
+    declared: Mapping[str, Variable],
+    order: Sequence[str] = (),
+) -> None:
     """Write what a run came to, for Flyte to read.
 
     Args:
         context: where the run happened; it has an output prefix.
         finished: what it came to.
         declared: the task's outputs.
+        order: their names in the order in which they are to be, if that counts.
 
     Raises:
         StorageFailed: it could not be written. The process must then fail: without ``error.pb``
@@ -45,7 +51,7 @@ def report(context: RunContext, finished: Finished, declared: Mapping[str, Varia
         assert outputs is not None
         if deck is not None:  # Flyte looks for it as soon as the outputs are there
             deck.end(outputs, None)
-        documents = output_documents(outputs, declared, prefix, context.environ)
+        documents = output_documents(outputs, declared, prefix, context.environ, order)
     else:
         console(f"[perian-shim] failed: {headline(error)}")
         documents = {ERROR_NAME: error_document(error).SerializeToString(deterministic=True)}

@@ -82,12 +82,14 @@ class Finished:
         error: why it failed; no secret is in its text.
         reported: to be called once Flyte, or the caller, has been told.
         deck: what shows the run in Flyte's console, if it is shown.
+        order: the outputs' names in the order in which they are to be, if that counts.
     """
 
     outputs: Outputs | None = None
     error: PerianError | None = None
     reported: Callable[[], None] = lambda: None
     deck: "Deck | None" = None
+    order: tuple[str, ...] = ()
 
 
 def run_task(
@@ -119,7 +121,8 @@ def run_task(
             reported = attempt.reported
             if deck is not None:
                 deck.follow(attempt)
-            return Finished(attempt.run(), reported=reported, deck=deck)
+            order = JobSpec.from_custom(custom_of(template)).output_order
+            return Finished(attempt.run(), reported=reported, deck=deck, order=order)
     except Terminated as signal:
         message = f"The run was {signal}, before any job was submitted."
         return Finished(error=Terminating(message), reported=reported, deck=deck)

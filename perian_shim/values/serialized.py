@@ -16,7 +16,7 @@ at https://protobuf.dev/programming-guides/encoding/; the field numbers are thos
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NewType
 
 from flyteidl.core.literals_pb2 import Literal
@@ -89,9 +89,15 @@ def union_of_type(value: SerializedLiteral, variant: bytes) -> SerializedLiteral
     return SerializedLiteral(field(LITERAL_SCALAR, field(SCALAR_UNION, union)))
 
 
-def literal_map(literals: Mapping[str, SerializedLiteral]) -> bytes:
-    """Make the document ``outputs.pb``, a ``flyteidl.core.LiteralMap``, sorted by name."""
-    return bytes(entries_of((name, literals[name]) for name in sorted(literals)))
+def literal_map(literals: Mapping[str, SerializedLiteral], order: Sequence[str] = ()) -> bytes:
+    """Make the document ``outputs.pb``, a ``flyteidl.core.LiteralMap``.
+
+    Args:
+        literals: what it holds.
+        order: names that come first, in this order; the others follow sorted by name.
+    """
+    names = [*(name for name in order if name in literals), *sorted(set(literals) - set(order))]
+    return bytes(entries_of((name, literals[name]) for name in names))
 
 
 def split_literal_map(document: bytes) -> dict[str, SerializedLiteral]:

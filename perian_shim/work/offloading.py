@@ -8,7 +8,7 @@ reads no more than ``storage.limits.maxDownloadMBs``, of which a pod is told not
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from flyteidl.core.interface_pb2 import Variable
 from flyteidl.core.literals_pb2 import Literal
@@ -31,7 +31,11 @@ MAX_LISTED = 5
 
 
 def output_documents(
-    outputs: Outputs, declared: Mapping[str, Variable], prefix: str, environ: Mapping[str, str]
+    outputs: Outputs,
+    declared: Mapping[str, Variable],
+    prefix: str,
+    environ: Mapping[str, str],
+    order: Sequence[str] = (),
 ) -> dict[str, bytes]:
     """Return what Flyte is to find below an attempt's output prefix, ``outputs.pb`` as the last.
 
@@ -40,6 +44,7 @@ def output_documents(
         declared: the task's outputs.
         prefix: ``{{.outputPrefix}}``.
         environ: the container's environment, in which the backend says what it offloads.
+        order: the outputs' names in the order in which they are to be, if that counts.
 
     Returns:
         Content by file name, in the order in which it is to be written.
@@ -50,7 +55,7 @@ def output_documents(
         file = OFFLOADED_NAME.format(name)
         documents[file] = outputs[name]
         kept[name] = reference(outputs[name], declared[name], join_uri(prefix, file))
-    return {**documents, OUTPUTS_NAME: literal_map(kept)}
+    return {**documents, OUTPUTS_NAME: literal_map(kept, order)}
 
 
 def offloaded(outputs: Outputs, environ: Mapping[str, str]) -> list[str]:

@@ -162,6 +162,17 @@ def test_a_cloned_environment_makes_tasks_of_its_own() -> None:
     assert (spec.config.accelerators, spec.config.memory) == (2, None)
 
 
+def image_cache(built: dict[str, str]) -> object:
+    """Return what flyte knows of the images that it has built."""
+    try:
+        from flyte._internal.image_cache import ImageCache  # noqa: PLC0415 - from 2.9 on
+    except ImportError:
+        from flyte._internal.imagebuild.image_builder import (  # type: ignore[attr-defined]  # noqa: PLC0415 - before
+            ImageCache,
+        )
+    return ImageCache(image_lookup=built)
+
+
 def test_a_built_image_is_the_jobs() -> None:
     layered = flyte.Image.from_debian_base(name="built").with_pip_packages("numpy")
     environment = flyte.TaskEnvironment(
@@ -172,9 +183,7 @@ def test_a_built_image_is_the_jobs() -> None:
     def one() -> int:
         return 1
 
-    from flyte._internal.image_cache import ImageCache  # noqa: PLC0415 - flyte's own
-
-    cache = ImageCache(image_lookup={"built": "registry.example.org/built:7"})
+    cache = image_cache({"built": "registry.example.org/built:7"})
     template = template_of(one, image_cache=cache)
     record = TaskRecord.from_template(task_argument.decode(template.container.args[2]))
     assert record.spec.image == "registry.example.org/built:7"

@@ -31,13 +31,13 @@ CALL = {
 RESOLVER = ["--resolver", "flyte.resolver", "mod", "shop", "instance", "--inputs"]
 
 
-def command(options: dict[str, str], resolver: list[str] = RESOLVER) -> list[str]:
+def words_of(options: dict[str, str], resolver: list[str] = RESOLVER) -> list[str]:
     words = [word for pair in options.items() for word in pair]
     return ["a0", task_argument.OPTION, task_argument.encode(TEMPLATE), *words, *resolver]
 
 
 def test_a_deployed_task_s_command_is_read() -> None:
-    invocation = ActionInvocation.from_command(command({**PLACES, **CALL}))
+    invocation = ActionInvocation.from_command(words_of({**PLACES, **CALL}))
     assert invocation is not None
     assert invocation.template == TEMPLATE
     assert (invocation.inputs, invocation.output_prefix, invocation.raw_prefix) == (
@@ -56,11 +56,11 @@ def test_a_deployed_task_s_command_is_read() -> None:
     [
         [],
         ["a0"],
-        ["a1", *command(PLACES)[1:]],
-        ["a0", *command(PLACES)[3:]],  # without our task: flyte's own
-        command({"--inputs": "s3://b/i"}),
-        [*command(PLACES, resolver=[]), "stray"],
-        [*command(PLACES, resolver=[]), "--name"],
+        ["a1", *words_of(PLACES)[1:]],
+        ["a0", *words_of(PLACES)[3:]],  # without our task: flyte's own
+        words_of({"--inputs": "s3://b/i"}),
+        [*words_of(PLACES, resolver=[]), "stray"],
+        [*words_of(PLACES, resolver=[]), "--name"],
     ],
     ids=["nothing", "bare", "another", "flytes", "no output", "stray", "no value"],
 )
@@ -70,12 +70,12 @@ def test_another_command_is_left_alone(words: list[str]) -> None:
 
 def test_the_task_is_in_no_repr() -> None:
     assert task_argument.encode(TEMPLATE) not in repr(
-        ActionInvocation.from_command(command(PLACES))
+        ActionInvocation.from_command(words_of(PLACES))
     )
 
 
 def test_an_object_store_that_needs_an_sdk_is_named() -> None:
-    invocation = ActionInvocation.from_command(command({**PLACES, "--inputs": "abfs://c/i.pb"}))
+    invocation = ActionInvocation.from_command(words_of({**PLACES, "--inputs": "abfs://c/i.pb"}))
     assert invocation is not None
     assert invocation.foreign == ["abfs://c/i.pb"]
 
@@ -101,12 +101,11 @@ def test_every_spelling_is_read_as_flyte_reads_it(options: dict[str, str], rando
             words += [SHORT.get(name, name) if spelling else name, text]
     seen: dict[str, object] = {}
 
-    @click.command()
-    @runtime._action_options  # type: ignore[untyped-decorator]  # flyte's own
     def parse(**params: object) -> None:
         seen.update(params)
 
-    outcome = CliRunner().invoke(parse, ["--run-base-dir", "b", *words])
+    command = click.Command("a0", params=runtime.main.params, callback=parse)
+    outcome = CliRunner().invoke(command, ["--run-base-dir", "b", *words])
     assert outcome.exit_code == 0, outcome.output
     ours = ActionInvocation.from_command(["a0", task_argument.OPTION, "x", *words])
     assert ours is not None

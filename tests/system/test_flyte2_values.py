@@ -54,7 +54,7 @@ def kept(flyte2: Flyte2Harness) -> dict[str, Any]:
         store.write(f"{prefix}/{name}", content)
     return {
         "file": File(path=f"{prefix}/file.txt"),
-        "folder": Dir(path=f"{prefix}/folder/"),
+        "folder": Dir(path=f"{prefix}/folder"),
         "frame": DataFrame(uri=f"{prefix}/frame", format="parquet"),
         "files": [File(path=f"{prefix}/file.txt"), File(path=f"{prefix}/folder/a")],
     }

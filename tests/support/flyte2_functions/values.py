@@ -102,16 +102,16 @@ async def stored(
     """Return what is kept in the object store."""
     async with file.open("rb") as source:
         content = bytes(await source.read())
-    with open("out.txt", "wb") as out:  # noqa: ASYNC230, PTH123 - as users write it
+    with open("/tmp/out.txt", "wb") as out:  # noqa: ASYNC230, PTH123 - as users write it
         out.write(content.upper())
     path = await folder.download()
     table = await frame.open(pd.DataFrame).all()
     table["doubled"] = 2 * table["n"]
     return (
-        await File.from_local("out.txt"),
+        await File.from_local("/tmp/out.txt"),
         await Dir.from_local(path),
         table,
-        [*files, await File.from_local("out.txt")],
+        [*files, await File.from_local("/tmp/out.txt")],
     )
 
 
