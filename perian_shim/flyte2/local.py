@@ -16,9 +16,11 @@ from typing import Any, TypeVar
 from flyte.models import CodeBundle, SerializationContext
 from flyteidl.core.literals_pb2 import Literal
 
+from perian_shim import settings as env
 from perian_shim.errors import InternalError
 from perian_shim.flyte2 import sdk
 from perian_shim.flyte2.dispatch import Submission
+from perian_shim.flyte2.on_perian import LOCAL
 from perian_shim.pod.action import INPUTS
 from perian_shim.pod.action_invocation import ActionInvocation
 from perian_shim.pod.run import Finished, run_task
@@ -40,8 +42,9 @@ async def run_on_perian(submission: Submission) -> bytes:
     Raises:
         PerianError: the run failed.
     """
-    raw_prefix = str(sdk.task_context().raw_data_path.path).rstrip("/")
-    environ = dict(os.environ)
+    context = sdk.task_context()
+    raw_prefix = str(context.raw_data_path.path).rstrip("/")
+    environ = {**names_of(context.action), **os.environ}
     opened = opened_once(lambda uri: open_store(uri, environ))
     bundle = None
     if hasattr(submission.task, "func"):
@@ -53,6 +56,17 @@ async def run_on_perian(submission: Submission) -> bytes:
         raise for_people(finished.error) from None
     assert finished.outputs is not None
     return literal_map(finished.outputs, finished.order)
+
+
+def names_of(action: Any) -> dict[str, str]:
+    """Return the variables by which a backend tells a pod what it belongs to; ``a0`` wants them."""
+    return {
+        "_U_ORG_NAME": action.org or LOCAL,
+        env.EXECUTION_PROJECT: action.project or LOCAL,
+        env.EXECUTION_DOMAIN: action.domain or LOCAL,
+        env.RUN_NAME: action.run_name or LOCAL,
+        env.ACTION_NAME: action.name or LOCAL,
+    }
 
 
 def finish(
@@ -99,7 +113,7 @@ def settings(bundle: CodeBundle | None) -> SerializationContext:
         version=bundle.computed_version if bundle else "local",
         project="local",
         domain="local",
-        org="local",
+        org=LOCAL,
         input_path=NOTHING,
         output_path=NOTHING,
         code_bundle=bundle,

@@ -36,6 +36,9 @@ POD_VARIABLES: dict[str, str] = {}
 POD_ENVIRONMENT = "perian-shim-executor"
 """In place of the name under which an environment's image is looked up: the pod's is another."""
 
+LOCAL = "perian-shim-local"
+"""The organization of runs without a backend: nothing of them is deployed."""
+
 SECRETS_FOLDER = Path("/etc/flyte/secrets")
 
 
@@ -125,7 +128,7 @@ class OnPerian(FlyteTask[P, R, F]):
         custom: Any = spec.to_custom()
         template.custom.update(custom)
         template.metadata.timeout.seconds = self.seconds() or 0
-        if not pod.named_image(self.plugin_config):
+        if context.org != LOCAL and not pod.named_image(self.plugin_config):
             pod.warn_of_default_image(f"{type(self).__name__} {self.name!r}")
         return task_argument.encode(template)
 
