@@ -61,23 +61,30 @@ def run(
 ) -> int:
     """Run a workflow, task or launch plan on an embedded Perian and S3, as a Flyte cluster would.
 
-    Inputs are given as to `pyflyte run`; WORKFLOW --help lists them.
+    Inputs are given as to `pyflyte run`, those of a task of Flyte 2 as to `flyte run`; WORKFLOW
+    --help lists them.
     """
-    from perian_shim.sandbox.flyte.run import RunOptions, run_file  # noqa: PLC0415 - takes a second
+    from perian_shim.sandbox.modules import is_for_flyte2  # noqa: PLC0415 - needs the extra
+    from perian_shim.sandbox.run_options import RunOptions  # noqa: PLC0415 - the same
 
-    return run_file(
-        RunOptions(
-            file,
-            workflow,
-            inputs,
-            state_dir=state_dir,
-            runner=runner,
-            images=images,
-            output_dir=output_dir,
-            copy=copy,
-            verbose=verbose,
-        )
+    options = RunOptions(
+        file,
+        workflow,
+        inputs,
+        state_dir=state_dir,
+        runner=runner,
+        images=images,
+        output_dir=output_dir,
+        copy=copy,
+        verbose=verbose,
     )
+    if is_for_flyte2(file):
+        from perian_shim.sandbox.flyte2.run import run_flyte2_file  # noqa: PLC0415 - takes a second
+
+        return run_flyte2_file(options)
+    from perian_shim.sandbox.flyte.run import run_file  # noqa: PLC0415 - takes a second
+
+    return run_file(options)
 
 
 @click.command()

@@ -4,35 +4,13 @@ In this process, as Flyte's local mode has it; through Perian, if the raw data p
 whoever has been put in place: the stand-in for a Flyte backend runs the tasks' pods.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import urlsplit
 
 from perian_shim.flyte2 import sdk
-
-
-@dataclass(frozen=True)
-class Submission:
-    """One call of a task.
-
-    Attributes:
-        task: the task.
-        inputs: a serialized ``flyteidl2.task.Inputs``.
-    """
-
-    task: Any
-    inputs: bytes
-
-    @property
-    def name(self) -> str:
-        """The task's name."""
-        return str(self.task.name)
-
-
-Runner: TypeAlias = Callable[[Submission], Awaitable[bytes]]
-"""Runs a task to its end and returns a serialized ``flyteidl2.task.Outputs``."""
+from perian_shim.flyte2.submission import Runner, Submission
 
 _runners: list[Runner] = []
 

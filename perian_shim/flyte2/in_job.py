@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-import flyte.errors
-
 from perian_shim.flyte2 import sdk
 
 CODE = "PERIAN:ChildTask"
@@ -34,8 +32,7 @@ def without_children(name: str) -> Iterator[None]:
             " Flyte. Call it from the task that called this one, and hand its result over, or call"
             f" the function itself: {called.rpartition('.')[2]}.forward(…)."
         )
-        error = getattr(flyte.errors, "NonRecoverableError", None)  # from flyte 2.1 on
-        return error(message, CODE) if error else flyte.errors.RuntimeUserError(CODE, message)
+        return sdk.final_error(message, CODE)
 
     async def submit(_task: Any, *_args: Any, **_kwargs: Any) -> NoReturn:
         raise refused(_task)

@@ -19,8 +19,8 @@ from flyteidl.core.literals_pb2 import Literal
 from perian_shim import settings as env
 from perian_shim.errors import InternalError
 from perian_shim.flyte2 import sdk
-from perian_shim.flyte2.dispatch import Submission
 from perian_shim.flyte2.on_perian import LOCAL
+from perian_shim.flyte2.submission import Submission
 from perian_shim.pod.action import INPUTS
 from perian_shim.pod.action_invocation import ActionInvocation
 from perian_shim.pod.run import Finished, run_task

@@ -92,11 +92,20 @@ def new_step(function: Any, interface: NativeInterface) -> Any:
     return TraceInfo(function.__name__, task_context().action, interface, "")
 
 
-async def code_bundle(root: Path, folder: Path) -> Any:
-    """Return a bundle of the user's code, in a local folder."""
+async def code_bundle(root: Path, folder: Path, *, everything: bool = False) -> Any:
+    """Return a bundle of the user's code, in a local folder.
+
+    Args:
+        root: the folder below which the code is.
+        folder: where to put the bundle.
+        everything: whether it has all files, not only the modules that have been imported.
+    """
     from flyte._code_bundle import build_code_bundle  # noqa: PLC0415 - see above
 
-    return await build_code_bundle(from_dir=root, dryrun=True, copy_bundle_to=folder)
+    style: Any = "all" if everything else "loaded_modules"
+    return await build_code_bundle(
+        from_dir=root, dryrun=True, copy_bundle_to=folder, copy_style=style
+    )
 
 
 def root_folder() -> Path:
@@ -104,6 +113,14 @@ def root_folder() -> Path:
     from flyte._initialize import get_init_config  # noqa: PLC0415 - see above
 
     return Path(get_init_config().root_dir)
+
+
+def final_error(message: str, code: str) -> Exception:
+    """Return the error of a task that is not to be tried again, where the SDK has one."""
+    import flyte.errors  # noqa: PLC0415 - see above
+
+    kind = getattr(flyte.errors, "NonRecoverableError", None)  # not in flyte 2.0
+    return kind(message, code) if kind else flyte.errors.RuntimeUserError(code, message)
 
 
 async def inputs_document(interface: NativeInterface, values: dict[str, Any]) -> bytes:
@@ -126,3 +143,23 @@ async def values_of(interface: NativeInterface, document: bytes) -> Any:
     from flyteidl2.task.common_pb2 import Outputs as Message  # noqa: PLC0415 - the same
 
     return await convert_outputs_to_native(interface, Outputs(Message.FromString(document)))
+
+
+def options_of(interface: NativeInterface) -> list[Any]:
+    """Return click's options for the inputs of a task, as ``flyte run`` has them.
+
+    Raises:
+        ValueError: an input cannot be given on a command line.
+    """
+    from flyte._internal.runtime.types_serde import (  # noqa: PLC0415 - see above
+        transform_native_to_typed_interface,
+    )
+    from flyte.cli._params import to_click_option  # noqa: PLC0415 - see above
+
+    made: Any = transform_native_to_typed_interface(interface)
+    options = []
+    for entry in made.inputs.variables:
+        python_type, default = interface.inputs[entry.key]
+        given = None if isinstance(default, type) else default  # a class marks that there is none
+        options.append(to_click_option(entry.key, entry.value, python_type, given))
+    return options

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from perian_shim.sandbox.errors import SandboxError
-from perian_shim.sandbox.flyte.run import RunOptions, run_file
+from perian_shim.sandbox.flyte.run import run_file
+from perian_shim.sandbox.run_options import RunOptions
 
 
 def find_examples() -> Path:

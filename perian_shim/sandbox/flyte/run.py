@@ -12,12 +12,9 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-from flytekit.tools.module_loader import add_sys_path
+from typing import Any
 
 from perian_shim.sandbox.errors import SandboxError
 from perian_shim.sandbox.flyte.bindings import Literals
@@ -38,40 +35,15 @@ from perian_shim.sandbox.flyte.surroundings import (
     serialization_settings,
     storage_variables,
 )
+from perian_shim.sandbox.modules import importable
+from perian_shim.sandbox.run_options import (
+    ANY_IMAGE,
+    FAILED,
+    SIGNALLED,
+    USAGE,
+    RunOptions,
+)
 from perian_shim.sandbox.sandbox import Sandbox
-
-ANY_IMAGE = "*"
-
-FAILED = 1
-USAGE = 2
-SIGNALLED = 128
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """What to run, and how.
-
-    Attributes:
-        file: the Python file.
-        name: of a workflow, task or launch plan in it; None to be told which there are.
-        arguments: its inputs, ``--input value …``.
-        state_dir: where the sandbox keeps its jobs; None for a temporary folder.
-        runner: ``"docker"`` or ``"podman"`` to run jobs as containers.
-        images: patterns of images that stand for this machine; none for all of them.
-        output_dir: where to save files that the workflow returns.
-        copy: which code goes to the tasks: ``"auto"`` for what has been imported, ``"all"``.
-        verbose: whether to print more.
-    """
-
-    file: Path
-    name: str | None
-    arguments: Sequence[str] = ()
-    state_dir: Path | None = None
-    runner: str | None = None
-    images: Sequence[str] = ()
-    output_dir: Path | None = None
-    copy: Literal["auto", "all"] = "auto"
-    verbose: bool = False
 
 
 def run_file(options: RunOptions) -> int:
@@ -91,7 +63,7 @@ def run_file(options: RunOptions) -> int:
         return USAGE
     # What the body of a workflow imports is imported when it is compiled.
     with (
-        add_sys_path(source.root),
+        importable(source.root),
         tempfile.TemporaryDirectory(prefix="perian-run-") as folder,
     ):
         sandbox = Sandbox(

@@ -1,16 +1,9 @@
-"""The user's file: found, imported and archived as ``pyflyte run`` does it.
+"""The user's file for flytekit: what is in it, and its archive, as ``pyflyte run`` does it."""
 
-The module is imported by its name below the source root, the first folder above the file that is no
-package, so that ``src/team/train.py`` is ``team.train``, or ``train`` where ``src/team`` has no
-``__init__.py``; ``__name__`` is never ``__main__``.
-"""
-
-import importlib
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal
 
 from flytekit.constants import CopyFileDetection
@@ -18,10 +11,9 @@ from flytekit.core.base_task import PythonTask
 from flytekit.core.launch_plan import LaunchPlan
 from flytekit.core.workflow import WorkflowBase
 from flytekit.tools.fast_registration import FastPackageOptions, fast_package
-from flytekit.tools.module_loader import add_sys_path
 
-from perian_shim.sandbox.errors import SandboxError
 from perian_shim.sandbox.flyte.registry import Runnable
+from perian_shim.sandbox.modules import Imported, SourceError, imported
 
 KINDS: Mapping[str, type] = {
     "workflow": WorkflowBase,
@@ -30,23 +22,9 @@ KINDS: Mapping[str, type] = {
 }
 
 
-class SourceError(SandboxError):
-    """The file, or what is asked for in it, cannot be had."""
-
-
 @dataclass(frozen=True)
-class Source:
-    """An imported file.
-
-    Attributes:
-        path: the file.
-        root: its source root: what is to be importable wherever its code runs.
-        module: the module.
-    """
-
-    path: Path
-    root: Path
-    module: ModuleType
+class Source(Imported):
+    """An imported file of flytekit's."""
 
     @classmethod
     def load(cls, file: Path) -> "Source":
@@ -55,25 +33,8 @@ class Source:
         Raises:
             SourceError: there is no such file, or importing it raised something: the cause.
         """
-        path = file.resolve()
-        if not path.is_file() or path.suffix != ".py":
-            raise SourceError(f"{file}: expected a Python file")
-        root = path.parent
-        while (root / "__init__.py").exists():
-            root = root.parent
-        name = ".".join(path.relative_to(root).with_suffix("").parts)
-        try:
-            with add_sys_path(root):
-                module = importlib.import_module(name)
-        except Exception as error:
-            kind = type(error).__name__
-            raise SourceError(f"{file} cannot be imported: {kind}: {error}") from error
-        if Path(module.__file__ or "").resolve() != path:
-            message = (
-                f"{file}: its module name {name} is taken by {module.__file__}; rename the file"
-            )
-            raise SourceError(message)
-        return cls(path, root, module)
+        found = imported(file)
+        return cls(found.path, found.root, found.module)
 
     def entities(self) -> dict[str, Runnable]:
         """Return the workflows, tasks and launch plans of the file, by name."""
@@ -121,3 +82,6 @@ class Source:
 def kind_of(entity: Runnable) -> str:
     """Return what an entity is, in words."""
     return next(kind for kind, type_ in KINDS.items() if isinstance(entity, type_))
+
+
+__all__ = ["Source", "SourceError", "kind_of"]

@@ -1,0 +1,278 @@
+"""``perian-shim run`` of a file for Flyte 2: tasks on Perian run as their backend runs them.
+
+What the file has of plain Flyte 2 tasks runs in this process, by the SDK's own local mode. Each
+call of a task of perian-shim becomes an action of the stand-in: a pod of our own entry point with
+nothing of the user's code, and a job that gets it as a code bundle. Exit codes as for any run.
+"""
+
+import asyncio
+import itertools
+import logging
+import os
+import secrets
+import signal
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flyteidl.core import literals_pb2, tasks_pb2
+from flyteidl.core.types_pb2 import BlobType
+
+from perian_shim import task_argument
+from perian_shim.flyte2 import dispatch, sdk
+from perian_shim.flyte2.submission import Submission
+from perian_shim.pod.local_files import with_remote_files
+from perian_shim.sandbox.flyte.attempts import literals_of
+from perian_shim.sandbox.flyte.console import Console
+from perian_shim.sandbox.flyte.failures import NodeFailed
+from perian_shim.sandbox.flyte.inputs import HelpShown, InputError
+from perian_shim.sandbox.flyte.interrupts import ended_by_signals
+from perian_shim.sandbox.flyte.reporting import Step
+from perian_shim.sandbox.flyte.results import shown
+from perian_shim.sandbox.flyte.secrets import KEYS
+from perian_shim.sandbox.flyte.store import Store
+from perian_shim.sandbox.flyte.surroundings import BIN, cluster_on, storage_variables
+from perian_shim.sandbox.flyte2.backend import Backend
+from perian_shim.sandbox.flyte2.inputs import parsed
+from perian_shim.sandbox.modules import Imported, SourceError, importable, imported
+from perian_shim.sandbox.run_options import ANY_IMAGE, FAILED, SIGNALLED, USAGE, RunOptions
+from perian_shim.sandbox.sandbox import Sandbox
+
+POD_IMAGE = "example.org/executor:latest"
+"""What the tasks' pods are deployed with; nothing runs it."""
+
+
+def run_flyte2_file(options: RunOptions) -> int:
+    """Run a task of Flyte 2 and return a process exit code."""
+    os.environ.setdefault("PERIAN_SHIM_IMAGE", POD_IMAGE)
+    try:
+        source = imported(options.file)
+        task = found(source, options.name)
+        initialized(source, options)
+        values = parsed(task, options.name or "", options.arguments)
+    except HelpShown:
+        return 0
+    except (SourceError, InputError) as error:
+        if options.verbose and error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
+        print(f"perian-shim run: {error}", file=sys.stderr)
+        return USAGE
+    with (
+        importable(source.root),
+        tempfile.TemporaryDirectory(prefix="perian-run-") as folder,
+    ):
+        sandbox = Sandbox(
+            options.state_dir or Path(folder) / "state",
+            runner=options.runner,
+            host_images=options.images or ([] if options.runner else [ANY_IMAGE]),
+        )
+        try:
+            return Flyte2Run(options, source, task, values, sandbox, Path(folder)).run()
+        except KeyboardInterrupt:  # before the run has begun, or after its end
+            return SIGNALLED + signal.SIGINT
+
+
+def initialized(source: Imported, options: RunOptions) -> None:
+    """Tell the SDK where the user's code is, and how much to print."""
+    import flyte  # noqa: PLC0415 - an SDK
+
+    level = logging.INFO if options.verbose else logging.CRITICAL
+    flyte.init(root_dir=source.root, log_level=level)
+
+
+def found(source: Imported, name: str | None) -> Any:
+    """Return a task of a file.
+
+    Raises:
+        SourceError: there is none of this name; says which there are.
+    """
+    from flyte.extend import TaskTemplate  # noqa: PLC0415 - an SDK
+
+    tasks = {
+        key: value for key, value in vars(source.module).items() if isinstance(value, TaskTemplate)
+    }
+    if name in tasks:
+        return tasks[name]
+    asked = "name what to run" if name is None else f"no {name!r} in it"
+    listed = f"tasks: {', '.join(tasks)}" if tasks else "nothing to run"
+    raise SourceError(f"{source.path.name}: {asked}. It has {listed}")
+
+
+@dataclass
+class Flyte2Run:
+    """One run of a task on a sandbox of its own.
+
+    Attributes:
+        options: as asked for.
+        source: the user's file.
+        task: what to run.
+        values: its inputs.
+        sandbox: not started yet.
+        folder: for what is temporary.
+    """
+
+    options: RunOptions
+    source: Imported
+    task: Any
+    values: dict[str, Any]
+    sandbox: Sandbox
+    folder: Path
+    name: str = field(default_factory=lambda: "r" + secrets.token_hex(6))
+    _calls: "itertools.count[int]" = field(default_factory=itertools.count, init=False)
+    _turn: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def run(self) -> int:
+        """Run it and return a process exit code."""
+        with self.sandbox, storage_variables(self.sandbox):
+            given = self.sandbox.environment()
+            hidden = [given["PERIAN_TOKEN"], given["AWS_SECRET_ACCESS_KEY"]]
+            self.console = Console(lambda: (*hidden,))
+            self.console.print(
+                f"sandbox: Perian at {self.sandbox.api_url}, S3 at {self.sandbox.s3_endpoint}\n"
+                f"         {self.sandbox.isolation.statement}"
+            )
+            base = cluster_on(self.sandbox, {}, verbose=self.options.verbose)
+            self.backend = Backend(
+                bucket=base.bucket,
+                environment=base.environment,
+                bin_dir=base.bin_dir,
+                entrypoint=base.entrypoint,
+            )
+            self.store = Store(base.environment)
+            with ended_by_signals(self.backend, self.console.note) as received:
+                try:
+                    return self.walk()
+                except Exception as error:  # noqa: BLE001 - the user's own, or of a task
+                    if self.backend.aborted:
+                        return SIGNALLED + (received[0] if received else signal.SIGTERM)
+                    if self.options.verbose:
+                        traceback.print_exception(error)
+                    self.console.print(f"task {self.options.name} failed: {told(error)}")
+                    return FAILED
+
+    def walk(self) -> int:
+        """Run the task and print what it returns."""
+        import flyte  # noqa: PLC0415 - an SDK
+
+        everything = self.options.copy == "all"
+        bundle = asyncio.run(sdk.code_bundle(self.source.root, self.folder, everything=everything))
+        code = f"s3://{self.sandbox.bucket}/code/{Path(bundle.tgz).name}"
+        self.store.write(code, Path(bundle.tgz).read_bytes())
+        self.deployed = flyte.models.SerializationContext(
+            version=bundle.computed_version,
+            project=self.backend.project,
+            domain=self.backend.domain,
+            org=self.backend.organization,
+            root_dir=self.source.root,
+            input_path="{{.input}}",
+            output_path="{{.outputPrefix}}",
+            code_bundle=flyte.models.CodeBundle(
+                computed_version=bundle.computed_version, tgz=code, destination="."
+            ),
+        )
+        self.console.print(f"task {self.task.name}, run {self.name}")
+        started = time.monotonic()
+        local = flyte.with_runcontext(mode="local", raw_data_path=str(self.folder / "raw"))
+        with dispatch.use(self.act):
+            run: Any = local.run(self.task, **self.values)
+        outputs = run.outputs()
+        seconds = time.monotonic() - started
+        names = list(self.task.native_interface.outputs)
+        values = tuple(outputs) if isinstance(outputs, tuple) else (outputs,)
+        self.console.print(f"succeeded after {seconds:.1f} s" + (", outputs:" if names else ""))
+        for name, value in zip(names, values, strict=False):
+            self.console.print(f"  {self.text_of(name, value)}")
+        return 0
+
+    async def act(self, submission: Submission) -> bytes:
+        """Run one call of a task of ours as an action."""
+        try:
+            return await asyncio.to_thread(self.action, submission)
+        except NodeFailed as failed:
+            raise sdk.final_error(str(failed), failed.error.code) from failed
+
+    def action(self, submission: Submission) -> bytes:
+        """Run an action to its end and return its outputs.
+
+        Raises:
+            NodeFailed: it failed for good.
+            Aborted: the run was.
+        """
+        with self._turn:
+            template = self.template_of(submission.task)
+            action = f"a{next(self._calls)}"
+        self.backend.secrets = self.secrets_of(template)
+        inputs = literals_pb2.LiteralMap.FromString(submission.inputs)
+        uploads = f"s3://{self.sandbox.bucket}/uploads/{self.name}"
+        local = with_remote_files(self.upload, dict(inputs.literals), uploads)
+        started = time.monotonic()
+        ended, pod = self.backend.act(
+            template,
+            literals_pb2.LiteralMap(literals=local),
+            self.name,
+            action,
+            line=lambda line: self.console.line(action, line),
+            retrying=lambda number, error: self.console.retrying(action, number, error),
+        )
+        last, seconds = ended[-1], time.monotonic() - started
+        outputs = None if last.error else literals_of(last)
+        self.console.ended(Step(action, submission.name, len(ended), seconds, outputs, last.error))
+        if last.error is not None:
+            raise NodeFailed(action, last.error)
+        return self.store.read(f"{pod.output_prefix}/outputs.pb") or b""
+
+    def template_of(self, task: Any) -> tasks_pb2.TaskTemplate:
+        """Return a task's template, whose job finds programs where this machine is its image."""
+        made = sdk.template_of(task, self.deployed)
+        template = tasks_pb2.TaskTemplate.FromString(made.SerializeToString())
+        at = list(template.container.args).index(task_argument.OPTION) + 1
+        record = task_argument.decode(template.container.args[at])
+        environment: Any = record.custom["environment"]
+        usual = {"PYTHONUNBUFFERED": "1"}
+        if self.options.runner is None and record.custom["kind"] == "action":
+            usual["PATH"] = os.pathsep.join([str(BIN), os.defpath])
+        environment.update({**usual, **dict(environment.items())})
+        template.container.args[at] = task_argument.encode(record)
+        return template
+
+    def secrets_of(self, template: tasks_pb2.TaskTemplate) -> Mapping[tuple[str, str], str]:
+        """Return the secrets that a task asks for: the sandbox's, or this machine's variables."""
+        own = self.sandbox.environment()
+        values = dict(self.backend.secrets)
+        for secret in template.security_context.secrets:
+            named = KEYS.get(secret.key)
+            default = "_".join(filter(None, (secret.group, secret.key))).replace("-", "_").upper()
+            value = own.get(named) if named else os.environ.get(secret.env_var or default)
+            if value is not None:
+                values[secret.group, secret.key] = value
+        return values
+
+    def upload(self, path: Path, uri: str) -> None:
+        """Copy a local file or folder to the sandbox's S3."""
+        for file in [path] if path.is_file() else sorted(path.rglob("*")):
+            if file.is_file():
+                within = "" if file == path else f"/{file.relative_to(path).as_posix()}"
+                self.store.write(f"{uri}{within}", file.read_bytes())
+
+    def text_of(self, name: str, value: Any) -> str:
+        """Return an output as text; a file is saved, if that was asked for."""
+        uri = getattr(value, "path", None) or getattr(value, "uri", None)
+        if not isinstance(uri, str) or not uri.startswith("s3://"):
+            return f"{name} = {value}"
+        literal = literals_pb2.Literal()
+        literal.scalar.blob.uri = uri
+        if type(value).__name__ != "File":
+            literal.scalar.blob.metadata.type.dimensionality = BlobType.MULTIPART
+        return shown(name, literal, self.store, self.options.output_dir)
+
+
+def told(error: Exception) -> str:
+    """Return what failed, in a line."""
+    code = getattr(error, "code", type(error).__name__)
+    return str(error) if f"[{code}]" in str(error) else f"{code}: {error}".strip()

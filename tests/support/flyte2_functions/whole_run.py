@@ -1,0 +1,69 @@
+"""A user's file of Flyte 2 that is run as a whole: it succeeds, fails, is ended."""
+
+import os
+
+import flyte
+from flyte.io import Dir, File
+
+from perian_shim.flyte2 import PerianConfig, PerianContainerTask
+
+OUT = "/var/outputs"
+
+count = PerianContainerTask(
+    "count",
+    PerianConfig(cores=1),
+    "debian:12",
+    ["sh", "-ec", f'seq "$1" > {OUT}/table; mkdir {OUT}/folder; echo a > {OUT}/folder/a', "-"],
+    {"n": int},
+    arguments=["{{.inputs.n}}"],
+    outputs={"table": File, "folder": Dir},
+)
+slow = PerianContainerTask(
+    "slow", PerianConfig(cores=1), "debian:12", ["sh", "-ec", "echo begun; sleep 600"]
+)
+boxes = flyte.TaskEnvironment.from_task("boxes", count, slow)
+perian = flyte.TaskEnvironment(
+    name="perian",
+    image="registry.example.org/x:1",
+    plugin_config=PerianConfig(cores=1),
+    secrets=[flyte.Secret("key", as_env_var="MY_KEY")],
+)
+driver = flyte.TaskEnvironment(name="driver", image="debian:12", depends_on=[boxes, perian])
+
+
+@perian.task(retries=1)
+def add_up(table: File) -> int:
+    """Add up what is in a file."""
+    with table.open_sync("rb") as source:
+        return sum(int(line) for line in source.read().split())
+
+
+@perian.task(retries=1)
+def fail(n: int) -> int:
+    """Fail."""
+    raise ValueError(f"cannot pour {n} cups")
+
+
+@perian.task
+def told() -> str:
+    """Tell a secret's length."""
+    return f"{len(os.environ['MY_KEY'])} letters"
+
+
+@driver.task
+async def total(n: int = 3) -> tuple[int, File, Dir, str]:
+    """Count, and add up."""
+    table, folder = await count(n=n)
+    return await add_up.aio(table), table, folder, await told.aio()
+
+
+@driver.task
+async def failing(n: int) -> int:
+    """Fail in a job."""
+    return await fail.aio(n)
+
+
+@driver.task
+async def long() -> None:
+    """Take ten minutes."""
+    await slow()

@@ -1,0 +1,92 @@
+"""``perian-shim run`` of files for Flyte 2, as processes: what is printed, left and returned."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from support.local_runs import start
+from support.waiting import LONG_SECONDS
+
+pytestmark = pytest.mark.slow
+
+TESTS = Path(__file__).parents[1]
+FILE = TESTS / "support" / "flyte2_functions" / "whole_run.py"
+EXAMPLES = TESTS.parent / "examples"
+
+RUN = [sys.executable, "-m", "perian_shim.cli", "run"]
+
+
+def run(
+    *arguments: str | Path, folder: Path, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*RUN, *arguments],
+        cwd=folder,
+        env={"PATH": os.defpath, "HOME": str(folder), **(variables or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=2 * LONG_SECONDS,
+        check=False,
+    )
+
+
+def test_the_example_shows_what_its_jobs_have_computed(tmp_path: Path) -> None:
+    file, table = EXAMPLES / "penguins_flyte2.py", EXAMPLES / "data" / "penguins.csv"
+    ended = run(file, "penguins", "--csv", table, folder=tmp_path)
+    assert ended.returncode == 0, ended.stdout
+    assert "o0 = 333" in ended.stdout
+    assert "o3 = 392.16" in ended.stdout
+
+
+def test_outputs_are_shown_and_files_are_saved(tmp_path: Path) -> None:
+    secret = {"MY_KEY": "sesame"}
+    saved = tmp_path / "saved"
+    ended = run("--output-dir", saved, FILE, "total", "--n", "4", folder=tmp_path, variables=secret)
+    assert ended.returncode == 0, ended.stdout
+    assert "o0 = 10" in ended.stdout
+    assert "o3 = 6 letters" in ended.stdout
+    assert (saved / "o1").read_text() == "1\n2\n3\n4\n"
+    assert (saved / "o2" / "a").read_text() == "a\n"
+
+
+def test_a_failure_is_tried_again_and_told(tmp_path: Path) -> None:
+    ended = run(FILE, "failing", "--n", "3", folder=tmp_path, variables={"MY_KEY": "x"})
+    assert ended.returncode == 1, ended.stdout
+    assert "a0 attempt 0 failed, another one follows" in ended.stdout
+    assert "perian.fail: failed in" in ended.stdout
+    assert "cannot pour 3 cups" in ended.stdout
+    assert "task failing failed: a0 failed: [ValueError]" in ended.stdout
+
+
+def test_ctrl_c_ends_the_jobs(tmp_path: Path) -> None:
+    running = start([*RUN, str(FILE), "long"], tmp_path, {})
+    running.wait_for("begun")
+    running.send(signal.SIGINT)
+    assert running.end() == 128 + signal.SIGINT, running.text
+    assert "PERIAN:Terminated" in running.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        ((FILE,), 2, "name what to run. It has tasks: count, slow, add_up"),
+        ((FILE, "nothing"), 2, "no 'nothing' in it. It has tasks: count"),
+        ((FILE, "total", "--m", "3"), 2, "total: No such option '--m'"),
+        ((FILE, "total", "--n", "x"), 2, "total: Invalid value for '--n'"),
+        ((FILE, "failing"), 2, "failing: Missing option '--n'"),
+        ((FILE, "add_up", "--table", "/nowhere"), 2, "'--table': there is no /nowhere"),
+        ((FILE, "total", "--help"), 0, "Count, and add up."),
+    ],
+)
+def test_what_cannot_be_run_is_told_before_anything_starts(
+    arguments: tuple[str | Path, ...], code: int, told: str, tmp_path: Path
+) -> None:
+    ended = run(*arguments, folder=tmp_path)
+    assert ended.returncode == code
+    assert told in ended.stdout
+    assert "sandbox:" not in ended.stdout
