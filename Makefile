@@ -3,7 +3,8 @@
 #   make test    ruff, mypy and the tests, but for those that take much of a machine (images, crowds)
 #   make test-all       these too, as CI does
 #   make test-variants  each case with every door, tool and Python, not with one of them
-#   make faults  every call of the API x every fault x every stage, as a table
+#   make faults  every call of the API x every fault x every stage, as a table; DOOR=flytekit,
+#                entrypoint (the default) or a0 (Flyte 2)
 #   make matrix  test the oldest and the newest flytekit on Python 3.10 to 3.13, as a table
 #   make bench   measure against a no-op shim and the official connector, as a table;
 #                IMAGE_SIZES=ours=45,ours-flytekit=147,naive=360 adds what `make image` told,
@@ -39,7 +40,7 @@ test-variants: check
 	$(PYTEST) --every-variant
 
 faults: $(VENV)/.dev
-	$(BIN)/python tests/system/fault_matrix.py
+	$(BIN)/python tests/system/fault_matrix.py $(if $(DOOR),--door $(DOOR))
 
 matrix:
 	$(PYTHON) tools/matrix.py

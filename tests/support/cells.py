@@ -19,7 +19,17 @@ from support.doors import Door
 from support.flyte import Harness
 from support.in_pod import joined
 from support.job_gate import JobGate
-from support.outcomes import ANSWER, GRACE_SECONDS, Ending, JobTrace, Known, Outcome, now
+from support.outcomes import (
+    ANSWER,
+    GRACE_SECONDS,
+    KILLED,
+    SUPERSEDED,
+    Ending,
+    JobTrace,
+    Known,
+    Outcome,
+    now,
+)
 from support.storage_front import StorageFront
 from support.waiting import LONG_SECONDS, wait_until
 from support.zygote import signal_executor
@@ -119,6 +129,11 @@ class Lab:
         store = self.harness.sandbox.store
         assert store is not None
         return store
+
+    @property
+    def superseded(self) -> str:
+        """How a pod ends whose work a later one has: without a word where that has its place."""
+        return KILLED if self.harness.door is Door.A0 else SUPERSEDED
 
     def jobs(self, execution: str) -> list[JobTrace]:
         """Return an execution's jobs, the oldest first."""

@@ -11,7 +11,7 @@ from support.api_faults import Fault, Script
 from support.cells import FAST, Lab
 from support.front import Behaviour
 from support.listings import ListingLag
-from support.matrix_rows import SUCCESS, SUPERSEDED, Row, unexpected, unless
+from support.matrix_rows import SUCCESS, Row, unexpected, unless
 from support.matrix_stages import Blow, Stage
 from support.outcomes import Known, Outcome, state_of
 from support.scenes import Scene, scene
@@ -81,7 +81,7 @@ class LagCell:
             else:
                 self.run_one(node)
             outcome = node.outcome(self.known)
-        return Row.of(self.name, began, outcome, self.surprises(outcome))
+        return Row.of(self.name, began, outcome, self.surprises(outcome, lab))
 
     def run_one(self, node: Scene) -> None:
         """Run the node with Flyte's retries."""
@@ -108,7 +108,7 @@ class LagCell:
         first.result()
         second.result()
 
-    def surprises(self, outcome: Outcome) -> list[str]:
+    def surprises(self, outcome: Outcome, lab: Lab) -> list[str]:
         """Return what is not as it has to end."""
         cancelled = self.event in {Event.TERMINATED, Event.TWO}
         statuses = ["Cancelled", "Done"] if cancelled else ["Done"]
@@ -119,7 +119,7 @@ class LagCell:
         found += unless(len(outcome.attempts) == attempts, f"expected {attempts} attempts")
         if self.event is Event.TWO:
             older = state_of(outcome.attempts[0])
-            found += unless(older == SUPERSEDED, f"the older attempt ended in {older}")
+            found += unless(older == lab.superseded, f"the older attempt ended in {older}")
         return found
 
 

@@ -19,8 +19,6 @@ ENDED_WITHIN_SECONDS = 30.0
 
 SUCCESS = "success"
 TERMINATED = "PERIAN:Terminated SYSTEM recoverable"
-SUPERSEDED = "PERIAN:Superseded SYSTEM recoverable"
-KILLED = "Interrupted SYSTEM recoverable"
 
 
 @dataclass(frozen=True)

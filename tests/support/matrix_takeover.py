@@ -14,8 +14,8 @@ from enum import Enum
 
 from support.api_calls import Call
 from support.cells import Lab
-from support.matrix_rows import KILLED, SUCCESS, SUPERSEDED, Row, unexpected, unless
-from support.outcomes import Known, Outcome, state_of
+from support.matrix_rows import SUCCESS, Row, unexpected, unless
+from support.outcomes import KILLED, Known, Outcome, state_of
 from support.scenes import Scene, scene
 from support.traps import Hold, Trap, When
 from support.zygote import signal_executor
@@ -51,7 +51,7 @@ class TakeoverCell:
         """Run the cell."""
         began = time.monotonic()
         hold = Hold()
-        record = re.compile(r"^PUT .*/_perian/attempts/0*1-")
+        record = re.compile(r"^PUT .*/_perian/attempts/(0*1-|0*-0*1-)")  # attempt or generation
         trap = Trap(record, When.AFTER, hold.spring, drop=False)
         held = (trap,) if self.moment is Moment.TAKEN else ()
         with scene(lab, storage=held) as node:
@@ -60,7 +60,7 @@ class TakeoverCell:
             finally:
                 hold.free.set()
             outcome = node.outcome(Known())
-        return Row.of(self.name, began, outcome, self.surprises(outcome))
+        return Row.of(self.name, began, outcome, self.surprises(outcome, lab))
 
     def play(self, node: Scene, hold: Hold) -> None:
         """Run the two attempts."""
@@ -80,10 +80,10 @@ class TakeoverCell:
         node.let_go()
         newer.result()
 
-    def surprises(self, outcome: Outcome) -> list[str]:
+    def surprises(self, outcome: Outcome, lab: Lab) -> list[str]:
         """Return what is not as it has to end."""
         older = state_of(outcome.attempts[0])
-        expected = KILLED if self.blow is signal.SIGKILL else SUPERSEDED
+        expected = KILLED if self.blow is signal.SIGKILL else lab.superseded
         wrong = unless(older == expected, f"the older attempt ended in {older}")
         return [*unexpected(outcome, SUCCESS, ["Done"]), *wrong]
 

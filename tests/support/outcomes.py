@@ -15,6 +15,10 @@ ANSWER = 42
 
 CANCELLED = "Cancelled"
 
+SUPERSEDED = "PERIAN:Superseded SYSTEM recoverable"
+KILLED = "Interrupted SYSTEM recoverable"
+"""Ends of attempts."""
+
 GRACE_SECONDS = 10.0
 """How long a job that was asked to end may take."""
 

@@ -24,11 +24,11 @@ from support.doors import BIN
 from support.matrix import THROUGHOUT, FaultCell, Situation
 from support.matrix_clocks import ClockCell
 from support.matrix_lag import LagCell
-from support.matrix_rows import CANCELLED_WITHIN_SECONDS, SUCCESS, SUPERSEDED, Cell
+from support.matrix_rows import CANCELLED_WITHIN_SECONDS, SUCCESS, Cell
 from support.matrix_spells import Length, SpellCell
 from support.matrix_stages import Blow, Stage, StageCell
 from support.matrix_takeover import Moment, TakeoverCell
-from support.outcomes import Known, now, state_of
+from support.outcomes import SUPERSEDED, Known, now, state_of
 from support.pid_one import inner_process, namespaced_bin
 from support.scenes import scene
 from support.storage_front import StorageFront
