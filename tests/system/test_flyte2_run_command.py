@@ -63,24 +63,49 @@ def test_a_failure_is_tried_again_and_told(tmp_path: Path) -> None:
     assert "task failing failed: a0 failed: [ValueError]" in ended.stdout
 
 
+def test_tasks_side_by_side_have_secrets_of_their_own_which_are_not_shown(tmp_path: Path) -> None:
+    variables = {"MY_KEY": "sesame", "MY_OTHER_KEY": "abracadabra"}
+    ended = run(FILE, "beside", folder=tmp_path, variables=variables)
+    assert ended.returncode == 0, ended.stdout
+    assert "o0 = ['6 letters', '11 letters']" in ended.stdout
+    assert "with the word open" in ended.stdout
+    assert "abracadabra" not in ended.stdout
+
+
+def test_what_runs_beside_a_task_that_fails_is_ended(tmp_path: Path) -> None:
+    ended = run(FILE, "beside_broken", folder=tmp_path)
+    assert ended.returncode == 1, ended.stdout
+    assert "task beside_broken failed: a1 failed: [PERIAN:JobFailed] The cont" in ended.stdout
+    assert "a0 slow: ended before it was done" in ended.stdout
+
+
+def test_ctrl_c_ends_a_task_that_waits_for_no_pod(tmp_path: Path) -> None:
+    running = start([*RUN, str(FILE), "thinking"], tmp_path, {})
+    running.wait_for("thinking\n")
+    running.send(signal.SIGINT)
+    assert running.end() == 128 + signal.SIGINT, running.text
+
+
 def test_ctrl_c_ends_the_jobs(tmp_path: Path) -> None:
     running = start([*RUN, str(FILE), "long"], tmp_path, {})
     running.wait_for("begun")
     running.send(signal.SIGINT)
     assert running.end() == 128 + signal.SIGINT, running.text
     assert "PERIAN:Terminated" in running.text
+    assert "a0 slow: ended before it was done" in running.text
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        ((FILE,), 2, "name what to run. It has tasks: count, slow, add_up"),
+        ((FILE,), 2, "name what to run. It has tasks: count, slow, broken, add_up"),
         ((FILE, "nothing"), 2, "no 'nothing' in it. It has tasks: count"),
         ((FILE, "total", "--m", "3"), 2, "total: No such option '--m'"),
         ((FILE, "total", "--n", "x"), 2, "total: Invalid value for '--n'"),
         ((FILE, "failing"), 2, "failing: Missing option '--n'"),
         ((FILE, "add_up", "--table", "/nowhere"), 2, "'--table': there is no /nowhere"),
         ((FILE, "total", "--help"), 0, "Count, and add up."),
+        ((FILE, "count", "--help"), 0, "A container."),
     ],
 )
 def test_what_cannot_be_run_is_told_before_anything_starts(

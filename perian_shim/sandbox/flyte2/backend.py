@@ -8,6 +8,7 @@ backend's rules what became of it and what comes next. A pod's exit code, ``erro
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from perian_shim.sandbox.flyte.places import Pod
 from perian_shim.sandbox.flyte2.places import METADATA, ActionPod
 from perian_shim.sandbox.flyte2.rules import Budget, Step
 
+OF_FLYTE_1 = ("FLYTE_INTERNAL_TASK_", "FLYTE_INTERNAL_EXECUTION_WORKFLOW")
+"""Variables that only Flyte 1 sets."""
+
 
 @dataclass
 class Backend(Cluster):
@@ -27,12 +31,14 @@ class Backend(Cluster):
     Attributes:
         organization: of all runs.
         running: the pods that run.
+        aborted: whether the run has been ended.
+        changed: guards both, and tells of their changes.
     """
 
     organization: str = "sandbox"
     running: list[RunningPod] = field(default_factory=list)
     aborted: bool = False
-    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
 
     def folder(self, run: str, action: str) -> str:
         """Return the URI of an action's metadata folder."""
@@ -74,7 +80,7 @@ class Backend(Cluster):
                 pods=len(ended),
                 attempt=budget.failures,
             )
-            with self.lock:
+            with self.changed:
                 if self.aborted:
                     raise Aborted("the run was ended")
                 started = self.launch(template, inputs, pod, line)
@@ -82,8 +88,9 @@ class Backend(Cluster):
             try:
                 ended.append(started.wait())
             finally:
-                with self.lock:
+                with self.changed:
                     self.running.remove(started)
+                    self.changed.notify_all()
             if self.aborted:
                 raise Aborted("the run was ended")
             error = ended[-1].error
@@ -95,24 +102,40 @@ class Backend(Cluster):
 
     def abort(self) -> None:
         """Delete all pods, and start no more."""
-        with self.lock:
+        with self.changed:
             self.aborted = True
             for pod in self.running:
                 pod.delete()
+            self.changed.notify_all()
 
     def kill(self) -> None:
         """Kill all pods."""
-        with self.lock:
+        with self.changed:
             self.aborted = True
             for pod in self.running:
                 pod.kill()
+            self.changed.notify_all()
+
+    def attend(self, body: "Future[int]") -> None:
+        """Wait for the end of what starts actions, or for that of all pods after an abort.
+
+        Nobody can end a user's code that waits for something else than a pod.
+        """
+
+        def tell(_body: "Future[int]") -> None:
+            with self.changed:
+                self.changed.notify_all()
+
+        body.add_done_callback(tell)
+        with self.changed:
+            self.changed.wait_for(lambda: body.done() or (self.aborted and not self.running))
 
     def variables(self, template: tasks_pb2.TaskTemplate, pod: Pod, folder: Path) -> dict[str, str]:
         """Return the container's environment."""
         assert isinstance(pod, ActionPod)
         told = super().variables(template, pod, folder)
         return {
-            **{name: each for name, each in told.items() if "_INTERNAL_TASK_" not in name},
+            **{name: each for name, each in told.items() if not name.startswith(OF_FLYTE_1)},
             "FLYTE_ATTEMPT_NUMBER": str(pod.flyte_attempt),
             "RUN_NAME": pod.execution,
             "ACTION_NAME": pod.node,

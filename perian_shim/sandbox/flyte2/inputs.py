@@ -32,7 +32,8 @@ def parsed(task: Any, name: str, arguments: Sequence[str]) -> dict[str, Any]:
     except (ValueError, NotImplementedError) as error:
         raise InputError(f"{name}: its inputs cannot be given here: {error}") from error
     function = getattr(task, "func", None)
-    command = click.Command(name, params=options, help=inspect.getdoc(function) or "A container.")
+    about = "A container." if function is None else inspect.getdoc(function)
+    command = click.Command(name, params=options, help=about)
     # Files are taken where they are, as a local run of flyte's own takes them.
     local = SimpleNamespace(run_args=SimpleNamespace(local=True))
     program = f"{PROGRAM} {name}"

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,19 +30,23 @@ from perian_shim.flyte2.submission import Submission
 from perian_shim.pod.local_files import with_remote_files
 from perian_shim.sandbox.flyte.attempts import literals_of
 from perian_shim.sandbox.flyte.console import Console
-from perian_shim.sandbox.flyte.failures import NodeFailed
+from perian_shim.sandbox.flyte.failures import Aborted, NodeFailed
 from perian_shim.sandbox.flyte.inputs import HelpShown, InputError
 from perian_shim.sandbox.flyte.interrupts import ended_by_signals
 from perian_shim.sandbox.flyte.reporting import Step
 from perian_shim.sandbox.flyte.results import shown
-from perian_shim.sandbox.flyte.secrets import KEYS
 from perian_shim.sandbox.flyte.store import Store
 from perian_shim.sandbox.flyte.surroundings import BIN, cluster_on, storage_variables
 from perian_shim.sandbox.flyte2.backend import Backend
+from perian_shim.sandbox.flyte2.background import in_background
 from perian_shim.sandbox.flyte2.inputs import parsed
+from perian_shim.sandbox.flyte2.secrets import ActionSecrets
 from perian_shim.sandbox.modules import Imported, SourceError, importable, imported
 from perian_shim.sandbox.run_options import ANY_IMAGE, FAILED, SIGNALLED, USAGE, RunOptions
 from perian_shim.sandbox.sandbox import Sandbox
+
+LAST_SECONDS = 2.0
+"""For a user's code to come to an end by itself, once its pods have been ended."""
 
 POD_IMAGE = "example.org/executor:latest"
 """What the tasks' pods are deployed with; nothing runs it."""
@@ -125,36 +129,43 @@ class Flyte2Run:
     folder: Path
     name: str = field(default_factory=lambda: "r" + secrets.token_hex(6))
     _calls: "itertools.count[int]" = field(default_factory=itertools.count, init=False)
+    _acting: "list[Future[bytes]]" = field(default_factory=list, init=False)
     _turn: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def run(self) -> int:
         """Run it and return a process exit code."""
         with self.sandbox, storage_variables(self.sandbox):
-            given = self.sandbox.environment()
-            hidden = [given["PERIAN_TOKEN"], given["AWS_SECRET_ACCESS_KEY"]]
-            self.console = Console(lambda: (*hidden,))
+            self.secrets = ActionSecrets(self.sandbox.environment(), os.environ)
+            self.console = Console(lambda: self.secrets.given)
             self.console.print(
                 f"sandbox: Perian at {self.sandbox.api_url}, S3 at {self.sandbox.s3_endpoint}\n"
                 f"         {self.sandbox.isolation.statement}"
             )
-            base = cluster_on(self.sandbox, {}, verbose=self.options.verbose)
+            base = cluster_on(self.sandbox, self.secrets, verbose=self.options.verbose)
             self.backend = Backend(
                 bucket=base.bucket,
                 environment=base.environment,
+                secrets=base.secrets,
                 bin_dir=base.bin_dir,
                 entrypoint=base.entrypoint,
             )
             self.store = Store(base.environment)
             with ended_by_signals(self.backend, self.console.note) as received:
+                walk = in_background(self.walk)
+                self.backend.attend(walk)
+                interrupted = self.backend.aborted
                 try:
-                    return self.walk()
+                    return walk.result(LAST_SECONDS)
                 except Exception as error:  # noqa: BLE001 - the user's own, or of a task
-                    if self.backend.aborted:
+                    if interrupted:
                         return SIGNALLED + (received[0] if received else signal.SIGTERM)
                     if self.options.verbose:
                         traceback.print_exception(error)
                     self.console.print(f"task {self.options.name} failed: {told(error)}")
                     return FAILED
+                finally:
+                    self.backend.abort()  # what was started and not waited for
+                    wait(self._acting)
 
     def walk(self) -> int:
         """Run the task and print what it returns."""
@@ -193,9 +204,13 @@ class Flyte2Run:
     async def act(self, submission: Submission) -> bytes:
         """Run one call of a task of ours as an action."""
         try:
-            return await asyncio.to_thread(self.action, submission)
+            acting = in_background(lambda: self.action(submission))
+            self._acting.append(acting)
+            return await asyncio.wrap_future(acting)
         except NodeFailed as failed:
-            raise sdk.final_error(str(failed), failed.error.code) from failed
+            code, message = failed.error.code, failed.error.message
+            named = message if message.startswith(f"[{code}]") else f"[{code}] {message}"
+            raise sdk.final_error(f"{failed.node} failed: {named}", code) from failed
 
     def action(self, submission: Submission) -> bytes:
         """Run an action to its end and return its outputs.
@@ -207,19 +222,25 @@ class Flyte2Run:
         with self._turn:
             template = self.template_of(submission.task)
             action = f"a{next(self._calls)}"
-        self.backend.secrets = self.secrets_of(template)
+        self.secrets.ask(template)
         inputs = literals_pb2.LiteralMap.FromString(submission.inputs)
         uploads = f"s3://{self.sandbox.bucket}/uploads/{self.name}"
         local = with_remote_files(self.upload, dict(inputs.literals), uploads)
         started = time.monotonic()
-        ended, pod = self.backend.act(
-            template,
-            literals_pb2.LiteralMap(literals=local),
-            self.name,
-            action,
-            line=lambda line: self.console.line(action, line),
-            retrying=lambda number, error: self.console.retrying(action, number, error),
-        )
+        try:
+            ended, pod = self.backend.act(
+                template,
+                literals_pb2.LiteralMap(literals=local),
+                self.name,
+                action,
+                line=lambda line: self.console.line(action, line),
+                retrying=lambda number, error: self.console.retrying(action, number, error),
+            )
+        except Aborted:
+            self.console.ended(
+                Step(action, submission.name, 1, time.monotonic() - started, None, None)
+            )
+            raise
         last, seconds = ended[-1], time.monotonic() - started
         outputs = None if last.error else literals_of(last)
         self.console.ended(Step(action, submission.name, len(ended), seconds, outputs, last.error))
@@ -240,18 +261,6 @@ class Flyte2Run:
         environment.update({**usual, **dict(environment.items())})
         template.container.args[at] = task_argument.encode(record)
         return template
-
-    def secrets_of(self, template: tasks_pb2.TaskTemplate) -> Mapping[tuple[str, str], str]:
-        """Return the secrets that a task asks for: the sandbox's, or this machine's variables."""
-        own = self.sandbox.environment()
-        values = dict(self.backend.secrets)
-        for secret in template.security_context.secrets:
-            named = KEYS.get(secret.key)
-            default = "_".join(filter(None, (secret.group, secret.key))).replace("-", "_").upper()
-            value = own.get(named) if named else os.environ.get(secret.env_var or default)
-            if value is not None:
-                values[secret.group, secret.key] = value
-        return values
 
     def upload(self, path: Path, uri: str) -> None:
         """Copy a local file or folder to the sandbox's S3."""

@@ -5,6 +5,7 @@ import time
 
 import flyte
 from flyte.io import File
+
 from perian_shim.flyte2 import PerianConfig
 
 env = flyte.TaskEnvironment(name="access", image="python:3.12", plugin_config=PerianConfig(cores=1))

@@ -1,6 +1,8 @@
 """A user's file of Flyte 2 that is run as a whole: it succeeds, fails, is ended."""
 
+import asyncio
 import os
+import threading
 
 import flyte
 from flyte.io import Dir, File
@@ -21,14 +23,18 @@ count = PerianContainerTask(
 slow = PerianContainerTask(
     "slow", PerianConfig(cores=1), "debian:12", ["sh", "-ec", "echo begun; sleep 600"]
 )
-boxes = flyte.TaskEnvironment.from_task("boxes", count, slow)
+broken = PerianContainerTask(
+    "broken", PerianConfig(cores=1), "debian:12", ["sh", "-ec", "echo broken; exit 3"]
+)
+boxes = flyte.TaskEnvironment.from_task("boxes", count, slow, broken)
 perian = flyte.TaskEnvironment(
     name="perian",
     image="registry.example.org/x:1",
     plugin_config=PerianConfig(cores=1),
     secrets=[flyte.Secret("key", as_env_var="MY_KEY")],
 )
-driver = flyte.TaskEnvironment(name="driver", image="debian:12", depends_on=[boxes, perian])
+other = perian.clone_with("other", secrets=[flyte.Secret("other", as_env_var="MY_OTHER_KEY")])
+driver = flyte.TaskEnvironment(name="driver", image="debian:12", depends_on=[boxes, perian, other])
 
 
 @perian.task(retries=1)
@@ -48,6 +54,31 @@ def fail(n: int) -> int:
 def told() -> str:
     """Tell a secret's length."""
     return f"{len(os.environ['MY_KEY'])} letters"
+
+
+@other.task
+def told_by_others(word: str) -> str:
+    print(f"with the word {word}", os.environ["MY_OTHER_KEY"])
+    return f"{len(os.environ['MY_OTHER_KEY'])} letters"
+
+
+@driver.task
+async def beside() -> list[str]:
+    """Run tasks with secrets of their own side by side."""
+    return await asyncio.gather(told.aio(), told_by_others.aio("open"))
+
+
+@driver.task
+async def beside_broken() -> None:
+    """Run one that fails beside one that takes ten minutes."""
+    await asyncio.gather(slow(), broken())
+
+
+@driver.task
+def thinking() -> None:
+    """Wait for no pod."""
+    print("thinking", flush=True)
+    threading.Event().wait()
 
 
 @driver.task
