@@ -65,7 +65,7 @@ def told_by_others(word: str) -> str:
 @driver.task
 async def beside() -> list[str]:
     """Run tasks with secrets of their own side by side."""
-    return await asyncio.gather(told.aio(), told_by_others.aio("open"))
+    return list(await asyncio.gather(told.aio(), told_by_others.aio("open")))
 
 
 @driver.task
