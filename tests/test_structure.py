@@ -239,10 +239,14 @@ def test_the_public_names() -> None:
     assert set(perian_shim.__all__) == {
         "PerianConfig",
         "PerianContainerTask",
+        "PerianEnvironment",
         "PerianError",
         "PerianExecutor",
         "PerianTask",
         "PerianWarning",
+        "Resources",
+        "RetryStrategy",
+        "Timeout",
         "__version__",
     }
     assert all(getattr(perian_shim, name) is not None for name in perian_shim.__all__)
