@@ -52,6 +52,12 @@ def nested_in_a_thread(x: int) -> int:
     return double(x)[0]
 
 
+@perian.task
+async def forwarding(x: int) -> int:
+    """Call other tasks' functions, in the same job."""
+    return double.forward(x)[0] + await late.forward(x)
+
+
 @flyte.trace
 async def step(x: int) -> int:
     """Take one step."""
