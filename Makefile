@@ -1,68 +1,102 @@
 # Everything sets itself up: a Python >= 3.10 with pip and a network to the package index is enough.
-#   make demo    run the example workflow on an embedded Perian and an embedded S3
-#   make test    ruff, mypy and the tests, but for those that take much of a machine (images, crowds)
-#   make test-all       these too, as CI does
-#   make test-variants  each case with every door, tool and Python, not with one of them
-#   make faults  every call of the API x every fault x every stage, as a table; DOOR=flytekit,
-#                entrypoint (the default) or a0 (Flyte 2)
-#   make matrix  test the oldest and the newest flytekit on Python 3.10 to 3.13, as a table
-#   make bench   measure against a no-op shim and the official connector, as a table;
-#                IMAGE_SIZES=ours=45,ours-flytekit=147,naive=360 adds what `make image` told,
-#                REPETITIONS=4 takes half the time
-#   make image   build the executor image; WHEELHOUSE=folder BASE_IMAGE=image TAG=name TARGET=flytekit
-#   make wheelhouse WHEELHOUSE=folder    collect the wheels for building it without a network, and
-#                for installing perian-shim for the Python that runs this (PYTHON=)
-#   make lock    resolve requirements/*.txt anew (needs uv)
+# A line `## text` above a target is what `make help` says of it.
 
+.DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-all test-variants faults matrix bench image wheelhouse check lock clean
+.PHONY: help demo test test-fast test-all test-variants faults matrix bench image wheelhouse check \
+        docs pictures release lock clean
 
+## say what there is
+help:
+	@awk '/^## / { text[n++] = substr($$0, 4) } \
+	      /^[a-z-]+:/ { split($$0, t, ":"); \
+	          for (i = 0; i < n; i++) printf "  %-15s%s\n", i ? "" : t[1], text[i] } \
+	      !/^## / { n = 0 }' $(firstword $(MAKEFILE_LIST))
+
+## run the example workflow on an embedded Perian and an embedded S3: 10 seconds
 demo: $(VENV)/.sandbox
 	@echo "# the example workflow on an embedded Perian: about 10 seconds"
 	@$(BIN)/perian-shim demo
 
 PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
+## ruff, mypy, the documentation and the tests, but for what takes much of a machine: 10 minutes
 test: check
 	@echo "# the tests: about 10 minutes on two cores"
 	$(PYTEST) -m "not thorough"
 
+FAST := tests/template tests/wire tests/deck/test_page.py \
+        $(addprefix tests/test_,config.py spec.py structure.py words.py project.py release.py) \
+        $(addprefix tests/api/test_,catalogue.py costs.py errors.py job_request.py phases.py) \
+        $(addprefix tests/lifecycle/test_,adoption.py bill.py policies.py rental.py verdicts.py) \
+        $(addprefix tests/values/test_,parsing.py times.py) \
+        $(addprefix tests/flyte1/test_,container_task.py function_task.py)
+
+## the quick tests: what is decided without processes and servers, under a minute
+test-fast: $(VENV)/.dev
+	$(PYTEST) -q -m "not slow and not thorough" $(FAST)
+
+## these tests too, as CI does: 14 minutes
 test-all: check
 	@echo "# all tests: about 14 minutes on two cores"
 	$(PYTEST)
 
+## each case with every door, tool and Python, not with one of them: 20 minutes
 test-variants: check
 	@echo "# all tests in all variants: about 20 minutes on two cores"
 	$(PYTEST) --every-variant
 
+## every call of the API x every fault x every stage, as a table;
+## DOOR=flytekit, entrypoint (the default) or a0 (Flyte 2)
 faults: $(VENV)/.dev
 	$(BIN)/python tests/system/fault_matrix.py $(if $(DOOR),--door $(DOOR))
 
+## the oldest and the newest flytekit on Python 3.10 to 3.13, as a table
 matrix:
 	$(PYTHON) tools/matrix.py
 
+## measure against a no-op shim and the official connector, as a table: 40 minutes;
+## IMAGE_SIZES=ours=45,ours-flytekit=147,naive=360 adds what `make image` told,
+## REPETITIONS=4 takes half the time
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks --json .bench/results.json \
 	    $(if $(IMAGE_SIZES),--image-sizes $(IMAGE_SIZES)) $(if $(REPETITIONS),--repetitions $(REPETITIONS))
 
+## build the executor image; WHEELHOUSE=folder BASE_IMAGE=image TAG=name TARGET=flytekit
 image:
 	$(PYTHON) tools/image.py build $(if $(TAG),--tag $(TAG)) $(if $(BASE_IMAGE),--base $(BASE_IMAGE)) \
 	    $(if $(WHEELHOUSE),--wheelhouse $(WHEELHOUSE)) $(if $(TARGET),--target $(TARGET))
 
+## collect the wheels for building it without a network, and for installing perian-shim
+## for the Python that runs this (PYTHON=); WHEELHOUSE=folder
 wheelhouse:
 	$(PYTHON) tools/image.py wheelhouse $(or $(WHEELHOUSE),wheelhouse) \
 	    $(if $(BASE_IMAGE),--base $(BASE_IMAGE))
 
-check: $(VENV)/.dev $(VENV)/.ministack
+## ruff and mypy: about a minute the first time
+check: $(VENV)/.dev $(VENV)/.ministack $(VENV)/.docs
 	@echo "# ruff and mypy: about a minute the first time"
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy --allow-any-generics tests examples tools images benchmarks
+
+## build the documentation site into build/site, strictly
+docs: $(VENV)/.docs
+	$(VENV)/docs/bin/mkdocs build --strict --quiet --site-dir build/site
+	@echo "# open build/site/index.html"
+
+## pictures of the site's front page and of a guide, by chromium, into .artifacts
+pictures: $(VENV)/.dev $(VENV)/.docs
+	$(BIN)/python -m pytest -q tests/test_site.py -k picture
+
+## rehearse a release: version, changelog, wheel and sdist installed and tried (docs/release.md)
+release: $(VENV)/.dev
+	$(BIN)/python tools/release.py $(if $(IMAGE),--image $(IMAGE))
 
 $(BIN)/python:
 	@echo "# a virtual environment in $(VENV): a few seconds"
@@ -88,9 +122,18 @@ $(VENV)/.ministack: requirements/ministack.txt | $(BIN)/python
 	@$(VENV)/ministack/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
+# The documentation site, in an environment of its own: nothing else needs these.
+$(VENV)/.docs: requirements/docs.txt | $(BIN)/python
+	@echo "# the documentation's tools, from the package index into $(VENV)/docs: once, a quarter minute"
+	@$(PYTHON) tools/make_venv.py $(VENV)/docs
+	@echo "# their packages: some 10 seconds"
+	@$(VENV)/docs/bin/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
 LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --generate-hashes \
         --no-header --no-emit-index-url --no-annotate
 
+## resolve requirements/*.txt anew (needs uv)
 lock:
 	$(LOCK) --group build --extra dev --extra flyte2 -o requirements/dev.txt
 	cp requirements/dev.txt requirements/flytekit-1.14.txt # what fits stays as it is
@@ -107,6 +150,9 @@ lock:
 	    --no-emit-index-url --no-annotate benchmarks/official.in -o benchmarks/official.txt
 	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
 	    --no-emit-index-url --no-annotate requirements/ministack.in -o requirements/ministack.txt
+	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
+	    --no-emit-index-url --no-annotate --group docs -o requirements/docs.txt
 
+## remove the virtual environment and all caches
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -41,7 +41,7 @@ COPY --from=wheels-flytekit /wheels /
 # ---- perian-shim itself --------------------------------------------------------------------------
 FROM recipe AS shim
 COPY --from=wheels /wheels /wheels
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY examples examples
 COPY perian_shim perian_shim
 RUN python3 images/assemble.py shim /wheels /opt/perian-shim /shim

@@ -253,7 +253,7 @@ class TransferFailed(TaskError):
 
 
 class JobUnsuitable(TransferFailed):
-    """The job's image or directories do not allow to run it; another attempt would end the same."""
+    """The job cannot run with its image or directories; another attempt would end the same."""
 
     code = "PERIAN:JobUnsuitable"
     outcome = USER_FATAL

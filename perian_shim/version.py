@@ -4,4 +4,4 @@ Written down, not asked of the installation: ``importlib.metadata`` would take 2
 every pod that waits.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

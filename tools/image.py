@@ -31,7 +31,10 @@ from container_engine import Engine, NoEngine, find_engine
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DOCKERFILE = Path("images/executor.Dockerfile")
-PARTS = ["images", "requirements", "examples", "perian_shim", "pyproject.toml", "README.md"]
+PARTS = [
+    *("images", "requirements", "examples", "perian_shim"),
+    *("pyproject.toml", "README.md", "LICENSE"),
+]
 STARTS = 5
 REGISTERING = "requirements/executor-flytekit.txt"
 """What perian-shim needs where tasks are defined and registered: flytekit, all of it."""

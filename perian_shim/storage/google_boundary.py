@@ -68,7 +68,7 @@ def access_boundary(reach: Reach) -> dict[str, Any]:
       a prefix listed, if the listing asks for that prefix or one below it.
     - What may be written gets ``roles/storage.objectUser``: the same, and objects can be created,
       replaced, composed, given other metadata and deleted. Clients do all of these to write a
-      large file. It also allows to set an object's access list, in buckets that have those. A
+      large file. It also allows setting an object's access list, in buckets that have those. A
       resumable upload, once begun, outlives its token.
 
     Nothing else of these buckets, and no other bucket, can be reached. A boundary only narrows:

@@ -36,7 +36,12 @@ class PodCluster(ImageCluster):
     def variables(self, template: tasks_pb2.TaskTemplate, pod: Pod, folder: Path) -> dict[str, str]:
         """Return the container's environment."""
         given = super().variables(template, pod, folder)
-        others = {name: value for name, value in given.items() if "AWS_" not in name}
+        secret = ("_FSEC_", "PERIAN_")
+        others = {
+            name: value
+            for name, value in given.items()
+            if "AWS_" not in name or name.startswith(secret)
+        }
         return {**others, **self.identity}
 
 

@@ -74,22 +74,23 @@ class Flyte2Harness:
     Attributes:
         harness: a sandbox and a backend's habits.
         secrets: what the Kubernetes namespace holds beside what it always does.
+        keys: whether the sandbox's keys of the object store are among that.
     """
 
     harness: Harness
     secrets: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    keys: bool = True
 
     def start(
         self, task: Any, bundle: CodeBundle | None = None, execution: str = "", **inputs: Any
     ) -> RunningPod:
         """Start one pod of a task."""
         keys = self.harness.sandbox.environment()
-        held = {
-            **self.harness.cluster.secrets,
+        own = {
             ("perian", "aws_access_key_id"): keys["AWS_ACCESS_KEY_ID"],
             ("perian", "aws_secret_access_key"): keys["AWS_SECRET_ACCESS_KEY"],
-            **self.secrets,
         }
+        held = {**self.harness.cluster.secrets, **(own if self.keys else {}), **self.secrets}
         cluster = replace(self.harness.cluster, secrets=held)
         document = asyncio.run(sdk.inputs_document(task.native_interface, inputs))
         literals = literals_pb2.LiteralMap.FromString(document)

@@ -64,7 +64,7 @@ class Boundary:
     rules: tuple[Rule, ...]
 
     def allows(self, permission: str, bucket: str, key: str | None, listed: str = "") -> bool:
-        """Whether it allows to do something to an object, or to list with a prefix."""
+        """Whether it allows an operation on an object, or listing with a prefix."""
         name = f"projects/_/buckets/{bucket}"
         name += "" if key is None else f"/objects/{key}"
         return any(

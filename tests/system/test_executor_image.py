@@ -196,7 +196,7 @@ def running(image: BuiltImage, name: str) -> bool:
 
 def test_it_says_what_it_is(image: BuiltImage) -> None:
     labels = json.dumps(image.engine.inspect(image.tag))
-    assert '"org.opencontainers.image.version": "0.1.0"' in labels
+    assert f'"org.opencontainers.image.version": "{recipe.version()}"' in labels
     assert '"65532:65532"' in labels
 
 

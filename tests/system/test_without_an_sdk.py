@@ -9,12 +9,15 @@ import subprocess
 import sys
 import venv
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.doors import Door
 from support.flyte import Harness, harness_on
+from support.flyte2 import Flyte2Harness
+from support.flyte2_functions import shop
 from support.function_harness import FunctionHarness
 from support.functions import values
 from support.shell_task import shell
@@ -32,7 +35,7 @@ ABSENT = ("flytekit", "flyte", "boto3", "s3fs", "fsspec", "pandas", "grpc")
 
 IMPORT_ALL = """\
 import importlib, pkgutil, sys
-DOORS = {"flyte1", "executor", "sandbox", "cli"}
+DOORS = {"flyte1", "flyte2", "executor", "sandbox", "cli"}
 import perian_shim
 for module in pkgutil.walk_packages(perian_shim.__path__, "perian_shim."):
     if module.name.split(".")[1] not in DOORS and module.name != "perian_shim.storage.fsspec":
@@ -62,11 +65,25 @@ def lean(
     python: Path, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Harness]:
     """A cluster whose pods run in that environment."""
-    folder = tmp_path_factory.mktemp("lean")
-    script = folder / "pyflyte-execute"
-    script.write_text(f'#!/bin/sh\nexec {python} -m perian_shim.entrypoint pyflyte-execute "$@"\n')
+    with leaning(Door.ENTRYPOINT, python, sandbox, tmp_path_factory.mktemp("lean")) as harness:
+        yield harness
+
+
+@pytest.fixture(scope="module")
+def lean_flyte2(
+    python: Path, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Harness]:
+    """The same with a backend of Flyte 2."""
+    with leaning(Door.A0, python, sandbox, tmp_path_factory.mktemp("lean")) as harness:
+        yield harness
+
+
+@contextmanager
+def leaning(door: Door, python: Path, sandbox: Sandbox, folder: Path) -> Iterator[Harness]:
+    script = folder / door.program
+    script.write_text(f'#!/bin/sh\nexec {python} -m perian_shim.entrypoint {door.program} "$@"\n')
     script.chmod(0o755)
-    with harness_on(sandbox, folder, Door.ENTRYPOINT) as harness:
+    with harness_on(sandbox, folder, door) as harness:
         environment = {k: v for k, v in harness.cluster.environment.items() if k != "PYTHONPATH"}
         cluster = replace(harness.cluster, bin_dir=folder, environment=environment)
         yield replace(harness, cluster=cluster)
@@ -109,3 +126,12 @@ def test_a_function_task_runs_from_end_to_end(lean: Harness) -> None:
 
 def test_a_failure_is_reported(lean: Harness) -> None:
     assert lean.error(shell("exit 3")).code == "PERIAN:JobFailed"
+
+
+def test_a_container_task_of_flyte_2_runs_from_end_to_end(lean_flyte2: Harness) -> None:
+    task = shell("echo 42 >/var/outputs/x", outputs={"x": int})
+    assert lean_flyte2.value(lean_flyte2.outputs(task)["x"], int) == 42
+
+
+def test_a_function_task_of_flyte_2_runs_from_end_to_end(lean_flyte2: Harness) -> None:
+    assert Flyte2Harness(lean_flyte2, {("mine", "key"): "sesame"}).run(shop.late, x=3).value == 3

@@ -28,3 +28,14 @@ def keys_of_the_job() -> str:
     """Tell which variables may hold keys."""
     held = [name for name in os.environ if "KEY" in name or "TOKEN" in name or "GRANT" in name]
     return " ".join(sorted(held))
+
+
+@env.task
+async def reading_elsewhere(data: File, seconds: float, uri: str) -> str:
+    """Read what is none of this task's business."""
+    del data, seconds
+    try:
+        async with File(path=uri).open("rb") as source:
+            return bytes(await source.read()).decode()
+    except Exception:  # noqa: BLE001 - whatever the store says
+        return "refused"
