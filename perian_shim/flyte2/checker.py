@@ -12,12 +12,17 @@ from perian_shim.config import PerianConfig
 from perian_shim.definition.checks import Checks, WrongType
 from perian_shim.definition.gpus import OTHERWISE, Gpus, parse_gpu
 from perian_shim.definition.quantities import GIGABYTE, in_units, parse_quantity
+from perian_shim.flyte2 import sdk
 from perian_shim.spec import ForwardedSecret
 
 REUSABLE = "a job is one container that ends with its task; nothing is there to be reused"
 DEADLINE = (
     "it counts over all attempts, of which a pod is not told when the first was queued; bound an"
     " attempt with max_runtime and max_queued_time"
+)
+POD_IMAGE = (
+    "it names an image for the pod, which runs perian-shim's; name that with"
+    " PerianConfig(executor_image=…), and the job's with image="
 )
 
 
@@ -65,6 +70,24 @@ class Checker(Checks):
             return super().secret(secret)
         as_file = secret.mount is not None
         return ForwardedSecret(secret.group or "", secret.key, secret.as_env_var, as_file)
+
+    def job_image(self, image: object) -> None:
+        """Expect an image, and of one that nobody builds a reference."""
+        if not isinstance(image, flyte.Image):
+            raise self.wrong_type("image", "an image reference or a flyte.Image", image)
+        reference = sdk.plain_reference(image)
+        if reference is not None:
+            self.reference(reference)
+
+    def pod_template(self, template: object) -> None:
+        """Refuse a template that has the pod run another image than ours."""
+        if template is None or isinstance(template, str):
+            return
+        primary = getattr(template, "primary_container_name", None)
+        containers = getattr(getattr(template, "pod_spec", None), "containers", None) or ()
+        for container in containers:
+            if container.name == primary and container.image:
+                raise self.refusal("pod_template", POD_IMAGE)
 
     def completed(self, config: PerianConfig, resources: object) -> PerianConfig:
         """Return the config with its open points taken from the task's resources.

@@ -23,11 +23,11 @@ from perian_shim.errors import DefinitionError
 from perian_shim.flyte2 import dispatch, sdk
 from perian_shim.flyte2.checker import Checker
 from perian_shim.flyte2.on_perian import OnPerian
-from perian_shim.spec import DEFAULT_INPUT_DIR, DEFAULT_OUTPUT_DIR, ContainerWork
+from perian_shim.spec import DECK, DEFAULT_INPUT_DIR, DEFAULT_OUTPUT_DIR, ContainerWork
 
 LAYERS = (
-    "an image with layers is built for an environment of Python tasks; build it before, and give"
-    " its reference"
+    "an image with layers is built for an environment of Python tasks, and one by name is looked up"
+    " for it; build it before, and give its reference"
 )
 
 
@@ -41,6 +41,26 @@ class _ContainerTask(OnPerian[Any, Any, Any]):
     def __post_init__(self) -> None:
         super().__post_init__()  # type: ignore[no-untyped-call]  # flyte's own
         self.take_over(self.checker())
+        caching: Any = self.cache
+        if caching.behavior == "auto":  # whatever an override has changed counts as well
+            self.cache = replace(caching, policies=[ContentPolicy(self.content())])
+
+    def override(self, *, plugin_config: Any = None, **changes: Any) -> Any:
+        """Return a copy with other arguments, as any task's ``override``.
+
+        Raises:
+            DefinitionError: an argument is wrong.
+        """
+        # Flyte would make a function task of whatever is given a config: it goes first, and alone.
+        task = self if plugin_config is None else replace(self, plugin_config=plugin_config)
+        return super(_ContainerTask, task).override(**changes)
+
+    def content(self) -> str:
+        """Return what the job does, not where it runs or what is shown of it, as a text."""
+        spec = self.job_spec(self.checker(), self.image_reference(), self.work).to_custom()
+        del spec["config"]
+        spec.pop(DECK, None)
+        return json.dumps(spec, sort_keys=True)
 
     def checker(self) -> Checker:
         """Return what checks the task's arguments."""
@@ -143,9 +163,10 @@ class PerianContainerTask(_ContainerTask):
         check.config(plugin_config)
         if not isinstance(image, str | flyte.Image):
             raise check.wrong_type("image", "an image reference or a flyte.Image", image)
-        if isinstance(image, flyte.Image) and bool(getattr(image, "_layers", None)):
+        reference = image if isinstance(image, str) else sdk.plain_reference(image)
+        if reference is None:
             raise check.refusal("image", LAYERS)
-        check.reference(image if isinstance(image, str) else str(image.uri))
+        check.reference(reference)
         for argument, types in (("inputs", inputs), ("outputs", outputs)):
             if types is not None and not isinstance(types, Mapping):
                 raise check.wrong_type(argument, "a dict of names and types", types)
@@ -175,15 +196,6 @@ class PerianContainerTask(_ContainerTask):
         check.input_types(types)
         check.injections(argv, types)
         check.output_types({key: each.type for key, each in typed.outputs.variables.items()})
-        caching: Any = self.cache
-        if caching.behavior == "auto":
-            self.cache = replace(caching, policies=[ContentPolicy(self.content())])
-
-    def content(self) -> str:
-        """Return what the job does, not where it runs, as a text."""
-        spec = self.job_spec(self.checker(), self.image_reference(), self.work).to_custom()
-        del spec["config"]
-        return json.dumps(spec, sort_keys=True)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 Flyte 2 makes a task's container of its ``image``, ``resources``, ``env_vars`` and ``secrets``. Here
 these are the job's: whatever a task or an ``override`` names is taken over into fields of the
 job's, and what the pod needs is put in its place. An ``override`` copies a task field by field;
-what it has not touched is still what was put there, and is left alone.
+what it has not touched is still the very object that was put there, and is left alone. The task
+remembers these objects, since a task may have been pickled: each is then another, but the same one
+in both places.
 """
 
 import functools
@@ -31,7 +33,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 POD_RESOURCES = flyte.Resources(cpu=(pod.CPU, pod.CPU_LIMIT), memory=(pod.MEMORY, pod.MEMORY_LIMIT))
 POD_VARIABLES: dict[str, str] = {}
-"""What registration and the cluster set is all that a pod has; recognized as this very object."""
+"""What registration and the cluster set is all that a pod has."""
+
+OF_THE_POD = {
+    "image": "job_image",
+    "resources": "job_resources",
+    "env_vars": "job_variables",
+    "secrets": "job_secrets",
+}
+"""Fields of Flyte's that say what its container is, and ours for the job."""
 
 POD_ENVIRONMENT = "perian-shim-executor"
 """In place of the name under which an environment's image is looked up: the pod's is another."""
@@ -53,8 +63,7 @@ class OnPerian(FlyteTask[P, R, F]):
         job_resources: what the job is to have.
         job_variables: its environment variables.
         job_secrets: secrets that it is given.
-        pod_image: as it was put in the image's place.
-        pod_secrets: the same of the secrets.
+        put: what was put in the places of what the job's things were taken from, by field.
     """
 
     plugin_config: Any = None
@@ -63,8 +72,7 @@ class OnPerian(FlyteTask[P, R, F]):
     job_resources: Any = None
     job_variables: Any = None
     job_secrets: Any = None
-    pod_image: Any = field(default=None, repr=False)
-    pod_secrets: Any = field(default=None, repr=False)
+    put: Any = field(default=None, repr=False)
 
     def take_over(self, check: Checker) -> None:
         """Take over what the task names for its job, and put the pod's things in its place.
@@ -76,20 +84,24 @@ class OnPerian(FlyteTask[P, R, F]):
         check.config(config)
         if self.reusable is not None:
             raise check.refusal("reusable", REUSABLE)
-        if self.image is not self.pod_image:
-            self.job_image, self.job_environment = self.image, self.parent_env_name
-        if self.resources is not POD_RESOURCES:
-            self.job_resources = self.resources
-        if self.env_vars is not POD_VARIABLES:
-            self.job_variables = self.env_vars
-        if self.secrets is not self.pod_secrets or self.pod_secrets is None:
-            self.job_secrets = self.secrets
-        self.image = self.pod_image = executor_image(config)
-        self.resources, self.env_vars = POD_RESOURCES, POD_VARIABLES
-        self.parent_env_name = POD_ENVIRONMENT
+        check.pod_template(self.pod_template)
+        before = self.put or {}
+        for name, job_name in OF_THE_POD.items():
+            if name not in before or getattr(self, name) is not before[name]:
+                setattr(self, job_name, getattr(self, name))
+                if name == "image":
+                    self.job_environment = self.parent_env_name
+        check.job_image(self.job_image)
         self.job_spec(check, "", ActionWork())
-        self.pod_secrets = own_secrets(config, self.job_secrets)
-        self.secrets = self.pod_secrets
+        self.put = {
+            "image": executor_image(config),
+            "resources": POD_RESOURCES,
+            "env_vars": POD_VARIABLES,
+            "secrets": own_secrets(config, self.job_secrets),
+        }
+        for name, thing in self.put.items():
+            setattr(self, name, thing)
+        self.parent_env_name = POD_ENVIRONMENT
 
     def checker(self) -> Checker:
         """Return what checks the task's arguments."""

@@ -7,7 +7,7 @@ that defines tasks is imported in every job.
 from __future__ import annotations
 
 import importlib.util
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,14 @@ def check() -> None:
     if importlib.util.find_spec("flyte") is None:
         message = f"perian_shim.flyte2 needs Flyte 2's SDK, which is not installed: {EXTRA}"
         raise ImportError(message)
-    found = version("flyte")
+    try:
+        found = version("flyte")
+    except PackageNotFoundError:  # a folder of this name
+        message = (
+            "perian_shim.flyte2 needs Flyte 2's SDK, but the package flyte that is found is"
+            f" another, or a folder of that name: {EXTRA}"
+        )
+        raise ImportError(message) from None
     if found.partition(".")[0] != "2":
         message = f"perian_shim.flyte2 needs flyte 2, but flyte {found} is installed: {EXTRA}"
         raise ImportError(message)
@@ -50,6 +57,12 @@ def typed_interface(interface: NativeInterface) -> TypedInterface:
 
     made: Any = transform_native_to_typed_interface(interface)
     return TypedInterface.FromString(made.SerializeToString())
+
+
+def plain_reference(image: Any) -> str | None:
+    """Return the reference of an image, None of one that is yet to be built or looked up."""
+    built = image._layers or image.dockerfile or image._ref_name  # noqa: SLF001 - see above
+    return None if built else str(image.uri)
 
 
 def image_uri(context: SerializationContext, environment: str | None, image: Any) -> str:
