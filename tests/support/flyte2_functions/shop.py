@@ -1,5 +1,7 @@
 """A user's module of Flyte 2: an environment on Perian, one in the cluster, and their tasks."""
 
+from typing import Any
+
 import flyte
 
 from perian_shim.flyte2 import PerianConfig
@@ -55,7 +57,9 @@ def nested_in_a_thread(x: int) -> int:
 @perian.task
 async def forwarding(x: int) -> int:
     """Call other tasks' functions, in the same job."""
-    return double.forward(x)[0] + await late.forward(x)
+    doubled: Any = double.forward(x)
+    waited: Any = late.forward(x)
+    return int(doubled[0] + await waited)
 
 
 @flyte.trace
