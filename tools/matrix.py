@@ -3,8 +3,8 @@
     matrix.py [--python 3.11,3.13] [--flytekit 1.14.9] [--jobs 2] [--anew] [TEST …]
     matrix.py --sdk flyte [--version 2.0.0] …     the same for Flyte 2's SDK
 
-A cell is one Python with one version of an SDK. Its environment is made once from a hash-locked file below
-``requirements/`` and kept in a cache folder. A Python that flytekit's metadata excludes is tested
+A cell is one Python with one version of an SDK. Its environment is made once from a hash-locked
+file below ``requirements/`` and kept in a cache folder. A Python that flytekit's metadata excludes is tested
 against its word, and the table says so: users cannot have it, but our image without flytekit can.
 Cells run one after the other. The table goes to standard output, progress to standard error; what
 pip and pytest said is kept in the cache folder. Exits with 1 if a cell failed or none was tested,
