@@ -4,8 +4,9 @@
     matrix.py --sdk flyte [--version 2.0.0] …     the same for Flyte 2's SDK
 
 A cell is one Python with one version of an SDK. Its environment is made once from a hash-locked
-file below ``requirements/`` and kept in a cache folder. A Python that flytekit's metadata excludes is tested
-against its word, and the table says so: users cannot have it, but our image without flytekit can.
+file below ``requirements/`` and kept in a cache folder. A Python that flytekit's metadata excludes
+is tested against its word, and the table says so: users cannot have it, but our image without
+flytekit can.
 Cells run one after the other. The table goes to standard output, progress to standard error; what
 pip and pytest said is kept in the cache folder. Exits with 1 if a cell failed or none was tested,
 with 0 otherwise: a Python that is not here is named in the table and is no failure.
