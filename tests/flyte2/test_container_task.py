@@ -79,7 +79,7 @@ def test_an_override_is_the_jobs() -> None:
     task = counted(env_vars={"A": "1"})
     in_environment(task)
     changed = task.override(env_vars={"B": "2"}, timeout=5, resources=flyte.Resources(disk="9Gi"))
-    record = record_of(changed)  # type: ignore[arg-type]  # of the same class
+    record = record_of(changed)
     assert record.spec.environment == {"B": "2"}
     assert (record.timeout_seconds, record.spec.config.os_storage_size) == (5, 9)
     assert record.spec.work == ContainerWork(tuple(COUNT))
