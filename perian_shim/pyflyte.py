@@ -84,7 +84,7 @@ def block(error: PerianError) -> str:
 
 
 def users_frame() -> tuple[int, FrameType]:
-    """Return the innermost call of code that is neither flytekit's nor ours.
+    """Return the innermost call of code that is neither an SDK's nor ours.
 
     Returns:
         How many calls it is above the caller of this function, and its frame.
@@ -97,7 +97,7 @@ def users_frame() -> tuple[int, FrameType]:
 
 def packages() -> tuple[str, ...]:
     """Return the folders whose lines are not where a user would look."""
-    flytekit = getattr(sys.modules.get("flytekit"), "__file__", None)
-    ours = f"{Path(__file__).parent}/"
+    loaded = (getattr(sys.modules.get(name), "__file__", None) for name in ("flytekit", "flyte"))
+    sdks = (f"{Path(file).parent}/" for file in loaded if file)
     # The constructor of a dataclass is compiled of a text.
-    return (ours, f"{Path(flytekit).parent}/", "<string>") if flytekit else (ours, "<string>")
+    return (f"{Path(__file__).parent}/", "<string>", *sdks)

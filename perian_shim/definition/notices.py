@@ -2,7 +2,7 @@
 
 They are Python's own warnings, of the category ``PerianWarning``: ``warnings.filterwarnings`` or
 ``PYTHONWARNINGS`` silence them or make them errors. Each names the task, what is wrong and the form
-that is right. They point to the first line of code outside flytekit and perian-shim.
+that is right. They point to the first line of code outside perian-shim and Flyte's SDKs.
 """
 
 import warnings

@@ -9,6 +9,7 @@ from typing import Any
 import flyte
 
 from perian_shim.config import PerianConfig
+from perian_shim.definition import notices
 from perian_shim.definition.checks import Checks, WrongType
 from perian_shim.definition.gpus import OTHERWISE, Gpus, parse_gpu
 from perian_shim.definition.quantities import GIGABYTE, in_units, parse_quantity
@@ -20,6 +21,8 @@ DEADLINE = (
     "it counts over all attempts, of which a pod is not told when the first was queued; bound an"
     " attempt with max_runtime and max_queued_time"
 )
+FLYTES_IMAGE = "ghcr.io/flyteorg/flyte:"
+
 POD_IMAGE = (
     "it names an image for the pod, which runs perian-shim's; name that with"
     " PerianConfig(executor_image=…), and the job's with image="
@@ -78,6 +81,16 @@ class Checker(Checks):
         reference = sdk.plain_reference(image)
         if reference is not None:
             self.reference(reference)
+
+    def shim_in_image(self, reference: str) -> None:
+        """Warn of Flyte's own image: a job that has no perian-shim cannot load its task."""
+        if reference.startswith(FLYTES_IMAGE):
+            notices.warn_once(
+                "image",
+                f"{self._kind} {self._task!r}: image: {reference} is Flyte's own, without"
+                " perian-shim, which loads the task in its job: add it, as by"
+                ' flyte.Image.from_debian_base().with_pip_packages("perian-shim[flyte2]")',
+            )
 
     def pod_template(self, template: object) -> None:
         """Refuse a template that has the pod run another image than ours."""

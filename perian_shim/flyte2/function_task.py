@@ -43,6 +43,7 @@ class PerianFunctionTask(OnPerian[P, R, F], AsyncFunctionTaskTemplate[P, R, F]):
         """Return the arguments of the task's pod: those of ``a0``, and the task itself."""
         program, *arguments = super().container_args(serialize_context)
         image = sdk.image_uri(serialize_context, self.job_environment, self.job_image)
+        self.checker().shim_in_image(image)
         work = ActionWork()
         if RESOLVER in arguments:
             resolver, *loader = arguments[arguments.index(RESOLVER) + 1 :]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import flyte
 from flyte.models import CodeBundle, SerializationContext
 from flyteidl.core.literals_pb2 import Literal
 
@@ -46,10 +47,11 @@ async def run_on_perian(submission: Submission) -> bytes:
     raw_prefix = str(context.raw_data_path.path).rstrip("/")
     environ = {**names_of(context.action), **os.environ}
     opened = opened_once(lambda uri: open_store(uri, environ))
+    images = await built_images(submission.task)
     bundle = None
     if hasattr(submission.task, "func"):
         bundle = await shipped_code(opened(raw_prefix), raw_prefix)
-    arguments = submission.task.container_args(settings(bundle))
+    arguments = submission.task.container_args(settings(bundle, images))
     finished = await in_a_thread(lambda: finish(arguments, submission.inputs, raw_prefix, environ))
     finished.reported()
     if finished.error is not None:
@@ -107,7 +109,19 @@ async def shipped_code(store: ObjectStore, raw_prefix: str) -> CodeBundle:
     return CodeBundle(computed_version=bundle.computed_version, tgz=uri, destination=".")
 
 
-def settings(bundle: CodeBundle | None) -> SerializationContext:
+async def built_images(task: Any) -> Any:
+    """Build the image of a task's job as Flyte would when it is deployed, if it is to be built.
+
+    Returns:
+        What Flyte knows of the images that it has built, None if there was nothing to build.
+    """
+    environment = task.parent_env() if task.parent_env else None
+    if environment is None or sdk.plain_reference(task.job_image) is not None:
+        return None
+    return await flyte.build_images.aio(environment)
+
+
+def settings(bundle: CodeBundle | None, images: Any = None) -> SerializationContext:
     """Return what a run without a backend serializes with."""
     return SerializationContext(
         version=bundle.computed_version if bundle else "local",
@@ -117,6 +131,7 @@ def settings(bundle: CodeBundle | None) -> SerializationContext:
         input_path=NOTHING,
         output_path=NOTHING,
         code_bundle=bundle,
+        image_cache=images,
         root_dir=sdk.root_folder(),
     )
 

@@ -3,15 +3,13 @@
 import flyte
 import pytest
 from flyte.io import File
-from support.flyte2 import template_of
+from support.flyte2 import record_of, template_of
 from support.flyte2_functions.values import Point
 
-from perian_shim import task_argument
 from perian_shim.errors import DefinitionError
 from perian_shim.flyte2 import PerianConfig, PerianContainerTask
 from perian_shim.pod.action_invocation import ActionInvocation
 from perian_shim.spec import ContainerWork
-from perian_shim.work.task_record import TaskRecord
 
 COUNT = ["sh", "-c", "wc -w < /var/inputs/text > /var/outputs/words", "{{.inputs.factor}}"]
 
@@ -27,10 +25,6 @@ def counted(**changes: object) -> PerianContainerTask:
         **changes,
     }
     return PerianContainerTask(**given)  # type: ignore[arg-type]  # as users write it
-
-
-def record_of(task: PerianContainerTask) -> TaskRecord:
-    return TaskRecord.from_template(task_argument.decode(template_of(task).container.args[2]))
 
 
 def in_environment(*tasks: PerianContainerTask) -> flyte.TaskEnvironment:

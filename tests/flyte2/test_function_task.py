@@ -1,28 +1,27 @@
 """A function of a Perian environment: its pod is ours, its job is the function's."""
 
+import asyncio
+from importlib.metadata import version
+from typing import Any
+
 import cloudpickle  # type: ignore[import-untyped]  # ships no type information
 import flyte
 import pytest
+from flyte.extend import ImageBuildEngine
 from flyte.models import CodeBundle
 from flyteidl2.core import tasks_pb2
-from support.flyte2 import template_of
+from support.flyte2 import record_of, template_of
 from support.flyte2_functions import shop
 
-from perian_shim import task_argument
+from perian_shim.definition import notices
 from perian_shim.errors import DefinitionError
-from perian_shim.flyte2 import PerianConfig, PerianFunctionTask
+from perian_shim.flyte2 import PerianConfig, PerianFunctionTask, PerianWarning
+from perian_shim.flyte2.local import built_images
 from perian_shim.pod.action_invocation import ActionInvocation
 from perian_shim.spec import ActionWork, ForwardedSecret, JobSpec
-from perian_shim.work.task_record import TaskRecord
 
 TGZ = CodeBundle(computed_version="v7", tgz="s3://b/code.tgz", destination="/code")
 PICKLE = CodeBundle(computed_version="v7", pkl="s3://b/code.pkl.gz", destination=".")
-
-
-def record_of(task: object, bundle: CodeBundle | None = None) -> TaskRecord:
-    arguments = list(template_of(task, bundle).container.args)
-    assert arguments[:2] == ["a0", task_argument.OPTION]
-    return TaskRecord.from_template(task_argument.decode(arguments[2]))
 
 
 def test_its_pod_is_the_small_one_and_runs_our_image(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,21 +172,61 @@ def image_cache(built: dict[str, str]) -> object:
     return ImageCache(image_lookup=built)
 
 
-def test_a_built_image_is_the_jobs() -> None:
-    layered = flyte.Image.from_debian_base(name="built").with_pip_packages("numpy")
+def with_image(image: flyte.Image | str) -> PerianFunctionTask[..., int, Any]:
+    """Return a task of an environment with this image."""
     environment = flyte.TaskEnvironment(
-        name="built", image=layered, plugin_config=PerianConfig(cores=1)
+        name="built", image=image, plugin_config=PerianConfig(cores=1)
     )
 
     @environment.task
     def one() -> int:
         return 1
 
+    assert isinstance(one, PerianFunctionTask)
+    return one
+
+
+LAYERED = flyte.Image.from_debian_base(name="built").with_pip_packages("numpy")
+
+
+def test_a_built_image_is_the_jobs() -> None:
+    one = with_image(LAYERED)
     cache = image_cache({"built": "registry.example.org/built:7"})
-    template = template_of(one, image_cache=cache)
-    record = TaskRecord.from_template(task_argument.decode(template.container.args[2]))
-    assert record.spec.image == "registry.example.org/built:7"
-    assert template.container.image.startswith("perian-shim-executor:")
+    assert record_of(one, image_cache=cache).spec.image == "registry.example.org/built:7"
+    assert template_of(one, image_cache=cache).container.image.startswith("perian-shim-executor:")
+
+
+def test_a_local_run_builds_an_image_that_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def found(image: flyte.Image) -> str:
+        return f"registry.example.org/{image.name}:7"
+
+    monkeypatch.setattr(ImageBuildEngine, "image_exists", found)
+    flyte.init()
+    one = with_image(LAYERED)
+    cache = asyncio.run(built_images(one))
+    assert record_of(one, image_cache=cache).spec.image == "registry.example.org/built:7"
+    assert asyncio.run(built_images(with_image("debian:12"))) is None
+
+
+def test_an_image_without_perian_shim_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notices, "_said", {"executor image"})
+    one = with_image("auto")
+    with pytest.warns(PerianWarning, match=r"flyte:py3.* is Flyte's own, without perian-shim"):
+        template_of(one)
+
+
+def test_what_is_kubernetes_is_the_pod_s() -> None:
+    changed = shop.late.override(queue="mine", pod_template="mine", interruptible=True)
+    metadata = template_of(changed).metadata
+    assert changed.queue == "mine"
+    assert metadata.pod_template_name == "mine"
+    assert metadata.interruptible
+
+
+@pytest.mark.skipif(version("flyte").startswith("2.0."), reason="flyte 2.0 has none of a task's")
+def test_a_service_account_is_the_pod_s() -> None:
+    changed = shop.late.override(service_account="mine")
+    assert template_of(changed).security_context.run_as.k8s_service_account == "mine"
 
 
 def test_a_task_can_be_pickled() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import flyte
@@ -49,6 +50,13 @@ class Odd:
     """A class of which Flyte knows nothing."""
 
 
+def template_with(image: str | None) -> Any:
+    """Return a pod template whose primary container names an image, of what Kubernetes' has."""
+    container = SimpleNamespace(name="primary", image=image)
+    spec: Any = SimpleNamespace(containers=[container])
+    return flyte.PodTemplate(primary_container_name="primary", pod_spec=spec)
+
+
 Case = tuple[Callable[..., Any], dict[str, Any], str, bool]
 BOTH: list[tuple[dict[str, Any], str, bool]] = [
     ({"plugin_config": PerianConfig()}, "plugin_config: expected at least one of cores", False),
@@ -86,6 +94,12 @@ BOTH: list[tuple[dict[str, Any], str, bool]] = [
         "max_queued_time is 60 s, that of plugin_config 30 s; give one",
         False,
     ),
+    ({"image": "Not An Image"}, "image: image 'Not An Image': ", False),
+    (
+        {"pod_template": template_with("debian:12")},
+        "pod_template: cannot be honoured: it names an image for the pod",
+        False,
+    ),
     (
         {"plugin_config": PerianConfig(cores=1, on_terminate="detach")},
         "on_terminate='detach': expected a timeout=",
@@ -107,7 +121,11 @@ CONTAINERS: list[tuple[dict[str, Any], str, bool]] = [
     ({"name": ""}, "name: expected a text, got ''", True),
     ({"plugin_config": {"cores": 1}}, "plugin_config: expected a perian_shim.flyte2.Perian", True),
     ({"image": 3}, "image: expected an image reference or a flyte.Image, got int", True),
-    ({"image": "Not An Image"}, "image: ", False),
+    (
+        {"image": flyte.Image.from_ref_name("x")},
+        "tasks, and one by name is looked up for it; build it before",
+        False,
+    ),
     (
         {"image": flyte.Image.from_debian_base(name="x").with_pip_packages("numpy")},
         "image: cannot be honoured: an image with layers is built",
@@ -136,6 +154,7 @@ def name_of(case: Case) -> str:
 CASES: list[Case] = [
     *((function, *case) for case in BOTH),
     *((container, *case) for case in BOTH),
+    (function, {"image": None}, "image: expected an image reference or a flyte.Image, got", True),
     *((container, *case) for case in CONTAINERS),
 ]
 
@@ -150,6 +169,11 @@ def test_it_is_refused_naming_task_argument_and_reason(case: Case) -> None:
     assert isinstance(caught.value, TypeError) == is_type
     if settings.get("name") != "":
         assert ("shop.one" if make is function else "shop.box") in text
+
+
+def test_a_pod_template_without_an_image_is_the_pod_s() -> None:
+    template = template_with(None)
+    assert function(pod_template=template).pod_template is template
 
 
 def test_what_flyte_itself_refuses_is_flyte_s_to_say() -> None:

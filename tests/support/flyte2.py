@@ -19,6 +19,7 @@ from perian_shim import task_argument
 from perian_shim.flyte2 import sdk
 from perian_shim.sandbox.flyte.cluster import Attempt, RunningPod
 from perian_shim.sandbox.server.store import JobSnapshot
+from perian_shim.work.task_record import TaskRecord
 
 
 def context(bundle: CodeBundle | None = None, **changes: Any) -> SerializationContext:
@@ -38,6 +39,13 @@ def context(bundle: CodeBundle | None = None, **changes: Any) -> SerializationCo
 def template_of(task: Any, bundle: CodeBundle | None = None, **changes: Any) -> Any:
     """Return a task's template, a ``flyteidl2.core.TaskTemplate``."""
     return sdk.template_of(task, context(bundle, **changes))
+
+
+def record_of(task: Any, bundle: CodeBundle | None = None, **changes: Any) -> TaskRecord:
+    """Return what a task's pod is told of its job."""
+    arguments = list(template_of(task, bundle, **changes).container.args)
+    assert arguments[:2] == ["a0", task_argument.OPTION]
+    return TaskRecord.from_template(task_argument.decode(arguments[2]))
 
 
 @dataclass(frozen=True)

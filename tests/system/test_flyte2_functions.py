@@ -46,7 +46,9 @@ def test_a_report_has_the_function_s_tabs_and_ours(flyte2: Flyte2Harness) -> Non
     assert b">Perian</li>" in page
 
 
-@pytest.mark.parametrize("task", [shop.nested, shop.nested_in_a_thread])
+@pytest.mark.parametrize(
+    "task", [shop.nested, shop.nested_in_a_thread, shop.recursive, shop.mapped]
+)
 def test_a_task_that_calls_another_is_refused_at_once(flyte2: Flyte2Harness, task: object) -> None:
     ran = flyte2.run(task, x=3)
     assert ran.error.code == "PERIAN:ChildTask"

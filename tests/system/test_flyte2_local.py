@@ -93,6 +93,34 @@ def test_a_task_that_calls_another_runs_here_and_the_other_on_perian(
     assert len(jobs_of(sandbox, tmp_path)) == 3
 
 
+@pytest.mark.parametrize(
+    ("task", "given", "printed"), [("total_of_map", "n=3", "o0=3"), ("changed", "x=2", "o0=4")]
+)
+def test_every_way_to_call_a_task_leads_to_perian(
+    task: str, given: str, printed: str, program: Program, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    run = program(f"print('is', there.run(shop.{task}, {given}).outputs())")
+    assert run.end() == 0, run.text
+    assert printed in run.text
+    assert len(jobs_of(sandbox, tmp_path)) == len(range({"n=3": 3, "x=2": 2}[given]))
+
+
+def test_a_program_that_is_run_again_finds_its_job(
+    program: Program, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    body = (
+        "print('is', there.run(box('echo begun; sleep 5; echo 7 > /var/outputs/y'), x=1).outputs())"
+    )
+    killed = program(body)
+    killed.wait_for("begun")
+    killed.send(signal.SIGKILL)
+    killed.end()
+    again = program(body)
+    assert again.end() == 0, again.text
+    assert "7" in again.text
+    assert len(jobs_of(sandbox, tmp_path)) == 1
+
+
 def test_a_container_goes_through_perian(program: Program) -> None:
     script = "echo $(( $1 * 2 )) > /var/outputs/y"
     run = program(f"print('is', there.run(box({script!r}), x=21).outputs())")

@@ -62,6 +62,24 @@ async def forwarding(x: int) -> int:
     return int(doubled[0] + await waited)
 
 
+@perian.task
+async def recursive(x: int) -> int:
+    """Call itself, which a job cannot."""
+    return await recursive(x - 1)
+
+
+@perian.task
+def mapped(x: int) -> int:
+    """Call a task for each of several values, which a job cannot."""
+    return sum(flyte.map(plain, range(x)))
+
+
+@perian.task
+def plain(x: int) -> int:
+    """Return it."""
+    return x
+
+
 @flyte.trace
 async def step(x: int) -> int:
     """Take one step."""
@@ -78,3 +96,17 @@ async def traced(x: int) -> int:
 async def total(n: int) -> int:
     """Sum what jobs return."""
     return sum([await late(number) for number in range(n)])
+
+
+@cluster.task
+def total_of_map(n: int) -> int:
+    """Sum what mapped jobs return."""
+    return sum(each for each in flyte.map(plain, range(n)) if isinstance(each, int))
+
+
+@cluster.task
+async def changed(x: int) -> int:
+    """Call a task with other arguments, by both ways to call one."""
+    return await plain.override(env_vars={"MODE": "slow"}).aio(x) + await late.override(retries=1)(
+        x
+    )
