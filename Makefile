@@ -7,7 +7,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-fast test-all test-variants faults matrix bench image wheelhouse check \
+.PHONY: help demo test test-fast test-all test-variants faults matrix flyte-matrix bench image wheelhouse check \
         docs pictures release lock clean
 
 ## say what there is
@@ -58,6 +58,10 @@ faults: $(VENV)/.dev
 ## the oldest and the newest flytekit on Python 3.10 to 3.13, as a table
 matrix:
 	$(PYTHON) tools/matrix.py
+
+## flyte 2.0, 2.8 and the newest on Python 3.10 to 3.13, as a table
+flyte-matrix:
+	$(PYTHON) tools/matrix.py --sdk flyte
 
 ## measure against a no-op shim and the official connector, as a table: 40 minutes;
 ## IMAGE_SIZES=ours=45,ours-flytekit=147,naive=360 adds what `make image` told,
@@ -139,6 +143,9 @@ lock:
 	cp requirements/dev.txt requirements/flytekit-1.14.txt # what fits stays as it is
 	$(LOCK) --group build --extra dev -c requirements/flytekit-1.14.in \
 	    -o requirements/flytekit-1.14.txt
+	for version in 2.0 2.8; do \
+	    cp requirements/dev.txt requirements/flyte-$$version.txt && $(LOCK) --group build --extra dev \
+	        --extra flyte2 -c requirements/flyte-$$version.in -o requirements/flyte-$$version.txt; done
 	$(LOCK) --group build --extra sandbox -c requirements/dev.txt -o requirements/sandbox.txt
 	$(LOCK) --group image -c requirements/dev.txt -o requirements/executor-flytekit.txt
 	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \

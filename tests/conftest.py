@@ -1,6 +1,8 @@
 """What many tests need: the helpers' path, one sandbox per process, a cluster stand-in on it."""
 
+import importlib.util
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -36,6 +38,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--every-variant", action="store_true", help=text)
     text = "write what the commands of docs/commands.md print into that page"
     parser.addoption("--record", action="store_true", help=text)
+
+
+FLYTE_2 = re.compile(
+    r"^(import flyte\b(?!kit)|from (flyte|perian_shim\.flyte2|support\.flyte2)\b)", re.MULTILINE
+)
+"""What a file of tests that needs Flyte 2's SDK has."""
+
+HAS_FLYTE_2 = importlib.util.find_spec("flyte") is not None
+
+
+def pytest_report_header() -> str | None:
+    """Say if tests are left out."""
+    return None if HAS_FLYTE_2 else "flyte is not installed: what needs it is left out"
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out what needs Flyte 2's SDK where that is not: beside an old flytekit it cannot be."""
+    if HAS_FLYTE_2 or collection_path.suffix != ".py":
+        return None
+    return True if FLYTE_2.search(collection_path.read_text()) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -119,8 +119,11 @@ def test_the_table_has_a_line_for_every_cell_and_names_what_failed() -> None:
         Outcome(CELL, MISSING, note="none of pyenv's"),
     ]
     lines = matrix.table(outcomes).splitlines()
-    assert lines[2] == "| 3.13 | 1.16.31 | passed | 7 | 0 | 1 | 12 s | 3.13.0 |"
-    assert lines[4] == "| 3.13 | 1.16.31 | no such Python here | - | - | - | - | none of pyenv's |"
+    assert lines[2] == "| 3.13 | flytekit 1.16.31 | passed | 7 | 0 | 1 | 12 s | 3.13.0 |"
+    assert (
+        lines[4]
+        == "| 3.13 | flytekit 1.16.31 | no such Python here | - | - | - | - | none of pyenv's |"
+    )
     assert lines[-1] == "- tests.a::bad"
 
 

@@ -208,8 +208,3 @@ def test_a_new_user_gets_by_with_the_lines_of_the_readme(newcomer: Path) -> None
 @pytest.mark.parametrize("target", re.findall(r"\]\((docs/[^)#]+)[^)]*\)", README))
 def test_every_link_to_a_page_of_ours_leads_there(target: str) -> None:
     assert (ROOT / target).is_file()
-
-
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.stem)
-def test_every_page_is_reached_from_the_readme(page: Path) -> None:
-    assert f"]({page.relative_to(ROOT)}" in README

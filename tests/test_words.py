@@ -30,7 +30,7 @@ FORBIDDEN = {
     r"(?i)\bblob stores?\b": "object store",
     r"(?i)\bworker node of perian\b|\bperian nodes?\b": "machine",
     # spelling
-    r"(?i)\bbehaviors?\b(?!\")": "behaviour",
+    r"(?i)(?<!\.)\bbehaviors?\b(?!\")": "behaviour",
     r"(?i)\bcancel(ed|ing)\b": "cancelled, cancelling",
     r"(?i)\borganisations?\b": "organization, as the API has it",
     r"(?i)\b(seperat\w+|occured|recieve\w*|dependant|existant|wether|teh)\b": "its right spelling",
@@ -121,6 +121,7 @@ def test_a_wrong_form_is_found(sentence: str) -> None:
         "tests/work/test_grants.py",
         "it is allowed to be empty",
         'WhichOneof("behavior")',
+        "cache.behavior",
     ],
 )
 def test_a_right_form_is_let_pass(sentence: str) -> None:

@@ -1,10 +1,12 @@
 """Tests the oldest and the newest flytekit on every Python that this machine has, as a table.
 
     matrix.py [--python 3.11,3.13] [--flytekit 1.14.9] [--jobs 2] [--anew] [TEST …]
+    matrix.py --sdk flyte [--version 2.0.0] …     the same for Flyte 2's SDK
 
-A cell is one Python with one flytekit. Its environment is made once from a hash-locked file below
-``requirements/`` and kept in a cache folder. A Python that flytekit's metadata excludes is tested
-against its word, and the table says so: users cannot have it, but our image without flytekit can.
+A cell is one Python with one version of an SDK. Its environment is made once from a hash-locked
+file below ``requirements/`` and kept in a cache folder. A Python that flytekit's metadata excludes
+is tested against its word, and the table says so: users cannot have it, but our image without
+flytekit can.
 Cells run one after the other. The table goes to standard output, progress to standard error; what
 pip and pytest said is kept in the cache folder. Exits with 1 if a cell failed or none was tested,
 with 0 otherwise: a Python that is not here is named in the table and is no failure.
@@ -35,6 +37,19 @@ NEED_PYFLYTE = ("tests/flyte1/test_registration.py", "tests/flyte1/test_registra
 NEWEST = "dev.txt"
 LOCKS = ("flytekit-1.14.txt", NEWEST)
 """One for each flytekit, the oldest first; all hold what the tests need."""
+
+FLYTE2_LOCKS = ("flyte-2.0.txt", "flyte-2.8.txt", NEWEST)
+"""The same for each flyte."""
+
+FLYTE2_TESTS = (
+    "tests/flyte2",
+    "tests/pod/test_action_invocation.py",
+    "tests/work/test_entry_points.py",
+    "tests/system/test_flyte2_functions.py",
+    "tests/system/test_flyte2_local.py",
+    "tests/system/test_flyte2_values.py",
+)
+"""What depends on Flyte 2's SDK."""
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
@@ -69,22 +84,24 @@ PASSED, FAILED, BROKEN, MISSING = "passed", "FAILED", "NOT INSTALLED", "no such 
 
 @dataclass(frozen=True)
 class Cell:
-    """One Python with one flytekit.
+    """One Python with one version of an SDK.
 
     Attributes:
         python: Python's minor version, e.g. ``"3.11"``.
-        flytekit: flytekit's version.
+        flytekit: the SDK's version.
         lock: the file that pins it and everything else.
+        sdk: the SDK's package.
     """
 
     python: str
     flytekit: str
     lock: Path
+    sdk: str = "flytekit"
 
     @property
     def name(self) -> str:
         """Name of its folder in the cache."""
-        return f"python{self.python}-flytekit{self.flytekit}"
+        return f"python{self.python}-{self.sdk}{self.flytekit}"
 
     @property
     def leniency(self) -> list[str]:
@@ -121,7 +138,8 @@ class Outcome:
         tested = self.state in {PASSED, FAILED}
         counts = (self.passed, len(self.failed), self.skipped, f"{self.seconds:.0f} s")
         shown = [str(count) if tested else "-" for count in counts]
-        return [cell.python, cell.flytekit, self.state, *shown, self.note]
+        sdk = f"{cell.sdk} {cell.flytekit}"
+        return [cell.python, sdk, self.state, *shown, self.note]
 
 
 @dataclass(frozen=True)
@@ -155,22 +173,22 @@ class CellBrokenError(Exception):
     """A cell's environment or its tests could not be run; the text says why."""
 
 
-def flytekit_of(lock: Path) -> str:
-    """Return the version of flytekit that a lock file pins.
+def flytekit_of(lock: Path, sdk: str = "flytekit") -> str:
+    """Return the version of an SDK that a lock file pins.
 
     Raises:
         ValueError: it pins none.
     """
-    found = re.search(r"^flytekit==([^ \\;]+)", lock.read_text(), re.MULTILINE)
+    found = re.search(rf"^{sdk}==([^ \\;]+)", lock.read_text(), re.MULTILINE)
     if not found:
-        raise ValueError(f"{lock} pins no flytekit: `make lock` writes it")
+        raise ValueError(f"{lock} pins no {sdk}: `make lock` writes it")
     return found[1]
 
 
-def all_cells() -> list[Cell]:
-    """Return every cell, those of one flytekit together."""
-    locks = [REQUIREMENTS / name for name in LOCKS]
-    return [Cell(python, flytekit_of(lock), lock) for lock in locks for python in PYTHONS]
+def all_cells(sdk: str = "flytekit") -> list[Cell]:
+    """Return every cell, those of one version together."""
+    locks = [REQUIREMENTS / name for name in (LOCKS if sdk == "flytekit" else FLYTE2_LOCKS)]
+    return [Cell(python, flytekit_of(lock, sdk), lock, sdk) for lock in locks for python in PYTHONS]
 
 
 def chosen(
@@ -348,7 +366,7 @@ def measure(cell: Cell, options: argparse.Namespace) -> Outcome:
 
 def table(outcomes: Iterable[Outcome]) -> str:
     """Return the outcomes as a Markdown table, the tests that failed below it."""
-    header = ["Python", "flytekit", "", "passed", "failed", "skipped", "tests took", ""]
+    header = ["Python", "SDK", "", "passed", "failed", "skipped", "tests took", ""]
     outcomes = list(outcomes)
     lines = [header, ["---"] * len(header), *(outcome.row for outcome in outcomes)]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
@@ -382,7 +400,8 @@ def parser() -> argparse.ArgumentParser:
     add = options.add_argument
     add("tests", nargs="*", help="tests to run; default: what depends on Python or flytekit")
     add("--python", type=listed, help=f"some of {', '.join(PYTHONS)}; default all")
-    add("--flytekit", type=listed, help=f"some of {versions}; default all")
+    add("--flytekit", "--version", type=listed, help=f"some of {versions}; default all")
+    add("--sdk", choices=["flytekit", "flyte"], default="flytekit", help="default %(default)s")
     add("--jobs", type=int, default=os.cpu_count() or 1, help="tests at once; default %(default)s")
     add("--cache", type=Path, default=CHECKOUT / ".matrix", help="folder of the environments")
     add("--anew", action="store_true", help="make the environments anew")
@@ -392,10 +411,10 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Test the cells that were asked for, print the table, and return a process exit code."""
     options = parser().parse_args(arguments)
-    options.tests = options.tests or TESTS
-    cells = chosen(all_cells(), options.python, options.flytekit)
+    options.tests = options.tests or (TESTS if options.sdk == "flytekit" else FLYTE2_TESTS)
+    cells = chosen(all_cells(options.sdk), options.python, options.flytekit)
     if not cells:
-        known = ", ".join(cell.name for cell in all_cells())
+        known = ", ".join(cell.name for cell in all_cells(options.sdk))
         print(f"matrix: there is no such cell; there are {known}", file=sys.stderr)
         return 1
     outcomes = []

@@ -5,8 +5,9 @@ import re
 from perian_shim.api.server_text import NOT_STARTED
 from perian_shim.errors import JobFailed, JobKilled, JobUnsuitable, TransferFailed
 
-KILLED = 128 + 9
-"""Exit code of a process that got SIGKILL."""
+KILLED = {128 + 9, 256 - 9}
+"""Exit codes of a process that got SIGKILL: a shell's, and that of ``pyflyte-fast-execute``, which
+ends with what Python says of its child, -9."""
 
 
 def job_failure(
@@ -25,7 +26,7 @@ def job_failure(
         match = re.search(r"exit\w*\D{0,20}?(\d+)", reason or "", re.IGNORECASE)
         exit_code = int(match[1]) if match else None
     said = f": {reason}" if reason else "."
-    if exit_code == KILLED:
+    if exit_code in KILLED:
         return JobKilled(f"The container of job {job_id} was killed{said}", job_id=job_id)
     if exit_code is not None and not reason:
         said = f": it exited with code {exit_code}."

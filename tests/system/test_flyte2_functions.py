@@ -58,5 +58,11 @@ def test_a_task_that_calls_another_is_refused_at_once(flyte2: Flyte2Harness, tas
     assert job.state.status is Status.DONE
 
 
+def test_the_function_of_another_task_is_run_in_the_same_job(flyte2: Flyte2Harness) -> None:
+    ran = flyte2.run(shop.forwarding, x=3)
+    assert ran.value == 9, ran.attempt.log
+    assert len(ran.jobs) == 1
+
+
 def test_a_traced_step_is_run(flyte2: Flyte2Harness) -> None:
     assert flyte2.run(shop.traced, x=3).value == 4

@@ -2,7 +2,7 @@
 
 import pytest
 
-from perian_shim.errors import JobFailed, JobUnsuitable, TransferFailed
+from perian_shim.errors import JobFailed, JobKilled, JobUnsuitable, TransferFailed
 from perian_shim.work.job_failure import job_failure, unrecorded_failure
 
 LOG = "[perian-shim] attempt 1\nmine\n[perian-shim] no result was left: Request has expired\n"
@@ -41,3 +41,9 @@ def test_a_program_that_the_image_does_not_have_is_not_tried_again(reason: str) 
 @pytest.mark.parametrize("reason", ["stat /data/x: no such file or directory", "permission denied"])
 def test_what_a_program_says_of_its_files_is_its_own_failure(reason: str) -> None:
     assert type(job_failure("j", reason)) is JobFailed
+
+
+@pytest.mark.parametrize("code", [137, 247])
+def test_a_killed_container_is_told_from_one_that_failed(code: int) -> None:
+    """247 is what fast registration's entry point makes of its killed child's -9."""
+    assert type(job_failure("j", f"container exited with code {code}")) is JobKilled

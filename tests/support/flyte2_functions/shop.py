@@ -1,5 +1,7 @@
 """A user's module of Flyte 2: an environment on Perian, one in the cluster, and their tasks."""
 
+from typing import Any
+
 import flyte
 
 from perian_shim.flyte2 import PerianConfig
@@ -50,6 +52,14 @@ async def nested(x: int) -> int:
 def nested_in_a_thread(x: int) -> int:
     """Call another task, which a job cannot."""
     return double(x)[0]
+
+
+@perian.task
+async def forwarding(x: int) -> int:
+    """Call other tasks' functions, in the same job."""
+    doubled: Any = double.forward(x)
+    waited: Any = late.forward(x)
+    return int(doubled[0] + await waited)
 
 
 @perian.task
