@@ -158,7 +158,8 @@ lock:
 	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
 	    --no-emit-index-url --no-annotate requirements/ministack.in -o requirements/ministack.txt
 	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
-	    --no-emit-index-url --no-annotate --group docs -o requirements/docs.txt
+	    --no-emit-index-url --no-annotate --group docs -c requirements/dev.txt \
+	    -o requirements/docs.txt
 
 ## remove the virtual environment and all caches
 clean:
