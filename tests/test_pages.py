@@ -154,6 +154,6 @@ def test_every_variable_named_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_code_named_exists(page: Path) -> None:
-    source = "\n".join(path.read_text() for path in (ROOT / "perian_shim").rglob("*errors.py"))
+    source = "\n".join(path.read_text() for path in (ROOT / "perian_shim").rglob("*.py"))
     for code in set(re.findall(r"`(PERIAN:[A-Z]\w+)`", page.read_text())):
         assert f'"{code}"' in source, code
