@@ -20,6 +20,7 @@ TESTED_ELSEWHERE = {
     "guides/console.md": "tests/test_console_guide.py",
     "guides/costs.md": "tests/test_costs_guide.py",
     "guides/data-access.md": "tests/test_docs.py",
+    "guides/flyte2.md": "tests/test_flyte2_guide.py",
     "guides/jobs.md": "tests/test_jobs_guide.py",
     "guides/platform-rules.md": "tests/test_platform_rules_guide.py",
 }
