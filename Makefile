@@ -29,7 +29,7 @@ test: check
 	@echo "# the tests: about 10 minutes on two cores"
 	$(PYTEST) -m "not thorough"
 
-FAST := tests/template tests/wire tests/deck/test_page.py \
+FAST := tests/template tests/deck/test_page.py \
         $(addprefix tests/test_,config.py spec.py structure.py words.py project.py release.py) \
         $(addprefix tests/api/test_,catalogue.py costs.py errors.py job_request.py phases.py) \
         $(addprefix tests/lifecycle/test_,adoption.py bill.py policies.py rental.py verdicts.py) \
@@ -91,7 +91,7 @@ check: $(VENV)/.dev $(VENV)/.ministack $(VENV)/.docs
 
 ## build the documentation site into build/site, strictly
 docs: $(VENV)/.docs
-	$(VENV)/docs/bin/mkdocs build --strict --quiet --site-dir build/site
+	NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build --strict --quiet --site-dir build/site
 	@echo "# open build/site/index.html"
 
 ## pictures of the site's front page and of a guide, by chromium, into .artifacts

@@ -80,6 +80,12 @@ def test_an_issue_form_has_what_github_asks_for(form: Path) -> None:
     assert all(part["attributes"]["label"] for part in fields)
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.stem)
+def test_an_image_is_shown_with_this_version(page: Path) -> None:
+    shown = re.findall(r"perian-shim-(?:executor|cli):(\d[\d.]*\d)", page.read_text())
+    assert set(shown) <= {__version__}
+
+
 def test_every_target_says_what_it_does() -> None:
     done = subprocess.run(
         ["make", "--no-print-directory", "help"],

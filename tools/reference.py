@@ -27,7 +27,8 @@ CAUSES = {
     "PERIAN:TemplateTooNew": "The image of the pods is older than the package that registered.",
     "PERIAN:MissingSecret": "The secret is not in the namespace of this project and domain; a key "
     "is misspelt; a function task has no credentials for the object store.",
-    "PERIAN:InvalidInput": "A kind of value that cannot be a file; an object that is not there.",
+    "PERIAN:InvalidInput": "An object that is not there; data in two object stores; a store to"
+    " which a job cannot be given access.",
     "PERIAN:InvalidCommand": "A Jinja expression fails with this input; a value holds a NUL byte.",
     "PERIAN:AccessTooShort": "The pod, or the secret group, has temporary keys that nothing renews"
     " (`AWS_SESSION_TOKEN`).",

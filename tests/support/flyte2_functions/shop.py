@@ -107,6 +107,6 @@ def total_of_map(n: int) -> int:
 @cluster.task
 async def changed(x: int) -> int:
     """Call a task with other arguments, by both ways to call one."""
-    return await plain.override(env_vars={"MODE": "slow"}).aio(x) + await late.override(retries=1)(
-        x
-    )
+    slow: int = await plain.override(env_vars={"MODE": "slow"}).aio(x)
+    again: int = await late.override(retries=1)(x)
+    return slow + again
