@@ -44,7 +44,7 @@ def named(block: Block) -> str:
     return block.name
 
 
-def tests_in(file: Path) -> list[str]:
+def own_tests_of(file: Path) -> list[str]:
     """Return the tests that a program consists of."""
     return re.findall(r"^def (test_\w+)\(\)", file.read_text(), re.MULTILINE)
 
@@ -89,7 +89,7 @@ def test_every_program_can_be_loaded(page: Path, tmp_path: Path) -> None:
         if block.language == "python" and not block.reason:
             names.append(Path(block.title).stem if block.title else f"program_{block.number}")
             (tmp_path / f"{names[-1]}.py").write_text(block.text)
-    tests = [f"{name}.{test}()" for name in names for test in tests_in(tmp_path / f"{name}.py")]
+    tests = [f"{name}.{test}()" for name in names for test in own_tests_of(tmp_path / f"{name}.py")]
     program = "; ".join([f"import {', '.join(names)}", *tests])
     ended = subprocess.run(
         [BIN / "python", "-W", "ignore", "-c", program],
