@@ -68,7 +68,11 @@ COVERED = {
 class PerianEnvironment:
     """Settings that tasks on Perian share.
 
-    Args:
+    ``country_code``, ``provider``, ``max_price_per_hour``, ``instance_type_id``, ``on_terminate``,
+    ``secret_group``, ``executor_image``, ``storage_access``, ``reads``, ``writes`` and
+    ``allow_short_access`` are ``PerianConfig``'s.
+
+    Attributes:
         name: of the environment; container tasks are called ``<environment>.<name>``.
         image: the jobs' image; a function task without one has that of the registration.
         resources: what the machine must have, at least.
@@ -81,9 +85,6 @@ class PerianEnvironment:
         interruptible: whether the tasks' own pods may run on preemptible nodes.
         report: whether Flyte's console shows how a job fares.
         description: what the environment is for; documents tasks that have no docstring.
-        others: ``country_code``, ``provider``, ``max_price_per_hour``, ``instance_type_id``,
-            ``on_terminate``, ``secret_group``, ``executor_image``, ``storage_access``, ``reads``,
-            ``writes`` and ``allow_short_access``, as for ``PerianConfig``.
 
     Raises:
         DefinitionError: a setting is wrong, or cannot be honoured; a wrong type and an unknown

@@ -123,14 +123,14 @@ class PerianContainerTask(_ContainerTask):
         input_data_dir: absolute path; input ``x`` is at ``<input_data_dir>/x``.
         output_data_dir: absolute path; output ``x`` is read from ``<output_data_dir>/x``.
         env_vars: environment variables of the job.
-        secrets: secrets that the job gets, as variables by their ``as_env_var``.
-        resources: what the machine must have, where ``plugin_config`` leaves it open.
-        timeout: seconds, a timedelta or a ``flyte.Timeout``; Perian ends a job that runs longer.
         cache: as for any task of Flyte's; ``"auto"`` derives the version from image, command and
             environment.
-        report: whether the console shows how the job fares.
-        **kwargs: ``retries``, ``interruptible``, ``docs``, ``short_name``, ``queue``,
-            ``pod_template``, ``service_account`` as for any task; what is Kubernetes' is the pod's.
+        **kwargs: ``secrets`` that the job gets, as variables by their ``as_env_var``;
+            ``resources`` that the machine must have, where ``plugin_config`` leaves them open;
+            ``timeout``, which Perian enforces: seconds, a timedelta or a ``flyte.Timeout``;
+            ``report``, whether the console shows how the job fares; and ``retries``,
+            ``interruptible``, ``docs``, ``short_name``, ``queue``, ``pod_template``,
+            ``service_account`` as for any task: what is Kubernetes' is the pod's.
 
     Raises:
         DefinitionError: an argument is wrong.
