@@ -18,13 +18,13 @@ from perian_shim import PerianEnvironment, Resources, Timeout
 JOBS = Path(__file__).parent / "jobs"
 
 cpus = PerianEnvironment(
-    "penguins",
+    "birds",
     image="python:3.12-slim",
     resources=Resources(cpu=2, mem="4Gi"),
     country_code="DE",
 )
 gpus = cpus.clone_with(
-    "penguins",
+    "birds",
     resources=Resources(cpu=4, mem="8Gi", gpu="T4:1"),
     country_code=None,
     retries=1,

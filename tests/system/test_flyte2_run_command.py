@@ -36,7 +36,7 @@ def run(
 
 
 def test_the_example_shows_what_its_jobs_have_computed(tmp_path: Path) -> None:
-    file, table = EXAMPLES / "penguins_flyte2.py", EXAMPLES / "data" / "penguins.csv"
+    file, table = EXAMPLES / "flyte2" / "penguins.py", EXAMPLES / "data" / "penguins.csv"
     ended = run(file, "penguins", "--csv", table, folder=tmp_path)
     assert ended.returncode == 0, ended.stdout
     assert "o0 = 333" in ended.stdout

@@ -2,7 +2,7 @@
 
 On an embedded Perian, with everything that a Flyte backend would do:
 
-    perian-shim run examples/penguins_flyte2.py penguins --csv examples/data/penguins.csv
+    perian-shim run examples/flyte2/penguins.py penguins --csv examples/data/penguins.csv
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from flyte.io import Dir, File
 
 from perian_shim.flyte2 import PerianConfig, PerianContainerTask
 
-JOBS = Path(__file__).parent / "jobs"
+JOBS = Path(__file__).parent.parent / "jobs"
 IMAGE = "python:3.12-slim"
 
 
