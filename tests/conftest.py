@@ -15,6 +15,7 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent / "tools"), str(TESTS.parent / "ima
 
 from support.doors import FLYTE_1  # noqa: E402 - after the path
 from support.flyte import Harness, harness_on, running_sandbox  # noqa: E402 - the same
+from support.object_stores import without_flytes_stores  # noqa: E402 - after the path
 from support.profiles import USUAL, examples, load_profile  # noqa: E402 - the same
 from support.s3 import Bucket, new_bucket  # noqa: E402 - the same
 from support.signals import hear_signals  # noqa: E402 - the same
@@ -58,6 +59,11 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     if HAS_FLYTE_2 or collection_path.suffix != ".py":
         return None
     return True if FLYTE_2.search(collection_path.read_text()) else None
+
+
+def pytest_collection_finish() -> None:
+    """Give fsspec its own stores back: importing flyte has put its own in their place."""
+    without_flytes_stores()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

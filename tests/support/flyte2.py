@@ -14,6 +14,7 @@ from flytekit.models.task import TaskTemplate
 from support.doors import Door
 from support.flyte import Harness, harness_on, running_sandbox
 from support.function_harness import IMAGE_ENVIRONMENT, TESTS
+from support.object_stores import flytes_stores
 
 from perian_shim import task_argument
 from perian_shim.flyte2 import sdk
@@ -139,6 +140,7 @@ def in_image(template: Any) -> tasks_pb2.TaskTemplate:
 def flyte2_harness(folder: Path) -> Iterator[Flyte2Harness]:
     """Start a sandbox with a backend of Flyte 2."""
     with (
+        flytes_stores(),
         running_sandbox(folder) as sandbox,
         harness_on(sandbox, folder, Door.A0) as harness,
     ):

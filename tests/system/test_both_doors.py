@@ -20,7 +20,7 @@ from flytekit.types.file import FlyteFile
 from support.answers import reply
 from support.api_faults import Spell
 from support.api_front import FaultyApi
-from support.doors import Door
+from support.doors import FLYTE_1, Door
 from support.flyte import Harness, harness_on
 from support.function_harness import FunctionHarness
 from support.functions import failing, values
@@ -97,7 +97,7 @@ class Doors:
     def both(self, task: AnyTask, inputs: Mapping[str, object] | None = None, **how: Any) -> Left:
         """Run a task through both doors and expect the same; return that."""
         number = next(self.numbers)
-        one, other = (self.left(number, door, task, inputs or {}, **how) for door in Door)
+        one, other = (self.left(number, door, task, inputs or {}, **how) for door in FLYTE_1)
         assert one == other
         return one
 
