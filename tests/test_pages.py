@@ -127,7 +127,7 @@ def test_every_run_shown_prints_what_is_shown(example: Example, tmp_path: Path) 
 
 @pytest.mark.parametrize("block", SHELL, ids=named)
 def test_every_command_is_shell(block: Block) -> None:
-    checked = subprocess.run(
+    checked = subprocess.run(  # bounded: a shell that only reads
         ["/bin/bash", "-n"], input=block.text, capture_output=True, text=True, check=False
     )
     assert checked.stderr == ""

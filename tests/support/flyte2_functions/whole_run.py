@@ -78,7 +78,7 @@ async def beside_broken() -> None:
 def thinking() -> None:
     """Wait for no pod."""
     print("thinking", flush=True)
-    threading.Event().wait()
+    threading.Event().wait()  # bounded: the run is ended
 
 
 @driver.task
