@@ -17,7 +17,7 @@ from support.flyte2 import template_of
 from support.waiting import LONG_SECONDS
 
 from perian_shim import errors, settings, task_argument
-from perian_shim.definition import pod
+from perian_shim.definition import task_pod
 from perian_shim.definition.gpus import parse_gpu
 from perian_shim.errors import DefinitionError
 from perian_shim.flyte2 import PerianConfig, PerianContainerTask, in_job
@@ -210,11 +210,11 @@ def test_names_of_gpus_become_perian_s() -> None:
 
 
 def test_numbers_and_names_are_those_of_the_code() -> None:
-    assert (pod.CPU, pod.MEMORY) == ("100m", "200Mi")
+    assert (task_pod.CPU, task_pod.MEMORY) == ("100m", "200Mi")
     assert "asks for 0.1 CPU and\n200 MiB" in GUIDE
     assert HABITS.max_output_bytes == 10 * MEBIBYTE
     assert "may have 10 MB" in GUIDE
-    assert pod.DEFAULT_EXECUTOR_IMAGE.startswith("perian-shim-executor:")
+    assert task_pod.DEFAULT_EXECUTOR_IMAGE.startswith("perian-shim-executor:")
     assert set(re.findall(r"PERIAN:\w+", GUIDE)) == {in_job.CODE}
     assert set(re.findall(r"\bPERIAN_[A-Z_]+[A-Z]\b", GUIDE)) - {settings.JOB_KEY} <= set(
         settings.SETTINGS
@@ -225,7 +225,7 @@ def test_numbers_and_names_are_those_of_the_code() -> None:
 def test_the_secret_shown_has_keys_that_a_pod_reads() -> None:
     shown = set(re.findall(r"--from-literal=(\w+)=", SECRET))
     assert shown
-    assert shown <= set(pod.SECRET_KEYS)
+    assert shown <= set(task_pod.SECRET_KEYS)
 
 
 def heads(page: Path) -> set[str]:

@@ -24,7 +24,7 @@ from flytekit.models.literals import LiteralMap
 from flytekit.models.task import Container
 
 from perian_shim.config import PerianConfig
-from perian_shim.definition.pod import DEFAULT_EXECUTOR_IMAGE, TASK_TYPE
+from perian_shim.definition.task_pod import DEFAULT_EXECUTOR_IMAGE, TASK_TYPE
 from perian_shim.executor import LiteralDispatch, PerianExecutor, template_resolver
 from perian_shim.flyte1 import resolver_container
 from perian_shim.flyte1.arguments import Checker, types_of

@@ -29,7 +29,7 @@ from flytekit.tools.translator import get_serializable
 
 from perian_shim import settings as env
 from perian_shim.config import PerianConfig
-from perian_shim.definition.pod import TASK_TYPE
+from perian_shim.definition.task_pod import TASK_TYPE
 from perian_shim.errors import DefinitionError
 from perian_shim.executor import PerianExecutor
 from perian_shim.flyte1 import resolver_container

@@ -21,8 +21,8 @@ from flytekit.models.task import Container
 
 from perian_shim import settings as env
 from perian_shim.config import PerianConfig
-from perian_shim.definition import notices, pod
-from perian_shim.definition.pod import (
+from perian_shim.definition import notices, task_pod
+from perian_shim.definition.task_pod import (
     CPU,
     CPU_LIMIT,
     DEFAULT_EXECUTOR_IMAGE,
@@ -75,7 +75,7 @@ def executor_image(
     by_registration = env.text(env.EXECUTOR_IMAGE, environ=settings.env or {})
     named = given or named_image(config, by_registration)
     if not named and is_registration(settings):
-        pod.warn_of_default_image(task)
+        task_pod.warn_of_default_image(task)
     return named or DEFAULT_EXECUTOR_IMAGE
 
 
@@ -209,7 +209,7 @@ def job_environment(
     and endpoints are the cluster's and would reach, or break, a machine elsewhere. A container
     task's job has its own ``environment`` only and does not come here.
     """
-    return pod.job_environment(settings.env or {}, environment)
+    return task_pod.job_environment(settings.env or {}, environment)
 
 
 def wants_deck(task: Any) -> bool:

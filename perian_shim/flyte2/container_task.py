@@ -18,7 +18,7 @@ from flyte.models import NativeInterface, SerializationContext
 from perian_shim import task_argument
 from perian_shim.config import PerianConfig
 from perian_shim.definition.checks import WrongType
-from perian_shim.definition.pod import TASK_TYPE
+from perian_shim.definition.task_pod import TASK_TYPE
 from perian_shim.errors import DefinitionError
 from perian_shim.flyte2 import dispatch, sdk
 from perian_shim.flyte2.checker import Checker

@@ -15,7 +15,7 @@ from flyte.extend import AsyncFunctionTaskTemplate
 from flyte.models import SerializationContext
 
 from perian_shim import task_argument
-from perian_shim.definition.pod import TASK_TYPE
+from perian_shim.definition.task_pod import TASK_TYPE
 from perian_shim.flyte2 import dispatch, sdk
 from perian_shim.flyte2.in_job import without_children
 from perian_shim.flyte2.on_perian import OnPerian, in_job

@@ -22,7 +22,7 @@ from flyteidl.core.tasks_pb2 import TaskTemplate
 from perian_shim import settings as env
 from perian_shim import task_argument
 from perian_shim.config import PerianConfig
-from perian_shim.definition import pod
+from perian_shim.definition import task_pod
 from perian_shim.flyte2 import sdk
 from perian_shim.flyte2.checker import REUSABLE, Checker
 from perian_shim.spec import ActionWork, JobSpec, Work
@@ -31,7 +31,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
-POD_RESOURCES = flyte.Resources(cpu=(pod.CPU, pod.CPU_LIMIT), memory=(pod.MEMORY, pod.MEMORY_LIMIT))
+POD_RESOURCES = flyte.Resources(
+    cpu=(task_pod.CPU, task_pod.CPU_LIMIT), memory=(task_pod.MEMORY, task_pod.MEMORY_LIMIT)
+)
 POD_VARIABLES: dict[str, str] = {}
 """What registration and the cluster set is all that a pod has."""
 
@@ -134,14 +136,14 @@ class OnPerian(FlyteTask[P, R, F]):
     def record(self, context: SerializationContext, image: str, work: Work) -> str:
         """Return the task as an argument of its pod's command."""
         spec = self.job_spec(self.checker(), image, work)
-        template = TaskTemplate(type=pod.TASK_TYPE)
+        template = TaskTemplate(type=task_pod.TASK_TYPE)
         template.id.name, template.id.version = self.name, context.version or ""
         template.interface.CopyFrom(sdk.typed_interface(self.native_interface))
         custom: Any = spec.to_custom()
         template.custom.update(custom)
         template.metadata.timeout.seconds = self.seconds() or 0
-        if context.org != LOCAL and not pod.named_image(self.plugin_config):
-            pod.warn_of_default_image(f"{type(self).__name__} {self.name!r}")
+        if context.org != LOCAL and not task_pod.named_image(self.plugin_config):
+            task_pod.warn_of_default_image(f"{type(self).__name__} {self.name!r}")
         return task_argument.encode(template)
 
 
@@ -157,7 +159,7 @@ def own_secrets(config: PerianConfig, requested: Any) -> list[flyte.Secret]:
     users = [flyte.Secret(key=each) if isinstance(each, str) else each for each in asked]
     known = {(secret.group, secret.key) for secret in users}
     group = config.secret_group
-    own = [secret(group, key) for key in pod.SECRET_KEYS if (group, key) not in known]
+    own = [secret(group, key) for key in task_pod.SECRET_KEYS if (group, key) not in known]
     return [*users, *own]
 
 
@@ -176,7 +178,7 @@ def in_job(environ: Mapping[str, str]) -> bool:
 
 def executor_image(config: PerianConfig) -> flyte.Image:
     """Return the pod's image."""
-    return image(pod.named_image(config) or pod.DEFAULT_EXECUTOR_IMAGE)
+    return image(task_pod.named_image(config) or task_pod.DEFAULT_EXECUTOR_IMAGE)
 
 
 @functools.cache

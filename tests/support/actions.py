@@ -13,9 +13,9 @@ from flytekit.models.task import TaskTemplate
 
 from perian_shim import task_argument
 from perian_shim.sandbox.flyte.cluster import Attempt, RunningPod
-from perian_shim.sandbox.flyte2.backend import Backend
+from perian_shim.sandbox.flyte2.cluster import ActionCluster
 from perian_shim.sandbox.flyte2.places import ActionPod
-from perian_shim.sandbox.flyte2.rules import Budget, Step
+from perian_shim.sandbox.flyte2.rules import Budget, Next
 
 ARGUMENTS = (
     *("--inputs", "{{.input}}", "--outputs-path", "{{.outputPrefix}}", "--version", "v1"),
@@ -27,7 +27,7 @@ ARGUMENTS = (
 
 
 @dataclass
-class Actions(Backend):
+class Actions(ActionCluster):
     """A backend of Flyte 2 for tasks that flytekit made.
 
     Attributes:
@@ -60,7 +60,7 @@ class Actions(Backend):
             attempt = self.start(template, inputs, execution, node, len(attempts)).wait()
             attempts.append(attempt)
             step, budget = budget.after(attempt.error)
-            if step in {Step.SUCCEED, Step.FAIL}:
+            if step in {Next.SUCCEED, Next.FAIL}:
                 return attempts
             self.failures[execution, node] = budget.failures
 

@@ -9,7 +9,7 @@ SYSTEM_RESTARTS = 3
 """How often a pod is started again within its attempt."""
 
 
-class Step(Enum):
+class Next(Enum):
     """What comes next."""
 
     SUCCEED = "succeed"
@@ -34,14 +34,14 @@ class Budget:
     failures: int = 0
     restarts: int = 0
 
-    def after(self, error: NodeError | None) -> tuple[Step, "Budget"]:
+    def after(self, error: NodeError | None) -> tuple[Next, "Budget"]:
         """Return what comes after a pod, and what is left then."""
         if error is None:
-            return Step.SUCCEED, self
+            return Next.SUCCEED, self
         if not error.recoverable:
-            return Step.FAIL, self
+            return Next.FAIL, self
         if error.kind == "SYSTEM":
             left = replace(self, restarts=self.restarts + 1)
-            return (Step.RESTART if left.restarts <= SYSTEM_RESTARTS else Step.FAIL), left
+            return (Next.RESTART if left.restarts <= SYSTEM_RESTARTS else Next.FAIL), left
         left = replace(self, failures=self.failures + 1)
-        return (Step.RETRY if left.failures <= self.retries else Step.FAIL), left
+        return (Next.RETRY if left.failures <= self.retries else Next.FAIL), left

@@ -37,8 +37,8 @@ from perian_shim.sandbox.flyte.reporting import Step
 from perian_shim.sandbox.flyte.results import shown
 from perian_shim.sandbox.flyte.store import Store
 from perian_shim.sandbox.flyte.surroundings import BIN, cluster_on, storage_variables
-from perian_shim.sandbox.flyte2.backend import Backend
 from perian_shim.sandbox.flyte2.background import in_background
+from perian_shim.sandbox.flyte2.cluster import ActionCluster
 from perian_shim.sandbox.flyte2.inputs import parsed
 from perian_shim.sandbox.flyte2.secrets import ActionSecrets
 from perian_shim.sandbox.modules import Imported, SourceError, importable, imported
@@ -142,7 +142,7 @@ class Flyte2Run:
                 f"         {self.sandbox.isolation.statement}"
             )
             base = cluster_on(self.sandbox, self.secrets, verbose=self.options.verbose)
-            self.backend = Backend(
+            self.cluster = ActionCluster(
                 bucket=base.bucket,
                 environment=base.environment,
                 secrets=base.secrets,
@@ -150,10 +150,10 @@ class Flyte2Run:
                 entrypoint=base.entrypoint,
             )
             self.store = Store(base.environment)
-            with ended_by_signals(self.backend, self.console.note) as received:
+            with ended_by_signals(self.cluster, self.console.note) as received:
                 walk = in_background(self.walk)
-                self.backend.attend(walk)
-                interrupted = self.backend.aborted
+                self.cluster.attend(walk)
+                interrupted = self.cluster.aborted
                 try:
                     return walk.result(LAST_SECONDS)
                 except Exception as error:  # noqa: BLE001 - the user's own, or of a task
@@ -164,7 +164,7 @@ class Flyte2Run:
                     self.console.print(f"task {self.options.name} failed: {told(error)}")
                     return FAILED
                 finally:
-                    self.backend.abort()  # what was started and not waited for
+                    self.cluster.abort()  # what was started and not waited for
                     wait(self._acting)
 
     def walk(self) -> int:
@@ -177,9 +177,9 @@ class Flyte2Run:
         self.store.write(code, Path(bundle.tgz).read_bytes())
         self.deployed = flyte.models.SerializationContext(
             version=bundle.computed_version,
-            project=self.backend.project,
-            domain=self.backend.domain,
-            org=self.backend.organization,
+            project=self.cluster.project,
+            domain=self.cluster.domain,
+            org=self.cluster.organization,
             root_dir=self.source.root,
             input_path="{{.input}}",
             output_path="{{.outputPrefix}}",
@@ -228,7 +228,7 @@ class Flyte2Run:
         local = with_remote_files(self.upload, dict(inputs.literals), uploads)
         started = time.monotonic()
         try:
-            ended, pod = self.backend.act(
+            ended, pod = self.cluster.act(
                 template,
                 literals_pb2.LiteralMap(literals=local),
                 self.name,

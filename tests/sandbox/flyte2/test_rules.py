@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from perian_shim.sandbox.flyte.cluster import NodeError
 from perian_shim.sandbox.flyte2.places import ActionPod
-from perian_shim.sandbox.flyte2.rules import SYSTEM_RESTARTS, Budget, Step
+from perian_shim.sandbox.flyte2.rules import SYSTEM_RESTARTS, Budget, Next
 
 USER = NodeError("E", "m", "USER", recoverable=True)
 FATAL = NodeError("E", "m", "USER", recoverable=False)
@@ -16,16 +16,16 @@ SYSTEM = NodeError("E", "m", "SYSTEM", recoverable=True)
 @pytest.mark.parametrize(
     ("budget", "error", "step"),
     [
-        (Budget(0), None, Step.SUCCEED),
-        (Budget(3), FATAL, Step.FAIL),
-        (Budget(0), USER, Step.FAIL),
-        (Budget(1), USER, Step.RETRY),
-        (Budget(1, failures=1), USER, Step.FAIL),
-        (Budget(0), SYSTEM, Step.RESTART),
-        (Budget(0, restarts=SYSTEM_RESTARTS), SYSTEM, Step.FAIL),
+        (Budget(0), None, Next.SUCCEED),
+        (Budget(3), FATAL, Next.FAIL),
+        (Budget(0), USER, Next.FAIL),
+        (Budget(1), USER, Next.RETRY),
+        (Budget(1, failures=1), USER, Next.FAIL),
+        (Budget(0), SYSTEM, Next.RESTART),
+        (Budget(0, restarts=SYSTEM_RESTARTS), SYSTEM, Next.FAIL),
     ],
 )
-def test_what_comes_after_a_pod(budget: Budget, error: NodeError | None, step: Step) -> None:
+def test_what_comes_after_a_pod(budget: Budget, error: NodeError | None, step: Next) -> None:
     assert budget.after(error)[0] is step
 
 
@@ -35,7 +35,7 @@ def test_an_action_ends(errors: list[NodeError], retries: int) -> None:
     for error in errors:
         pods += 1
         step, budget = budget.after(error)
-        if step is Step.FAIL:
+        if step is Next.FAIL:
             break
     assert pods <= 1 + retries + SYSTEM_RESTARTS
 

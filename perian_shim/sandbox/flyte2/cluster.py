@@ -18,14 +18,14 @@ from perian_shim.sandbox.flyte.cluster import Attempt, Cluster, NodeError, Runni
 from perian_shim.sandbox.flyte.failures import Aborted
 from perian_shim.sandbox.flyte.places import Pod
 from perian_shim.sandbox.flyte2.places import METADATA, ActionPod
-from perian_shim.sandbox.flyte2.rules import Budget, Step
+from perian_shim.sandbox.flyte2.rules import Budget, Next
 
 OF_FLYTE_1 = ("FLYTE_INTERNAL_TASK_", "FLYTE_INTERNAL_EXECUTION_WORKFLOW")
 """Variables that only Flyte 1 sets."""
 
 
 @dataclass
-class Backend(Cluster):
+class ActionCluster(Cluster):
     """Runs actions as Flyte 2 would.
 
     Attributes:
@@ -95,7 +95,7 @@ class Backend(Cluster):
                 raise Aborted("the run was ended")
             error = ended[-1].error
             step, budget = budget.after(error)
-            if step in {Step.SUCCEED, Step.FAIL}:
+            if step in {Next.SUCCEED, Next.FAIL}:
                 return ended, pod
             assert error is not None
             retrying(len(ended) - 1, error)
