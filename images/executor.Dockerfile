@@ -72,12 +72,10 @@ ENTRYPOINT ["/opt/perian-shim/bin/dumb-init", "--", "/opt/perian-shim/bin/python
 FROM scratch AS settings
 ENV PATH=/opt/perian-shim/bin:/usr/local/bin:/usr/bin:/bin \
     LANG=C.UTF-8 HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-ARG VERSION=unknown
-ARG REVISION=unknown
+# Version and revision are labels too, which `make image` gives to the builder: one of a build argument
+# would keep its first value in a builder's cache (buildah 1.28).
 LABEL org.opencontainers.image.title="perian-shim-executor" \
-      org.opencontainers.image.description="Runs Flyte tasks on Perian from the task's own pod" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.description="Runs Flyte tasks on Perian from the task's own pod"
 # By number: Kubernetes' runAsNonRoot cannot tell what a name stands for.
 USER 65532:65532
 # dumb-init is process 1, so that a signal in the entrypoint's first milliseconds is not lost.

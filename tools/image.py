@@ -111,9 +111,11 @@ def build(
         target: another stage than the last.
         cache: whether what earlier builds have made of the same input may be used.
     """
-    arguments = {"VERSION": version(), "REVISION": git("rev-parse", "HEAD") or "unknown"}
-    if base:
-        arguments["BASE_IMAGE"] = base
+    labels = {
+        "org.opencontainers.image.version": version(),
+        "org.opencontainers.image.revision": git("rev-parse", "HEAD") or "unknown",
+    }
+    arguments = {"BASE_IMAGE": base} if base else {}
     with context(wheelhouse) as root:
         engine.build(
             root,
@@ -121,6 +123,7 @@ def build(
             tag,
             target=target,
             arguments=arguments,
+            labels=labels,
             secrets=secrets(os.environ),
             timestamp=int(git("log", "-1", "--format=%ct") or 0),
             cache=cache,

@@ -36,7 +36,7 @@ def specs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, task_pb2.TaskSp
 
 
 def test_each_task_is_packaged_once(specs: dict[str, task_pb2.TaskSpec]) -> None:
-    assert sorted(specs) == ["penguins.fit", "penguins.prepare"]
+    assert sorted(specs) == ["birds.fit", "birds.prepare", "penguins.fit", "penguins.prepare"]
 
 
 @pytest.mark.parametrize("name", ["penguins.prepare", "penguins.fit"])
