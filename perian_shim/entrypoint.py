@@ -60,7 +60,7 @@ def run_pyflyte(arguments: Sequence[str]) -> int:
     from perian_shim.pod.invocation import Invocation  # noqa: PLC0415 - signals are heard by now
 
     invocation = Invocation.from_command(arguments)
-    if invocation is None or not invocation.needs_no_other_store:
+    if invocation is None or invocation.foreign:
         return run_flytekit(arguments) if names_us(arguments) else replace_process(arguments)
 
     def execute_task() -> None:

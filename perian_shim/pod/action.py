@@ -9,16 +9,13 @@ from dataclasses import replace
 
 from perian_shim import settings
 from perian_shim.pod.action_invocation import ActionInvocation
-from perian_shim.pod.execute import Kind, Loaded, read, run
+from perian_shim.pod.execute import Kind, Loaded, context_of, read, run
 from perian_shim.pod.report import forget_error
-from perian_shim.pod.run_context import RunContext, opened_once
 from perian_shim.pod.secrets import FlyteSecrets
 from perian_shim.resolver_options import LaunchOptions
-from perian_shim.storage import open_store
 from perian_shim.values.serialized import beside_map
 from perian_shim.work.backend import MEBIBYTE, Backend
 from perian_shim.work.stored_inputs import StoredInputs
-from perian_shim.work.task_run import Place
 
 HABITS = Backend(
     deck_name="report.html",
@@ -41,20 +38,7 @@ def execute_action(invocation: ActionInvocation, environ: Mapping[str, str]) -> 
         PerianError: Flyte could not be told; the process must fail.
     """
     environ = as_told(environ, invocation.output_prefix)
-    context = RunContext(
-        raw_prefix=invocation.raw_prefix.rstrip("/"),
-        place=Place.of_attempt(
-            invocation.raw_prefix,
-            invocation.output_prefix,
-            invocation.checkpoint,
-            invocation.previous_checkpoint,
-            environ,
-            HABITS,
-        ),
-        environ=environ,
-        secrets=FlyteSecrets.of_action(environ),
-        open_store=opened_once(lambda uri: open_store(uri, environ)),
-    )
+    context = context_of(invocation, environ, FlyteSecrets.of_action(environ), HABITS)
     forget_error(context)
 
     def load() -> Loaded:

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from flyteidl.core.tasks_pb2 import TaskTemplate
 
 from perian_shim import task_argument
-from perian_shim.pod.invocation import given
+from perian_shim.pod.command import AttemptPaths, given, pairs
 from perian_shim.resolver_options import ActionCall, LaunchOptions
-from perian_shim.storage import needs_flytekit
 
 A0 = "a0"
 
@@ -28,26 +27,16 @@ _REQUIRED = {"--inputs", "--outputs-path", "--raw-data-path", task_argument.OPTI
 _OURS = {*_REQUIRED, "--checkpoint-path", "--prev-checkpoint", RESOLVER}
 
 
-@dataclass(frozen=True)
-class ActionInvocation:
-    """One action's command. All but the task are URIs, as the backend fills them in.
+@dataclass(frozen=True, kw_only=True)
+class ActionInvocation(AttemptPaths):
+    """One action's command.
 
     Attributes:
         task: the task, as text.
-        inputs: ``inputs.pb``.
-        output_prefix: where the attempt leaves ``outputs.pb`` or ``error.pb``.
-        raw_prefix: where its data go.
-        checkpoint: where it saves checkpoints.
-        previous_checkpoint: where the attempt before did.
         call: what its job's ``a0`` is to be told as well.
     """
 
     task: str = field(repr=False)
-    inputs: str
-    output_prefix: str
-    raw_prefix: str
-    checkpoint: str | None = None
-    previous_checkpoint: str | None = None
     call: ActionCall = field(default_factory=ActionCall)
 
     @property
@@ -64,12 +53,6 @@ class ActionInvocation:
         """What the arguments say beside the task."""
         return LaunchOptions(call=self.call)
 
-    @property
-    def foreign(self) -> list[str]:
-        """URIs that we cannot reach."""
-        uris = (self.inputs, self.output_prefix, self.raw_prefix)
-        return [uri for uri in uris if needs_flytekit(uri)]
-
     @classmethod
     def from_command(cls, command: Sequence[str]) -> "ActionInvocation | None":
         """Read a command; None if it is another one than ours.
@@ -80,7 +63,7 @@ class ActionInvocation:
         if not command or posixpath.basename(command[0]) != A0:
             return None
         try:
-            options = options_of(command[1:])
+            options = dict(pairs(command[1:], SHORT, last=RESOLVER))
         except ValueError:
             return None
         if not set(options) >= _REQUIRED:
@@ -94,27 +77,3 @@ class ActionInvocation:
             previous_checkpoint=given(options.get("--prev-checkpoint")),
             call=ActionCall({k: v for k, v in options.items() if k not in _OURS}),
         )
-
-
-def options_of(arguments: Sequence[str]) -> dict[str, str]:
-    """Return the options before the resolver's own arguments, by their long names.
-
-    Raises:
-        ValueError: there is anything else among them.
-    """
-    options: dict[str, str] = {}
-    rest = iter(arguments)
-    for argument in rest:
-        name, assigned, value = argument.partition("=")
-        name = SHORT.get(name, name)
-        if not name.startswith("--"):
-            raise ValueError(argument)
-        if not assigned:
-            following = next(rest, None)
-            if following is None:
-                raise ValueError(argument)
-            value = following
-        options[name] = value
-        if name == RESOLVER:
-            break
-    return options

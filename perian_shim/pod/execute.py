@@ -13,6 +13,7 @@ from perian_shim.errors import InvalidTemplate, StorageFailed
 from perian_shim.lifecycle.console import Console
 from perian_shim.lifecycle.policies import RetryPolicy
 from perian_shim.lifecycle.retrying import PatientStore, Retrier
+from perian_shim.pod.command import AttemptPaths
 from perian_shim.pod.inputs import MAX_MESSAGE_BYTES
 from perian_shim.pod.invocation import Invocation
 from perian_shim.pod.report import report
@@ -21,6 +22,7 @@ from perian_shim.pod.run_context import OpenStore, RunContext, opened_once
 from perian_shim.pod.secrets import FlyteSecrets
 from perian_shim.resolver_options import LaunchOptions
 from perian_shim.storage import open_store
+from perian_shim.work.backend import FLYTE_PROPELLER, Backend
 from perian_shim.work.stored_inputs import StoredInputs
 from perian_shim.work.task_run import Place
 
@@ -69,19 +71,7 @@ def execute(invocation: Invocation, environ: Mapping[str, str]) -> None:
     Raises:
         PerianError: Flyte could not be told; the process must fail.
     """
-    context = RunContext(
-        raw_prefix=invocation.raw_prefix.rstrip("/"),
-        place=Place.of_attempt(
-            invocation.raw_prefix,
-            invocation.output_prefix,
-            invocation.checkpoint,
-            invocation.previous_checkpoint,
-            environ,
-        ),
-        environ=environ,
-        secrets=FlyteSecrets.of_container(environ),
-        open_store=opened_once(lambda uri: open_store(uri, environ)),
-    )
+    context = context_of(invocation, environ, FlyteSecrets.of_container(environ))
 
     def load() -> Loaded:
         options = LaunchOptions.from_arguments(invocation.options)
@@ -89,6 +79,32 @@ def execute(invocation: Invocation, environ: Mapping[str, str]) -> None:
         return Loaded(inputs, options)
 
     run(context, lambda: read(context.open_store, invocation.template, TEMPLATE), load)
+
+
+def context_of(
+    paths: AttemptPaths,
+    environ: Mapping[str, str],
+    secrets: FlyteSecrets,
+    backend: Backend = FLYTE_PROPELLER,
+) -> RunContext:
+    """Return where an attempt is run that a backend has started.
+
+    Args:
+        paths: the attempt's, of the container's command.
+        environ: the container's environment.
+        secrets: reads Flyte secrets.
+        backend: the habits of what has started the pod.
+    """
+    place = Place.of_attempt(
+        paths.raw_prefix,
+        paths.output_prefix,
+        paths.checkpoint,
+        paths.previous_checkpoint,
+        environ,
+        backend,
+    )
+    opened = opened_once(lambda uri: open_store(uri, environ))
+    return RunContext(place.raw_prefix, place, environ, secrets, opened)
 
 
 def run(

@@ -5,10 +5,10 @@ Its options are flytekit's (``flytekit.bin.entrypoint``), which reads them with 
 """
 
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from perian_shim.storage import needs_flytekit
+from perian_shim.pod.command import AttemptPaths, given, pairs
 
 PYFLYTE_EXECUTE = "pyflyte-execute"
 RESOLVER = "perian_shim.executor.template_resolver"
@@ -17,37 +17,23 @@ EXECUTOR = "perian_shim.executor.PerianExecutor"
 _REQUIRED = {"--inputs", "--output-prefix", "--raw-output-data-prefix", "--resolver"}
 _OPTIONAL = {"--checkpoint-path", "--prev-checkpoint"}
 
-_NOTHING = {"", '""'}
-"""What Flyte's backend puts where there is no previous checkpoint."""
 
-
-@dataclass(frozen=True)
-class Invocation:
-    """One task's command. All are URIs, as Flyte's backend fills them in.
+@dataclass(frozen=True, kw_only=True)
+class Invocation(AttemptPaths):
+    """One task's command.
 
     Attributes:
-        inputs: ``inputs.pb``.
-        output_prefix: where the attempt leaves ``outputs.pb`` or ``error.pb``.
-        raw_prefix: where its data go.
-        template: ``task.pb``.
-        checkpoint: where it saves checkpoints.
-        previous_checkpoint: where the attempt before did.
+        template: URI of ``task.pb``.
         options: what else our resolver is told, see ``perian_shim.resolver_options``.
     """
 
-    inputs: str
-    output_prefix: str
-    raw_prefix: str
     template: str
-    checkpoint: str | None = None
-    previous_checkpoint: str | None = None
     options: tuple[str, ...] = ()
 
     @property
-    def needs_no_other_store(self) -> bool:
-        """Whether all that it names is where we can reach it without flytekit."""
-        uris = (self.inputs, self.output_prefix, self.raw_prefix, self.template)
-        return not any(needs_flytekit(uri) for uri in uris)
+    def read_or_written(self) -> tuple[str, ...]:
+        """What we read or write ourselves."""
+        return (*super().read_or_written, self.template)
 
     @classmethod
     def from_command(cls, command: Sequence[str]) -> "Invocation | None":
@@ -81,27 +67,3 @@ class Invocation:
             previous_checkpoint=given(options.get("--prev-checkpoint")),
             options=tuple(loader[2:]),
         )
-
-
-def pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield options and their values.
-
-    Raises:
-        ValueError: there is anything else among them.
-    """
-    rest = iter(arguments)
-    for argument in rest:
-        name, assigned, value = argument.partition("=")
-        if not name.startswith("--"):
-            raise ValueError(argument)
-        if not assigned:
-            following = next(rest, None)
-            if following is None:
-                raise ValueError(argument)
-            value = following
-        yield name, value
-
-
-def given(value: str | None) -> str | None:
-    """Return an option's value, None if it stands for nothing."""
-    return None if value is None or value in _NOTHING else value

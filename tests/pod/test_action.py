@@ -11,6 +11,7 @@ from support.memory_store import MemoryStore
 from perian_shim import task_argument
 from perian_shim.errors import StorageFailed, Superseded
 from perian_shim.pod import action as door
+from perian_shim.pod import execute
 from perian_shim.pod.action import HABITS, as_told
 from perian_shim.pod.action_invocation import ActionInvocation
 from perian_shim.pod.report import report
@@ -58,7 +59,7 @@ class Pod:
 @pytest.fixture
 def pod(monkeypatch: pytest.MonkeyPatch) -> Pod:
     made = Pod()
-    monkeypatch.setattr(door, "open_store", lambda *_: made.store)
+    monkeypatch.setattr(execute, "open_store", lambda *_: made.store)
     return made
 
 
