@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from typing import Any
 
 from perian_shim.api.job_request import Requirements, plain_number
 from perian_shim.errors import ConfigError
@@ -81,7 +82,7 @@ class PerianConfig:
             ``PERIAN_SHIM_IMAGE``. It says nothing about the job and is no part of its record.
 
     Raises:
-        ConfigError: a field has a wrong type or value.
+        ConfigError: a field has a wrong value, or a wrong type, which is a ``TypeError`` as well.
     """
 
     cores: int | None = None
@@ -196,6 +197,18 @@ class PerianConfig:
         return cls(**{name: whole(v) for name, v in values.items() if name in known})  # type: ignore[arg-type]  # checked by __post_init__
 
 
+class WrongConfigType(ConfigError, TypeError):
+    """A field has another type than it may have."""
+
+
+ACCEPTED: Mapping[str, Any] = {
+    "memory": int | float | str | Decimal,
+    "instance_type_id": str | uuid.UUID,
+    "reads": str | list | tuple,
+    "writes": str | list | tuple,
+}
+"""What some fields take beyond what they say."""
+
 # Else the constructor shows what ``object`` says of its own.
 PerianConfig.__init__.__doc__ = PerianConfig.__doc__
 
@@ -214,6 +227,10 @@ REQUIREMENTS = (
 def wrong(name: str, expected: str, given: object) -> ConfigError:
     """Return the error for one field: its name, what was expected and what was given."""
     message = f"PerianConfig.{name}: expected {expected}, got {given!r} ({type(given).__name__})"
+    declared = next(field.type for field in fields(PerianConfig) if field.name == name)
+    of_its_type = isinstance(given, ACCEPTED.get(name, declared))
+    if not of_its_type or (isinstance(given, bool) and declared is not bool):
+        return WrongConfigType(message)
     return ConfigError(message)
 
 

@@ -5,6 +5,7 @@ import sys
 import types
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,8 +58,9 @@ def test_every_name_of_a_gpu_is_perians() -> None:
 def test_what_is_named_as_refused_is() -> None:
     named = {name for name in re.findall(r"`(\w+)`", REFUSALS) if name in REFUSED}
     assert {"shm", "reusable", "queue", "triggers", "pod_template", "depends_on"} <= named
+    kind: Any = PerianEnvironment
     for name in named:
         with pytest.raises(PerianError, match=f"{name}: cannot be honoured"):
-            PerianEnvironment("e", **{name: None})
+            kind("e", **{name: None})
     with pytest.raises(PerianError, match="cpu: cannot be honoured"):
         Resources(cpu=(1, 2))  # type: ignore[arg-type]  # on purpose

@@ -8,21 +8,12 @@ import math
 from dataclasses import dataclass
 from datetime import timedelta
 
+from perian_shim.config import WrongConfigType
 from perian_shim.definition.gpus import Gpus, parse_gpu
 from perian_shim.definition.quantities import GIGABYTE, in_units, parse_quantity
+from perian_shim.definition.reasons import NO_BACKOFF, NO_DEADLINE, NO_RANGE
 from perian_shim.errors import ConfigError
 from perian_shim.pyflyte import explained
-
-NO_RANGE = "a machine is rented for a request, and Perian has no limits: give one quantity"
-NO_BACKOFF = "Flyte 1 tries again at once; give a number of retries"
-NO_DEADLINE = (
-    "it counts over all attempts, of which a pod is not told when the first was queued; bound an"
-    " attempt with max_runtime and max_queued_time"
-)
-
-
-class WrongConfigType(ConfigError, TypeError):
-    """A setting has another type than it may have."""
 
 
 def wrong_type(where: str, expected: str, given: object) -> WrongConfigType:

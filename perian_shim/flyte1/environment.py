@@ -8,11 +8,12 @@ node's ``with_overrides`` over both.
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import inspect
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, fields
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
@@ -21,11 +22,13 @@ from flytekit import Documentation, ImageSpec, Secret
 
 from perian_shim.config import AUTO, CANCEL, DEFAULT_SECRET_GROUP, PerianConfig
 from perian_shim.definition.checks import WrongType
+from perian_shim.definition.reasons import NO_SHM, NOT_REUSABLE
 from perian_shim.definition.records import Resources, RetryStrategy, Timeout
 from perian_shim.errors import ConfigError, DefinitionError
 from perian_shim.flyte1 import function_task  # noqa: F401 - registers the task of the config
 from perian_shim.flyte1.container_task import PerianContainerTask
 from perian_shim.pyflyte import explained
+from perian_shim.settings import MAX_OUTPUT_BYTES
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,19 +36,19 @@ T = TypeVar("T")
 AUTO_CACHE, NO_CACHE = "auto", "disable"
 
 REFUSED = {
-    "reusable": "a job is one container that ends with its task; nothing is there to be reused",
+    "reusable": NOT_REUSABLE,
     "queue": "Flyte 1 has no queues of tasks; an execution's queue is chosen when it is launched",
     "triggers": "in Flyte 1 a launch plan has a schedule, and a task has none",
     "pod_template": "a job is no pod; pod_template_name= of a task is its small pod's",
     "depends_on": "flytekit registers whatever a workflow uses",
     "service_account": "a job has none; that of a task's pod is its execution's",
-    "links": "flytekit takes them in each task's own decorator",
+    "links": "flytekit's tasks have none; the deck (report=True) names the job and shows its logs",
     "plugin_config": "an environment is that; give its settings themselves",
     "include": "`pyflyte register --copy all` ships files beside the code",
-    "shm": "Perian has no such setting",
+    "shm": NO_SHM,
     "partition": "Perian rents whole GPUs",
     "short_name": "flytekit names a task by its module and function",
-    "max_inline_io_bytes": "it is a setting of the platform: PERIAN_SHIM_MAX_OUTPUT_BYTES",
+    "max_inline_io_bytes": f"it is a setting of the tasks' pods: {MAX_OUTPUT_BYTES}",
 }
 """Settings of Flyte 2's environments and tasks that cannot be honoured, and why."""
 
@@ -63,8 +66,61 @@ COVERED = {
 }
 """Arguments of tasks that an environment gives by settings of its own."""
 
+TYPES: Mapping[str, tuple[Any, str]] = {
+    "image": (str | ImageSpec | None, "an image reference or an ImageSpec"),
+    "resources": (Resources | None, "a perian_shim.Resources"),
+    "env_vars": (Mapping | None, "a dict of texts"),
+    "retries": (int | RetryStrategy, "a number or a RetryStrategy"),
+    "timeout": (int | timedelta | Timeout | None, "seconds, a timedelta or a Timeout"),
+    "interruptible": (bool | None, "True or False"),
+    "report": (bool, "True or False"),
+    "description": (str, "a text"),
+}
+"""What a setting may be, in code and in words; a config checks its own."""
 
-@dataclass(frozen=True, init=False)
+E = TypeVar("E")
+
+
+def checked(kind: type[E]) -> type[E]:
+    """Have an environment's constructor say what it knows of names that are no settings."""
+    made: Callable[..., None] = kind.__init__
+
+    @explained
+    @functools.wraps(made)
+    def init(self: E, *args: Any, **given: Any) -> None:
+        name = args[0] if args else given.get("name", "")
+        expect_known(name, given, ["name", *settings_of(kind)])
+        made(self, *args, **given)
+
+    kind.__init__ = init  # type: ignore[method-assign,assignment]  # the same, with better errors
+    return kind
+
+
+def settings_of(kind: Any) -> list[str]:
+    """Return the names of an environment's settings."""
+    return [field.name for field in fields(kind) if field.name != "name"]
+
+
+def expect_known(environment: object, given: Iterable[str], known: Collection[str]) -> None:
+    """Expect settings that there are.
+
+    Raises:
+        DefinitionError: one cannot be honoured.
+        WrongType: there is no such setting.
+    """
+    where = f"PerianEnvironment {environment!r}"
+    for key in given:
+        if key in known:
+            continue
+        if key in REFUSED:
+            raise DefinitionError(f"{where}: {key}: cannot be honoured: {REFUSED[key]}")
+        near = difflib.get_close_matches(key, known, n=1)
+        meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        raise WrongType(f"{where}: unknown setting {key!r}; {meant}")
+
+
+@checked
+@dataclass(frozen=True)
 class PerianEnvironment:
     """Settings that tasks on Perian share.
 
@@ -92,9 +148,10 @@ class PerianEnvironment:
     """
 
     name: str
+    _: KW_ONLY
     image: str | ImageSpec | None = None
     resources: Resources | None = None
-    secrets: tuple[Secret, ...] = ()
+    secrets: Sequence[Secret] = ()
     env_vars: Mapping[str, str] | None = None
     cache: Any = NO_CACHE
     retries: int | RetryStrategy = 0
@@ -110,50 +167,14 @@ class PerianEnvironment:
     secret_group: str = DEFAULT_SECRET_GROUP
     executor_image: str | None = None
     storage_access: str = AUTO
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
+    reads: Sequence[str] = ()
+    writes: Sequence[str] = ()
     allow_short_access: bool = False
 
-    @explained
-    def __init__(self, name: str, **settings: Any) -> None:
-        if not isinstance(name, str) or not name:
-            raise self.wrong_type("name", "a text", name)
-        object.__setattr__(self, "name", name)
-        known = {field.name: field.default for field in fields(self) if field.name != "name"}
-        self.expect_known(settings, known)
-        for key, default in known.items():
-            object.__setattr__(self, key, settings.get(key, default))
-        self.check()
-
-    def expect_known(self, settings: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-        """Expect settings that there are.
-
-        Raises:
-            DefinitionError: one cannot be honoured.
-            WrongType: there is no such setting.
-        """
-        for key in settings:
-            if key in known:
-                continue
-            if key in REFUSED:
-                raise self.wrong(f"{key}: cannot be honoured: {REFUSED[key]}")
-            near = difflib.get_close_matches(key, known, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
-            raise WrongType(f"PerianEnvironment {self.name!r}: unknown setting {key!r}{meant}")
-
-    def check(self) -> None:
-        """Expect settings of the right types."""
-        expected: dict[str, tuple[Any, str]] = {
-            "image": (str | ImageSpec | None, "an image reference or an ImageSpec"),
-            "resources": (Resources | None, "a perian_shim.Resources"),
-            "env_vars": (Mapping | None, "a dict of texts"),
-            "retries": (int | RetryStrategy, "a number or a RetryStrategy"),
-            "timeout": (int | timedelta | Timeout | None, "seconds, a timedelta or a Timeout"),
-            "interruptible": (bool | None, "True or False"),
-            "report": (bool, "True or False"),
-            "description": (str, "a text"),
-        }
-        for key, (types, told) in expected.items():
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise self.wrong_type("name", "a text", self.name)
+        for key, (types, told) in TYPES.items():
             value = getattr(self, key)
             number = key in {"retries", "timeout"} and isinstance(value, bool)
             if number or not isinstance(value, types):
@@ -166,7 +187,7 @@ class PerianEnvironment:
                 raise self.wrong_type("secrets", "a list of flytekit.Secret", secret)
         object.__setattr__(self, "secrets", tuple(secrets))
         if isinstance(self.retries, int) and self.retries < 0:
-            raise self.wrong(f"retries: expected 0 or more, got {self.retries}")
+            raise self.error(f"retries: expected 0 or more, got {self.retries}")
         self.check_cache()
         self.config()
 
@@ -178,14 +199,13 @@ class PerianEnvironment:
             told = f"{AUTO_CACHE!r}, {NO_CACHE!r} or a flytekit.Cache with a version"
             raise self.wrong_type("cache", told, self.cache)
 
-    def wrong(self, what: str) -> DefinitionError:
+    def error(self, what: str, kind: type[DefinitionError] = DefinitionError) -> DefinitionError:
         """Return the error that names the environment."""
-        return DefinitionError(f"PerianEnvironment {self.name!r}: {what}")
+        return kind(f"PerianEnvironment {self.name!r}: {what}")
 
-    def wrong_type(self, key: str, expected: str, given: object) -> WrongType:
+    def wrong_type(self, key: str, expected: str, given: object) -> DefinitionError:
         """Return the error for a setting of a wrong type."""
-        who = f"PerianEnvironment {getattr(self, 'name', '')!r}"
-        return WrongType(f"{who}: {key}: expected {expected}, got {type(given).__name__}")
+        return self.error(f"{key}: expected {expected}, got {type(given).__name__}", WrongType)
 
     def clone_with(self, name: str, **settings: Any) -> PerianEnvironment:
         """Return an environment of another name that differs in these settings.
@@ -195,8 +215,7 @@ class PerianEnvironment:
         Raises:
             DefinitionError: a setting is wrong, or cannot be honoured.
         """
-        own = {field.name: getattr(self, field.name) for field in fields(self)}
-        del own["name"]
+        own = {key: getattr(self, key) for key in settings_of(self)}
         return PerianEnvironment(name, **{**own, **settings})
 
     def config(self, **settings: Any) -> PerianConfig:
@@ -223,7 +242,8 @@ class PerianEnvironment:
                 **{key: getattr(self, key) for key in CONFIG},
             )
         except ConfigError as error:
-            raise self.wrong(error.message.removeprefix("PerianConfig.")) from None
+            kind = WrongType if isinstance(error, TypeError) else DefinitionError
+            raise self.error(error.message.removeprefix("PerianConfig."), kind) from None
 
     @property
     def limits(self) -> Timeout:
@@ -302,7 +322,7 @@ class PerianEnvironment:
         own, theirs = self.split(settings, PerianContainerTask.__init__)
         env = self.clone_with(self.name, **own)
         if env.image is None:
-            raise self.wrong(f"{name}: image: expected an image reference, got none")
+            raise self.error(f"{name}: image: expected an image reference, got none")
         if env.description and "docs" not in theirs:
             theirs = {**theirs, "docs": Documentation(short_description=env.description)}
         return PerianContainerTask(
@@ -331,10 +351,9 @@ class PerianEnvironment:
             DefinitionError: one cannot be honoured.
             WrongType: there is no such setting.
         """
-        known = {field.name: None for field in fields(self) if field.name != "name"}
-        parameters = inspect.signature(made_by).parameters
-        others = {key: None for key in parameters if key not in {*known, *COVERED, *REFUSED}}
-        self.expect_known(settings, {**known, **others})
+        known = settings_of(self)
+        others = {*inspect.signature(made_by).parameters} - {*COVERED, *REFUSED}
+        expect_known(self.name, settings, [*known, *sorted(others)])
         own = {key: value for key, value in settings.items() if key in known}
         return own, {key: value for key, value in settings.items() if key not in known}
 

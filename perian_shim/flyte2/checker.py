@@ -1,6 +1,5 @@
 """Checks of the arguments of Flyte 2's tasks: what only its SDK has, the rest is ``Checks``."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -13,14 +12,11 @@ from perian_shim.definition import notices
 from perian_shim.definition.checks import Checks, WrongType
 from perian_shim.definition.gpus import OTHERWISE, Gpus, parse_gpu
 from perian_shim.definition.quantities import GIGABYTE, in_units, parse_quantity
+from perian_shim.definition.reasons import NO_DEADLINE, NO_RANGE, NO_SHM
+from perian_shim.definition.records import seconds
 from perian_shim.flyte2 import sdk
 from perian_shim.spec import ForwardedSecret
 
-REUSABLE = "a job is one container that ends with its task; nothing is there to be reused"
-DEADLINE = (
-    "it counts over all attempts, of which a pod is not told when the first was queued; bound an"
-    " attempt with max_runtime and max_queued_time"
-)
 FLYTES_IMAGE = "ghcr.io/flyteorg/flyte:"
 
 POD_IMAGE = (
@@ -114,11 +110,9 @@ class Checker(Checks):
             raise self.wrong_type("resources", "a flyte.Resources", resources)
         for name in ("cpu", "memory"):
             if isinstance(getattr(resources, name), tuple):
-                raise self.refusal(
-                    f"resources: {name}", "a machine is rented for a request; Perian has no limit"
-                )
+                raise self.refusal(f"resources: {name}", NO_RANGE)
         if resources.shm is not None:
-            raise self.refusal("resources: shm", "Perian has no such setting")
+            raise self.refusal("resources: shm", NO_SHM)
         try:
             gpus = gpus_of(resources.gpu)
             asked: dict[str, Any] = {
@@ -150,8 +144,8 @@ class Checker(Checks):
             raise self.wrong_type("timeout", expected, timeout)
         if not isinstance(timeout, flyte.Timeout):
             return config, self.seconds("timeout", timeout)
-        if getattr(timeout, "deadline", None):  # from flyte 2.5 on
-            raise self.refusal("timeout: deadline", DEADLINE)
+        if getattr(timeout, "deadline", None):  # flyte 2.0 has none
+            raise self.refusal("timeout: deadline", NO_DEADLINE)
         queued = self.seconds("timeout: max_queued_time", timeout.max_queued_time)
         other = config.max_queued_seconds
         if queued and other and queued != other:
@@ -164,15 +158,13 @@ class Checker(Checks):
 
     def seconds(self, argument: str, value: object) -> int | None:
         """Return a time in whole seconds, rounded up; None for no limit, which 0 is as well."""
-        if isinstance(value, timedelta):
-            value = math.ceil(value.total_seconds())
-        if value is None or value == 0:
+        if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int):
+        if isinstance(value, bool) or not isinstance(value, int | timedelta):
             raise self.wrong_type(argument, "seconds or a timedelta", value)
-        if value < 0:
-            raise self.wrong(f"{argument}: expected a time above 0, got {value}")
-        return value
+        if seconds(value) < 0:
+            raise self.wrong(f"{argument}: expected a time above 0, got {seconds(value)} s")
+        return seconds(value) or None
 
 
 def whole(name: str, value: object, unit: int) -> int | None:

@@ -8,30 +8,28 @@ import asyncio
 import hashlib
 import os
 import tempfile
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import flyte
 from flyte.models import CodeBundle, SerializationContext
 from flyteidl.core.literals_pb2 import Literal
 
 from perian_shim import settings as env
-from perian_shim.errors import InternalError
 from perian_shim.flyte2 import sdk
+from perian_shim.flyte2.background import in_background
 from perian_shim.flyte2.on_perian import LOCAL
 from perian_shim.flyte2.submission import Submission
 from perian_shim.pod.action import INPUTS
 from perian_shim.pod.action_invocation import ActionInvocation
+from perian_shim.pod.local_files import put
 from perian_shim.pod.run import Finished, run_task
 from perian_shim.pod.run_context import RunContext, opened_once
 from perian_shim.pod.secrets import FlyteSecrets
 from perian_shim.pyflyte import for_people
 from perian_shim.storage import ObjectStore, join_uri, open_store
 from perian_shim.values.serialized import literal_map
-
-T = TypeVar("T")
 
 NOTHING = "unused"
 """In place of paths that only a backend knows."""
@@ -52,7 +50,10 @@ async def run_on_perian(submission: Submission) -> bytes:
     if hasattr(submission.task, "func"):
         bundle = await shipped_code(opened(raw_prefix), raw_prefix)
     arguments = submission.task.container_args(settings(bundle, images))
-    finished = await in_a_thread(lambda: finish(arguments, submission.inputs, raw_prefix, environ))
+    # A program's end is told to this thread by ``lifecycle.signals``, and waits while it ends its
+    # job; the threads of an executor would be waited for before anybody is told.
+    running = in_background(lambda: finish(arguments, submission.inputs, raw_prefix, environ))
+    finished = await asyncio.wrap_future(running)
     finished.reported()
     if finished.error is not None:
         raise for_people(finished.error) from None
@@ -86,15 +87,6 @@ def finish(
     context = RunContext(raw_prefix, None, environ, secrets, opened, upload)
     literals: dict[str, Literal] = dict(INPUTS.parse(inputs)[0])
     return run_task(context, invocation.template, literals, invocation.options)
-
-
-def put(store: ObjectStore, path: Path, uri: str) -> None:
-    """Copy a local file or folder to a URI."""
-    if path.is_file():
-        store.write(uri, path.read_bytes())
-        return
-    for file in sorted(each for each in path.rglob("*") if each.is_file()):
-        store.write(join_uri(uri, file.relative_to(path).as_posix()), file.read_bytes())
 
 
 async def shipped_code(store: ObjectStore, raw_prefix: str) -> CodeBundle:
@@ -134,31 +126,3 @@ def settings(bundle: CodeBundle | None, images: Any = None) -> SerializationCont
         image_cache=images,
         root_dir=sdk.root_folder(),
     )
-
-
-async def in_a_thread(act: Callable[[], T]) -> T:
-    """Run something long beside the event loop, on a thread that does not hold up a program's end.
-
-    The threads of an executor are waited for before anybody is told that the program ends; this one
-    is told by ``lifecycle.signals``, and is waited for while it ends its job.
-    """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def tell(set_it: Callable[[Any], None], what: Any) -> None:
-        if not done.done():
-            set_it(what)
-
-    def body() -> None:
-        try:
-            result = act()
-        except BaseException as error:  # noqa: BLE001 - for whoever waits
-            wrapped = error if isinstance(error, Exception) else InternalError(str(error))
-            outcome: tuple[Any, Any] = (done.set_exception, wrapped)
-        else:
-            outcome = (done.set_result, result)
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(tell, *outcome)
-
-    threading.Thread(target=body, name="perian-run", daemon=True).start()
-    return await done

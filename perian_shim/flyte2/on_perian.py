@@ -23,8 +23,9 @@ from perian_shim import settings as env
 from perian_shim import task_argument
 from perian_shim.config import PerianConfig
 from perian_shim.definition import task_pod
+from perian_shim.definition.reasons import NOT_REUSABLE
 from perian_shim.flyte2 import sdk
-from perian_shim.flyte2.checker import REUSABLE, Checker
+from perian_shim.flyte2.checker import Checker
 from perian_shim.spec import ActionWork, JobSpec, Work
 
 P = ParamSpec("P")
@@ -85,7 +86,7 @@ class OnPerian(FlyteTask[P, R, F]):
         config = self.plugin_config
         check.config(config)
         if self.reusable is not None:
-            raise check.refusal("reusable", REUSABLE)
+            raise check.refusal("reusable", NOT_REUSABLE)
         check.pod_template(self.pod_template)
         before = self.put or {}
         for name, job_name in OF_THE_POD.items():

@@ -7,12 +7,19 @@ happen: there an input that names a local path would be a way to read the pod's 
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from flyteidl.core.literals_pb2 import Blob, Literal, Schema, StructuredDataset
 
 from perian_shim.pod.run_context import Upload
 from perian_shim.storage import join_uri
+
+
+class Writable(Protocol):
+    """What takes objects; an ``ObjectStore`` does."""
+
+    def write(self, uri: str, data: bytes, /) -> object:
+        """Write an object."""
 
 
 def with_remote_files(
@@ -41,6 +48,15 @@ def with_remote_file(upload: Upload, literal: Literal, prefix: str) -> Literal:
         upload(path, place)
         located.uri = place
     return changed
+
+
+def put(store: Writable, path: Path, uri: str) -> None:
+    """Copy a local file or folder to a URI."""
+    if path.is_file():
+        store.write(uri, path.read_bytes())
+        return
+    for file in sorted(each for each in path.rglob("*") if each.is_file()):
+        store.write(join_uri(uri, file.relative_to(path).as_posix()), file.read_bytes())
 
 
 def fingerprint(path: Path) -> str:

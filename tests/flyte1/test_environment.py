@@ -1,6 +1,7 @@
 """An environment makes of its settings the arguments of flytekit's tasks, and nothing else."""
 
 import asyncio
+import inspect
 from collections import OrderedDict
 from datetime import timedelta
 from typing import Any
@@ -171,7 +172,7 @@ def test_a_description_documents_what_has_no_docstring() -> None:
         ({"depends_on": []}, "depends_on: cannot be honoured", False),
         ({"shm": "1Gi"}, "shm: cannot be honoured", False),
         ({"resource": 1}, "unknown setting 'resource'; did you mean 'resources'?", True),
-        ({"zzz": 1}, "unknown setting 'zzz'; there are image", True),
+        ({"zzz": 1}, "unknown setting 'zzz'; there are name, image", True),
         ({"image": 3}, "image: expected an image reference or an ImageSpec, got int", True),
         (
             {"resources": flytekit.Resources(cpu="1")},
@@ -189,6 +190,13 @@ def test_a_description_documents_what_has_no_docstring() -> None:
         ({"report": "yes"}, "report: expected True or False, got str", True),
         ({"country_code": "Germany"}, "country_code: expected two letters", False),
         ({"on_terminate": "stop"}, "on_terminate: expected 'cancel' or 'detach'", False),
+        ({"country_code": 49}, "country_code: expected two letters", True),
+        ({"provider": 1}, "provider: expected text", True),
+        ({"max_price_per_hour": [1]}, "max_price_per_hour: expected a price", True),
+        ({"allow_short_access": 1}, "allow_short_access: expected True or False", True),
+        ({"reads": 3}, "reads: expected URIs of folders", True),
+        ({"executor_image": 3}, "executor_image: expected an image reference", True),
+        ({"max_inline_io_bytes": 3}, "tasks' pods: PERIAN_MAX_OUTPUT_BYTES", False),
     ],
 )
 def test_what_cannot_work_is_refused_naming_environment_setting_and_reason(
@@ -198,8 +206,16 @@ def test_what_cannot_work_is_refused_naming_environment_setting_and_reason(
     for make in (kind, ENV.clone_with):
         with pytest.raises(DefinitionError) as caught:
             make("shop", **settings)
-        assert f"PerianEnvironment 'shop': {message}" in str(caught.value)
+        assert str(caught.value).startswith("PerianEnvironment 'shop': ")
+        assert message in str(caught.value)
         assert isinstance(caught.value, TypeError) == is_type
+
+
+def test_its_settings_can_be_seen_in_its_signature() -> None:
+    parameters = inspect.signature(PerianEnvironment).parameters
+    assert parameters["timeout"].annotation == "int | timedelta | Timeout | None"
+    assert parameters["timeout"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert parameters["name"].default is inspect.Parameter.empty
 
 
 @pytest.mark.parametrize("settings", [{"reusable": True}, {"retry": 1}, {"timeout": "1h"}])

@@ -103,6 +103,15 @@ def test_a_missing_sdk_is_named_with_what_brings_it() -> None:
     assert 'pip install "perian-shim[flyte2]"' in text
 
 
+def test_a_run_of_a_file_for_it_says_so_as_well(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("import flyte\n")
+    arguments = ["run", str(tmp_path / "shop.py"), "main"]
+    code = f"sys.modules['flyte'] = None\nfrom perian_shim.cli.app import main\nmain({arguments})"
+    (line,) = printed(python(code))
+    assert line.startswith("perian-shim run: perian_shim.flyte2 needs Flyte 2's SDK, which is not")
+    assert line.endswith('pip install "perian-shim[flyte2]"')
+
+
 @pytest.mark.parametrize("other", ["1.9.0", "3.0.0"])
 def test_another_flyte_is_named_with_its_version(other: str, tmp_path: Path) -> None:
     installed = tmp_path / f"flyte-{other}.dist-info"

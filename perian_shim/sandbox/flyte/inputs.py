@@ -18,20 +18,10 @@ from flytekit.core.data_persistence import FileAccessProvider
 from flytekit.core.launch_plan import LaunchPlan
 from flytekit.core.type_engine import TypeEngine
 
-from perian_shim.sandbox.errors import SandboxError
 from perian_shim.sandbox.flyte.bindings import Literals
 from perian_shim.sandbox.flyte.registry import Runnable
 from perian_shim.sandbox.flyte.source import kind_of
-
-PROGRAM = "perian-shim run FILE"
-
-
-class InputError(SandboxError):
-    """An argument is not an input of the workflow, or not of its type."""
-
-
-class HelpShown(Exception):
-    """``--help`` was among the arguments and has been answered."""
+from perian_shim.sandbox.running import PROGRAM, HelpShown, InputError
 
 
 def declared(entity: Runnable) -> dict[str, tuple[Any, Any]]:

@@ -1,17 +1,13 @@
 """``perian-shim run``: a user's workflow on an embedded Perian and S3, as a Flyte cluster runs it.
 
 Tasks of perian-shim run in processes of our own entry point, with nothing of the user's code; their
-jobs, and the pods of plain Python tasks, have it as registration would have shipped it. Exit codes:
-0 succeeded, 1 failed, 2 wrong arguments, 128 and the signal's number if one has ended the run.
+jobs, and the pods of plain Python tasks, have it as registration would have shipped it.
 """
 
 import logging
 import secrets
 import signal
-import sys
-import tempfile
 import time
-import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,12 +17,12 @@ from perian_shim.sandbox.flyte.bindings import Literals
 from perian_shim.sandbox.flyte.console import Console, indented
 from perian_shim.sandbox.flyte.engine import Engine
 from perian_shim.sandbox.flyte.failures import Aborted, NodeFailed, NodeFault
-from perian_shim.sandbox.flyte.inputs import HelpShown, InputError, literals, parsed
+from perian_shim.sandbox.flyte.inputs import literals, parsed
 from perian_shim.sandbox.flyte.interrupts import ended_by_signals
 from perian_shim.sandbox.flyte.registry import Registry, Runnable
 from perian_shim.sandbox.flyte.results import shown
 from perian_shim.sandbox.flyte.secrets import RunSecrets
-from perian_shim.sandbox.flyte.source import Source, SourceError, kind_of
+from perian_shim.sandbox.flyte.source import Source, kind_of
 from perian_shim.sandbox.flyte.store import Store
 from perian_shim.sandbox.flyte.surroundings import (
     QUIET,
@@ -35,14 +31,8 @@ from perian_shim.sandbox.flyte.surroundings import (
     serialization_settings,
     storage_variables,
 )
-from perian_shim.sandbox.modules import importable
-from perian_shim.sandbox.run_options import (
-    ANY_IMAGE,
-    FAILED,
-    SIGNALLED,
-    USAGE,
-    RunOptions,
-)
+from perian_shim.sandbox.run_options import FAILED, SIGNALLED, RunOptions
+from perian_shim.sandbox.running import Prepared, run_prepared
 from perian_shim.sandbox.sandbox import Sandbox
 
 
@@ -50,34 +40,16 @@ def run_file(options: RunOptions) -> int:
     """Run a workflow and return a process exit code."""
     # Below that flytekit complains about s3fs's sessions when this process ends.
     logging.getLogger("flytekit").setLevel(int(VERBOSE if options.verbose else QUIET))
-    try:
+
+    def prepare() -> Prepared:
         source = Source.load(options.file)
         entity = source.find(options.name)
         values = parsed(entity, options.name or "", options.arguments)
-    except HelpShown:
-        return 0
-    except (SourceError, InputError) as error:
-        if options.verbose and error.__cause__ is not None:
-            traceback.print_exception(error.__cause__)
-        print(f"perian-shim run: {error}", file=sys.stderr)
-        return USAGE
-    # What the body of a workflow imports is imported when it is compiled.
-    with (
-        importable(source.root),
-        tempfile.TemporaryDirectory(prefix="perian-run-") as folder,
-    ):
-        sandbox = Sandbox(
-            options.state_dir or Path(folder) / "state",
-            runner=options.runner,
-            host_images=options.images or ([] if options.runner else [ANY_IMAGE]),
+        return Prepared(
+            source.root, lambda box, folder: Run(options, source, entity, values, box, folder).run()
         )
-        try:
-            return Run(options, source, entity, values, sandbox, Path(folder)).run()
-        except InputError as error:
-            print(f"perian-shim run: {error}", file=sys.stderr)
-            return USAGE
-        except KeyboardInterrupt:  # before the run has begun, or after its end
-            return SIGNALLED + signal.SIGINT
+
+    return run_prepared(options, prepare)
 
 
 @dataclass

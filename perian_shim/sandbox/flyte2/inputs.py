@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from perian_shim.flyte2 import sdk
-from perian_shim.sandbox.flyte.inputs import PROGRAM, HelpShown, InputError
+from perian_shim.sandbox.running import PROGRAM, HelpShown, InputError
 
 
 def parsed(task: Any, name: str, arguments: Sequence[str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 What the file has of plain Flyte 2 tasks runs in this process, by the SDK's own local mode. Each
 call of a task of perian-shim becomes an action of the stand-in: a pod of our own entry point with
-nothing of the user's code, and a job that gets it as a code bundle. Exit codes as for any run.
+nothing of the user's code, and a job that gets it as a code bundle.
 """
 
 import asyncio
@@ -11,8 +11,6 @@ import logging
 import os
 import secrets
 import signal
-import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -21,28 +19,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import flyte
+from flyte.extend import TaskTemplate
 from flyteidl.core import literals_pb2, tasks_pb2
 from flyteidl.core.types_pb2 import BlobType
 
 from perian_shim import task_argument
 from perian_shim.flyte2 import dispatch, sdk
+from perian_shim.flyte2.background import in_background
 from perian_shim.flyte2.submission import Submission
-from perian_shim.pod.local_files import with_remote_files
+from perian_shim.pod.local_files import put, with_remote_files
 from perian_shim.sandbox.flyte.attempts import literals_of
 from perian_shim.sandbox.flyte.console import Console
 from perian_shim.sandbox.flyte.failures import Aborted, NodeFailed
-from perian_shim.sandbox.flyte.inputs import HelpShown, InputError
 from perian_shim.sandbox.flyte.interrupts import ended_by_signals
 from perian_shim.sandbox.flyte.reporting import Step
 from perian_shim.sandbox.flyte.results import shown
 from perian_shim.sandbox.flyte.store import Store
 from perian_shim.sandbox.flyte.surroundings import BIN, cluster_on, storage_variables
-from perian_shim.sandbox.flyte2.background import in_background
 from perian_shim.sandbox.flyte2.cluster import ActionCluster
 from perian_shim.sandbox.flyte2.inputs import parsed
 from perian_shim.sandbox.flyte2.secrets import ActionSecrets
-from perian_shim.sandbox.modules import Imported, SourceError, importable, imported
-from perian_shim.sandbox.run_options import ANY_IMAGE, FAILED, SIGNALLED, USAGE, RunOptions
+from perian_shim.sandbox.modules import Imported, SourceError, imported
+from perian_shim.sandbox.run_options import FAILED, SIGNALLED, RunOptions
+from perian_shim.sandbox.running import Prepared, run_prepared
 from perian_shim.sandbox.sandbox import Sandbox
 
 LAST_SECONDS = 2.0
@@ -55,37 +55,22 @@ POD_IMAGE = "example.org/executor:latest"
 def run_flyte2_file(options: RunOptions) -> int:
     """Run a task of Flyte 2 and return a process exit code."""
     os.environ.setdefault("PERIAN_SHIM_IMAGE", POD_IMAGE)
-    try:
+
+    def prepare() -> Prepared:
         source = imported(options.file)
         task = found(source, options.name)
         initialized(source, options)
         values = parsed(task, options.name or "", options.arguments)
-    except HelpShown:
-        return 0
-    except (SourceError, InputError) as error:
-        if options.verbose and error.__cause__ is not None:
-            traceback.print_exception(error.__cause__)
-        print(f"perian-shim run: {error}", file=sys.stderr)
-        return USAGE
-    with (
-        importable(source.root),
-        tempfile.TemporaryDirectory(prefix="perian-run-") as folder,
-    ):
-        sandbox = Sandbox(
-            options.state_dir or Path(folder) / "state",
-            runner=options.runner,
-            host_images=options.images or ([] if options.runner else [ANY_IMAGE]),
+        return Prepared(
+            source.root,
+            lambda box, folder: Flyte2Run(options, source, task, values, box, folder).run(),
         )
-        try:
-            return Flyte2Run(options, source, task, values, sandbox, Path(folder)).run()
-        except KeyboardInterrupt:  # before the run has begun, or after its end
-            return SIGNALLED + signal.SIGINT
+
+    return run_prepared(options, prepare)
 
 
 def initialized(source: Imported, options: RunOptions) -> None:
     """Tell the SDK where the user's code is, and how much to print."""
-    import flyte  # noqa: PLC0415 - an SDK
-
     level = logging.INFO if options.verbose else logging.CRITICAL
     flyte.init(root_dir=source.root, log_level=level)
 
@@ -96,8 +81,6 @@ def found(source: Imported, name: str | None) -> Any:
     Raises:
         SourceError: there is none of this name; says which there are.
     """
-    from flyte.extend import TaskTemplate  # noqa: PLC0415 - an SDK
-
     tasks = {
         key: value for key, value in vars(source.module).items() if isinstance(value, TaskTemplate)
     }
@@ -169,8 +152,6 @@ class Flyte2Run:
 
     def walk(self) -> int:
         """Run the task and print what it returns."""
-        import flyte  # noqa: PLC0415 - an SDK
-
         everything = self.options.copy == "all"
         bundle = asyncio.run(sdk.code_bundle(self.source.root, self.folder, everything=everything))
         code = f"s3://{self.sandbox.bucket}/code/{Path(bundle.tgz).name}"
@@ -225,7 +206,9 @@ class Flyte2Run:
         self.secrets.ask(template)
         inputs = literals_pb2.LiteralMap.FromString(submission.inputs)
         uploads = f"s3://{self.sandbox.bucket}/uploads/{self.name}"
-        local = with_remote_files(self.upload, dict(inputs.literals), uploads)
+        local = with_remote_files(
+            lambda path, uri: put(self.store, path, uri), dict(inputs.literals), uploads
+        )
         started = time.monotonic()
         try:
             ended, pod = self.cluster.act(
@@ -261,13 +244,6 @@ class Flyte2Run:
         environment.update({**usual, **dict(environment.items())})
         template.container.args[at] = task_argument.encode(record)
         return template
-
-    def upload(self, path: Path, uri: str) -> None:
-        """Copy a local file or folder to the sandbox's S3."""
-        for file in [path] if path.is_file() else sorted(path.rglob("*")):
-            if file.is_file():
-                within = "" if file == path else f"/{file.relative_to(path).as_posix()}"
-                self.store.write(f"{uri}{within}", file.read_bytes())
 
     def text_of(self, name: str, value: Any) -> str:
         """Return an output as text; a file is saved, if that was asked for."""

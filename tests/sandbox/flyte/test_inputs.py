@@ -14,7 +14,8 @@ import pytest
 from flytekit import LaunchPlan, task, workflow
 from flytekit.types.file import FlyteFile
 
-from perian_shim.sandbox.flyte.inputs import HelpShown, InputError, parsed
+from perian_shim.sandbox.flyte.inputs import parsed
+from perian_shim.sandbox.running import HelpShown, InputError
 
 
 @dataclass
