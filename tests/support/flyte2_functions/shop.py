@@ -71,7 +71,7 @@ async def recursive(x: int) -> int:
 @perian.task
 def mapped(x: int) -> int:
     """Call a task for each of several values, which a job cannot."""
-    return sum(flyte.map(plain, range(x)))
+    return sum(map(int, flyte.map(plain, range(x), return_exceptions=False)))
 
 
 @perian.task
