@@ -71,7 +71,8 @@ async def recursive(x: int) -> int:
 @perian.task
 def mapped(x: int) -> int:
     """Call a task for each of several values, which a job cannot."""
-    return sum(map(int, flyte.map(plain, range(x), return_exceptions=False)))
+    results: Any = flyte.map(plain, range(x), return_exceptions=False)
+    return sum(results)
 
 
 @perian.task
