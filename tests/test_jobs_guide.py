@@ -19,7 +19,6 @@ from perian_shim.remote.followers import REPORTING_SECONDS, SILENT_SECONDS
 
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs/guides/jobs.md").read_text()
-README = (ROOT / "README.md").read_text()
 
 SCRIPT, ABORTING, NOTEBOOK, ORPHANS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
 
@@ -55,16 +54,6 @@ def test_a_script_finds_reads_and_waits(somebody: Session, capsys: Printed) -> N
     assert found == "segmentation.train n0 2.52 USD"
     assert log[-1] == "epoch 2: loss 0.37"
     assert end == "succeeded True"
-
-
-def test_the_program_of_the_readme_runs(somebody: Session, capsys: Printed) -> None:
-    section = README.split("## Seeing and stopping jobs")[1]
-    source, *_ = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    run(source, somebody)
-    assert capsys.readouterr().out.splitlines() == [
-        "segmentation.evaluate failed 0.13 USD",
-        "segmentation.train succeeded 2.52 USD",
-    ]
 
 
 def test_a_notebook_awaits_the_same(somebody: Session, capsys: Printed) -> None:

@@ -28,9 +28,12 @@ TESTED_ELSEWHERE = {
 """Pages whose blocks have a test module of their own."""
 
 PAGES = [
-    page
-    for page in sorted(DOCS.rglob("*.md"))
-    if str(page.relative_to(DOCS)) not in TESTED_ELSEWHERE
+    ROOT / "README.md",
+    *(
+        page
+        for page in sorted(DOCS.rglob("*.md"))
+        if str(page.relative_to(DOCS)) not in TESTED_ELSEWHERE
+    ),
 ]
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 PYTHON = [block for block in BLOCKS if block.language == "python"]

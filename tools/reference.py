@@ -81,8 +81,9 @@ pays for another attempt: the task's `retries`, or Flyte's own budget for faults
 SETTINGS_BEGIN = """\
 # Settings
 
-Environment variables. A value that is empty counts as not set. How to give them to pods is in the
-[README](../../README.md#settings).
+Environment variables. A value that is empty counts as not set. Give them to the pods with
+`pyflyte register --env NAME=VALUE`, in the executor image or in the cluster's defaults. A container
+task's job sees none of them, a function task's job none that could hold a key or a proxy.
 
 ## Read by pods, by `pyflyte run` and by the command line
 """
@@ -121,7 +122,11 @@ def first_sentences(text: str) -> str:
 
 def error_page() -> str:
     """Return the page of error codes."""
-    lines = [BY_HAND, ERRORS_BEGIN]
+    lines = [BY_HAND, ERRORS_BEGIN, "| code | tried again |", "|---|---|"]
+    for kind in leaves():
+        anchor = kind.code.lower().replace(":", "")
+        lines.append(f"| [`{kind.code}`](#{anchor}) | {budget(kind)} |")
+    lines.append("")
     for kind in leaves():
         lines += [
             f"## `{kind.code}`",

@@ -33,8 +33,8 @@ TOGETHER = (
 """Secrets of which one without the others is a mistake."""
 
 NO_IMAGE = (
-    'Build the image (README, "The executor image"), push it to where your cluster pulls from, and'
-    f" set {settings.EXECUTOR_IMAGE} where tasks are registered."
+    "Build the image (`make image` in a clone of perian-shim), push it to where your cluster pulls"
+    f" from, and set {settings.EXECUTOR_IMAGE} where tasks are registered."
 )
 
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]"}

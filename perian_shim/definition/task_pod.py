@@ -16,7 +16,7 @@ TASK_TYPE = "perian_shim"
 """No plugin claims it, so Flyte hands it to the default one, which runs a pod."""
 
 DEFAULT_EXECUTOR_IMAGE = f"perian-shim-executor:{__version__}"
-"""Without a registry, so that it can be loaded into a cluster's nodes; see the README."""
+"""Without a registry, so that it can be loaded into a cluster's nodes."""
 
 CPU, CPU_LIMIT = "100m", "1"
 MEMORY, MEMORY_LIMIT = "200Mi", "500Mi"
@@ -50,8 +50,8 @@ def warn_of_default_image(task: str) -> None:
     notices.warn_once(
         "executor image",
         f"{task}: no executor image is named, so that its pod will run"
-        f" {DEFAULT_EXECUTOR_IMAGE}, which the cluster's nodes must have. Build it (README,"
-        f' "The executor image") and set {env.EXECUTOR_IMAGE} when registering, or'
+        f" {DEFAULT_EXECUTOR_IMAGE}, which the cluster's nodes must have. Build it (`make"
+        f" image` in a clone of perian-shim) and set {env.EXECUTOR_IMAGE} when registering, or"
         " PerianConfig(executor_image=…)",
     )
 

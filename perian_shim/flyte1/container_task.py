@@ -49,7 +49,8 @@ class PerianContainerTask(  # type: ignore[misc]  # two bases of flytekit's own 
         task_config: what to ask of Perian.
         image: the image to run; one that Perian can pull. An ``ImageSpec`` is built by flytekit.
         command: argv of the container. Elements may hold ``{{.inputs.x}}`` and the other templates
-            that the README lists. The image's ENTRYPOINT, if any, must run what it is given.
+            that docs/reference/container-tasks.md lists. The image's ENTRYPOINT, if any, must run
+            what it is given.
         inputs: names and Python types of the inputs.
         arguments: more argv, after ``command``.
         outputs: names and Python types of the outputs.

@@ -116,7 +116,7 @@ class PerianContainerTask(_ContainerTask):
         plugin_config: what to ask of Perian.
         image: reference of the image to run, or a ``flyte.Image`` without layers.
         command: argv of the container. Elements may hold ``{{.inputs.x}}`` and the other templates
-            that the README lists.
+            that docs/reference/container-tasks.md lists.
         inputs: names and Python types of the inputs.
         arguments: more argv, after ``command``.
         outputs: names and Python types of the outputs.

@@ -46,7 +46,7 @@ class Block:
     @property
     def name(self) -> str:
         """What it is called in a test's report."""
-        return f"{self.page.relative_to(DOCS).with_suffix('')}-{self.title or self.number}"
+        return f"{self.page.relative_to(ROOT).with_suffix('')}-{self.title or self.number}"
 
 
 def blocks_of(page: Path) -> list[Block]:
