@@ -108,7 +108,7 @@ class PerianConfig:
         for name in ("cores", "accelerators", "os_storage_size"):
             check_count(name, getattr(self, name))
         parse_memory(self.memory)
-        if self.on_terminate not in {CANCEL, DETACH}:
+        if self.on_terminate not in (CANCEL, DETACH):  # a list cannot be in a set
             raise wrong("on_terminate", f"{CANCEL!r} or {DETACH!r}", self.on_terminate)
         for name in ("accelerator_type", "provider"):
             check_text(name, getattr(self, name), PRODUCT, "letters, digits and any of ' ._+/()-'")
@@ -116,7 +116,7 @@ class PerianConfig:
             "secret_group", self.secret_group, GROUP, "letters, digits and any of '._/:+=@-'"
         )
         check_image("executor_image", self.executor_image)
-        if self.storage_access not in {AUTO, SCOPED}:
+        if self.storage_access not in (AUTO, SCOPED):
             raise wrong("storage_access", f"{AUTO!r} or {SCOPED!r}", self.storage_access)
         if not isinstance(self.allow_short_access, bool):
             raise wrong("allow_short_access", "True or False", self.allow_short_access)

@@ -283,7 +283,7 @@ class OutputTooLarge(OutputInvalid):
 
     code = "PERIAN:OutputTooLarge"
     outcome = USER_FATAL
-    remedy = "Declare a FlyteFile for large data: files go to the store, whatever their size."
+    remedy = "Declare a file for large data (FlyteFile, flyte.io.File): it goes to the store."
 
 
 class ResultMissing(TaskError):

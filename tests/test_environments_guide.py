@@ -12,7 +12,7 @@ import pytest
 from perian_shim import PerianEnvironment, Resources
 from perian_shim.api.errors import PerianError
 from perian_shim.definition.gpus import NAMES, parse_gpu
-from perian_shim.flyte1.environment import REFUSED
+from perian_shim.flyte1.known_settings import REFUSED
 
 GUIDE = (Path(__file__).parent.parent / "docs/guides/environments.md").read_text()
 (EXAMPLE,) = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)

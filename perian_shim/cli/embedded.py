@@ -19,7 +19,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.command()
 def demo() -> int:
     """Run the example workflow on an embedded sandbox."""
-    from perian_shim.sandbox.flyte.demo import run_demo  # noqa: PLC0415 - needs the extra
+    from perian_shim.sandbox.demo import run_demo  # noqa: PLC0415 - needs the extra
 
     return run_demo()
 
@@ -64,7 +64,7 @@ def run(
     Inputs are given as to `pyflyte run`, those of a task of Flyte 2 as to `flyte run`; WORKFLOW
     --help lists them.
     """
-    from perian_shim.sandbox.modules import is_for_flyte2  # noqa: PLC0415 - needs the extra
+    from perian_shim.sandbox.run import run_file  # noqa: PLC0415 - needs the extra
     from perian_shim.sandbox.run_options import RunOptions  # noqa: PLC0415 - the same
 
     options = RunOptions(
@@ -78,12 +78,6 @@ def run(
         copy=copy,
         verbose=verbose,
     )
-    if is_for_flyte2(file):
-        from perian_shim.sandbox.flyte2.run import run_flyte2_file  # noqa: PLC0415 - takes a second
-
-        return run_flyte2_file(options)
-    from perian_shim.sandbox.flyte.run import run_file  # noqa: PLC0415 - takes a second
-
     return run_file(options)
 
 

@@ -98,10 +98,13 @@ class Checks:
         except ValueError as error:
             raise self.wrong(f"image: {error}") from error
 
-    def names(self, argument: str, types: Mapping[str, object]) -> None:
-        """Expect names that can be names of files."""
+    def names(self, argument: str, types: object) -> None:
+        """Expect a dict of types, whose names can be names of files."""
+        if not isinstance(types, Mapping):
+            message = f'{argument}: expected names and types like {{"rows": int}}, got {types!r}'
+            raise self.wrong(message)
         for name in types:
-            if not _NAME.fullmatch(name):
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
                 message = f"{argument}: {name!r} cannot be a file name; use letters, digits and _"
                 raise self.wrong(message)
 

@@ -55,7 +55,7 @@ ABSENT = {
 _PERIANS = re.compile(r"[A-Z]+_[A-Z0-9]+_\d+")
 _COUNTED = re.compile(r"(?P<name>[^:]+?)\s*(?::\s*(?P<count>\d+)\s*)?")
 
-OTHERWISE = "any that Perian has can be named with PerianConfig(accelerator_type=…)"
+OTHERWISE = "any that Perian has can be named as it does, like NVIDIA_A100_80"
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,9 @@ def perian_name(name: str, argument: str = "gpu") -> str:
     """
     plain = re.sub(r"[\s-]+", "_", name.strip().upper())
     plain = re.sub(r"(_\d+G)B$", r"\1", plain)
-    if plain in NAMES:
-        return NAMES[plain]
+    short = re.sub(r"^NVIDIA_(TESLA_)?", "", plain)  # flytekit's names of devices
+    if short in NAMES:
+        return NAMES[short]
     if plain in NAMES.values():
         return plain
     if plain.endswith("_SHARED"):

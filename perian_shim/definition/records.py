@@ -11,7 +11,7 @@ from datetime import timedelta
 from perian_shim.config import WrongConfigType
 from perian_shim.definition.gpus import Gpus, parse_gpu
 from perian_shim.definition.quantities import GIGABYTE, in_units, parse_quantity
-from perian_shim.definition.reasons import NO_BACKOFF, NO_DEADLINE, NO_RANGE
+from perian_shim.definition.reasons import NO_BACKOFF, NO_DEADLINE, NO_RANGE, NO_SHM
 from perian_shim.errors import ConfigError
 from perian_shim.pyflyte import explained
 
@@ -19,6 +19,9 @@ from perian_shim.pyflyte import explained
 def wrong_type(where: str, expected: str, given: object) -> WrongConfigType:
     """Return the error for a setting of a wrong type."""
     return WrongConfigType(f"{where}: expected {expected}, got {type(given).__name__}")
+
+
+MEBIBYTE = 1024**2
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Resources:
         mem: memory: ``"16Gi"``; a plain number is bytes.
         gpu: ``"A100:8"``, ``"A100"`` for one, or a number of GPUs of any kind.
         disk: disk: ``"100Gi"``.
+        shm: refused.
 
     Raises:
         ConfigError: a quantity cannot be read, or cannot be rented.
@@ -39,9 +43,12 @@ class Resources:
     mem: int | str | None = None
     gpu: int | str | None = None
     disk: int | str | None = None
+    shm: None = None
 
     @explained
     def __post_init__(self) -> None:
+        if self.shm is not None:
+            raise ConfigError(f"Resources.shm: cannot be honoured: {NO_SHM}")
         for name in ("cpu", "mem", "disk"):
             value = getattr(self, name)
             if isinstance(value, tuple | list):
@@ -60,6 +67,8 @@ class Resources:
                 raise ConfigError(
                     f"Resources.{name}: expected more than nothing, got {getattr(self, name)!r}"
                 )
+        expect_no_bytes("mem", self.mem)
+        expect_no_bytes("disk", self.disk)
 
     @property
     def cores(self) -> int | None:
@@ -80,6 +89,14 @@ class Resources:
     def gpus(self) -> Gpus | None:
         """The GPUs, by Perian's name."""
         return None if self.gpu is None or self.gpu == 0 else parse_gpu(self.gpu)
+
+
+def expect_no_bytes(name: str, value: float | str | None) -> None:
+    """Refuse what is bytes where gigabytes must have been meant: nobody rents 16 bytes."""
+    if value is not None and parse_quantity(name, value) < MEBIBYTE:
+        raise ConfigError(
+            f"Resources.{name}: {value!r} is in bytes; for gigabytes write '{value}Gi'"
+        )
 
 
 @dataclass(frozen=True)

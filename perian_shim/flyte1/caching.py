@@ -67,6 +67,11 @@ class CacheSettings:
                 that look at Python functions, a placeholder says nothing about the image.
         """
         if not isinstance(cache, bool):
+            if version or serialize or ignored:
+                raise check.wrong(
+                    "cache: a Cache says everything at once, so leave out cache_version,"
+                    " cache_serialize and cache_ignore_input_vars"
+                )
             if cache.version is None:
                 raise check.wrong(
                     "cache: expected True or Cache(version=…), since policies look at a function"

@@ -7,13 +7,12 @@ node's ``with_overrides`` over both.
 
 from __future__ import annotations
 
-import difflib
-import functools
 import hashlib
 import inspect
+import re
 import textwrap
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
@@ -22,35 +21,23 @@ from flytekit import Documentation, ImageSpec, Secret
 
 from perian_shim.config import AUTO, CANCEL, DEFAULT_SECRET_GROUP, PerianConfig
 from perian_shim.definition.checks import WrongType
-from perian_shim.definition.reasons import NO_SHM, NOT_REUSABLE
 from perian_shim.definition.records import Resources, RetryStrategy, Timeout
 from perian_shim.errors import ConfigError, DefinitionError
 from perian_shim.flyte1 import function_task  # noqa: F401 - registers the task of the config
+from perian_shim.flyte1.arguments import Checker
 from perian_shim.flyte1.container_task import PerianContainerTask
-from perian_shim.pyflyte import explained
-from perian_shim.settings import MAX_OUTPUT_BYTES
+from perian_shim.flyte1.known_settings import (
+    INSTEAD,
+    REFUSED,
+    checked,
+    expect_known,
+    settings_of,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 AUTO_CACHE, NO_CACHE = "auto", "disable"
-
-REFUSED = {
-    "reusable": NOT_REUSABLE,
-    "queue": "Flyte 1 has no queues of tasks; an execution's queue is chosen when it is launched",
-    "triggers": "in Flyte 1 a launch plan has a schedule, and a task has none",
-    "pod_template": "a job is no pod; pod_template_name= of a task is its small pod's",
-    "depends_on": "flytekit registers whatever a workflow uses",
-    "service_account": "a job has none; that of a task's pod is its execution's",
-    "links": "flytekit's tasks have none; the deck (report=True) names the job and shows its logs",
-    "plugin_config": "an environment is that; give its settings themselves",
-    "include": "`pyflyte register --copy all` ships files beside the code",
-    "shm": NO_SHM,
-    "partition": "Perian rents whole GPUs",
-    "short_name": "flytekit names a task by its module and function",
-    "max_inline_io_bytes": f"it is a setting of the tasks' pods: {MAX_OUTPUT_BYTES}",
-}
-"""Settings of Flyte 2's environments and tasks that cannot be honoured, and why."""
 
 CONFIG = (
     *("country_code", "provider", "max_price_per_hour", "instance_type_id", "on_terminate"),
@@ -59,12 +46,10 @@ CONFIG = (
 )
 """Settings that are ``PerianConfig``'s own, by its names."""
 
+OF_NODES = ("retries", "interruptible", "cache")
+"""Settings that a node overrides by arguments of its own."""
 
-COVERED = {
-    *("task_config", "container_image", "environment", "secret_requests", "requests", "limits"),
-    *("enable_deck", "cache_version", "metadata", "self", "name"),
-}
-"""Arguments of tasks that an environment gives by settings of its own."""
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 
 TYPES: Mapping[str, tuple[Any, str]] = {
     "image": (str | ImageSpec | None, "an image reference or an ImageSpec"),
@@ -77,46 +62,6 @@ TYPES: Mapping[str, tuple[Any, str]] = {
     "description": (str, "a text"),
 }
 """What a setting may be, in code and in words; a config checks its own."""
-
-E = TypeVar("E")
-
-
-def checked(kind: type[E]) -> type[E]:
-    """Have an environment's constructor say what it knows of names that are no settings."""
-    made: Callable[..., None] = kind.__init__
-
-    @explained
-    @functools.wraps(made)
-    def init(self: E, *args: Any, **given: Any) -> None:
-        name = args[0] if args else given.get("name", "")
-        expect_known(name, given, ["name", *settings_of(kind)])
-        made(self, *args, **given)
-
-    kind.__init__ = init  # type: ignore[method-assign,assignment]  # the same, with better errors
-    return kind
-
-
-def settings_of(kind: Any) -> list[str]:
-    """Return the names of an environment's settings."""
-    return [field.name for field in fields(kind) if field.name != "name"]
-
-
-def expect_known(environment: object, given: Iterable[str], known: Collection[str]) -> None:
-    """Expect settings that there are.
-
-    Raises:
-        DefinitionError: one cannot be honoured.
-        WrongType: there is no such setting.
-    """
-    where = f"PerianEnvironment {environment!r}"
-    for key in given:
-        if key in known:
-            continue
-        if key in REFUSED:
-            raise DefinitionError(f"{where}: {key}: cannot be honoured: {REFUSED[key]}")
-        near = difflib.get_close_matches(key, known, n=1)
-        meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-        raise WrongType(f"{where}: unknown setting {key!r}; {meant}")
 
 
 @checked
@@ -172,30 +117,41 @@ class PerianEnvironment:
     allow_short_access: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name:
+        if not isinstance(self.name, str):
             raise self.wrong_type("name", "a text", self.name)
+        if not NAME.fullmatch(self.name):
+            raise self.error("name: expected letters, digits and any of '_.-', a letter first")
         for key, (types, told) in TYPES.items():
             value = getattr(self, key)
             number = key in {"retries", "timeout"} and isinstance(value, bool)
             if number or not isinstance(value, types):
                 raise self.wrong_type(key, told, value)
+        self.check_secrets()
+        object.__setattr__(self, "secrets", tuple(self.secrets))
+        if self.env_vars is not None:  # whoever made it may go on changing the dict
+            object.__setattr__(self, "env_vars", dict(self.env_vars))
+        if isinstance(self.image, str):
+            Checker(self.name, "PerianEnvironment").image(self.image)
+        if isinstance(self.retries, int) and self.retries < 0:
+            raise self.error(f"retries: expected 0 or more, got {self.retries}")
+        self.check_cache()
+        self.config()
+
+    def check_secrets(self) -> None:
+        """Expect several secrets of flytekit's."""
         secrets = self.secrets
         if isinstance(secrets, str | Secret) or not isinstance(secrets, Sequence):
             raise self.wrong_type("secrets", "a list of flytekit.Secret", secrets)
         for secret in secrets:
             if not isinstance(secret, Secret):
                 raise self.wrong_type("secrets", "a list of flytekit.Secret", secret)
-        object.__setattr__(self, "secrets", tuple(secrets))
-        if isinstance(self.retries, int) and self.retries < 0:
-            raise self.error(f"retries: expected 0 or more, got {self.retries}")
-        self.check_cache()
-        self.config()
 
     def check_cache(self) -> None:
         """Expect a way to cache."""
         if self.cache in (AUTO_CACHE, NO_CACHE) or isinstance(self.cache, bool):
             return
-        if not hasattr(self.cache, "version") or not hasattr(self.cache, "serialize"):
+        known = hasattr(self.cache, "version") and hasattr(self.cache, "serialize")
+        if not known or isinstance(self.cache, type):
             told = f"{AUTO_CACHE!r}, {NO_CACHE!r} or a flytekit.Cache with a version"
             raise self.wrong_type("cache", told, self.cache)
 
@@ -210,12 +166,16 @@ class PerianEnvironment:
     def clone_with(self, name: str, **settings: Any) -> PerianEnvironment:
         """Return an environment of another name that differs in these settings.
 
-        What is not named is inherited; what is named replaces the whole, also a list or a dict.
+        What is not named is inherited; what is named replaces the whole, also a list or a dict. But
+        a ``timeout`` that is no ``Timeout`` leaves the limit of the queue as it was.
 
         Raises:
             DefinitionError: a setting is wrong, or cannot be honoured.
         """
         own = {key: getattr(self, key) for key in settings_of(self)}
+        timeout, queued = settings.get("timeout"), self.limits.max_queued_time
+        if queued and isinstance(timeout, int | timedelta) and not isinstance(timeout, bool):
+            settings = {**settings, "timeout": Timeout(timeout or None, queued)}
         return PerianEnvironment(name, **{**own, **settings})
 
     def config(self, **settings: Any) -> PerianConfig:
@@ -228,7 +188,7 @@ class PerianEnvironment:
             DefinitionError: a setting is wrong, or cannot be honoured.
         """
         if settings:
-            return self.clone_with(self.name, **settings).config()
+            return self.of_a_node(settings).config()
         resources, timeout = self.resources or Resources(), self.limits
         gpus = resources.gpus
         try:
@@ -244,6 +204,29 @@ class PerianEnvironment:
         except ConfigError as error:
             kind = WrongType if isinstance(error, TypeError) else DefinitionError
             raise self.error(error.message.removeprefix("PerianConfig."), kind) from None
+
+    def of_a_node(self, settings: Mapping[str, Any]) -> PerianEnvironment:
+        """Return the environment as one node has it.
+
+        Raises:
+            DefinitionError: a setting is wrong, or is none that a ``PerianConfig`` can carry.
+        """
+        expect_known(self.name, settings, settings_of(self))
+        for key in settings:
+            if key in OF_NODES:
+                raise self.error(f"config({key}=…) would be lost: write with_overrides({key}=…)")
+            if key not in {*CONFIG, "resources", "timeout"}:
+                raise self.error(
+                    f"config({key}=…) would be lost: a node has its task's; make another"
+                )
+        timeout = settings.get("timeout")
+        if timeout is not None and (not isinstance(timeout, Timeout) or timeout.max_runtime):
+            message = (
+                "config(timeout=…): expected Timeout(max_queued_time=…); how long a node may run"
+                " is said by with_overrides(timeout=…)"
+            )
+            raise self.error(message)
+        return self.clone_with(self.name, **settings)
 
     @property
     def limits(self) -> Timeout:
@@ -274,7 +257,7 @@ class PerianEnvironment:
         """
 
         def decorate(function: Callable[P, T]) -> Callable[P, T]:
-            if not callable(function):
+            if not inspect.isfunction(function):
                 raise self.wrong_type("task", "a function", function)
             own, theirs = self.split(settings, flytekit.task)
             env = self.clone_with(self.name, **own)
@@ -295,7 +278,9 @@ class PerianEnvironment:
             made = flytekit.task(**arguments)(function)
             return cast("Callable[P, T]", made)
 
-        return decorate(*functions) if functions else decorate
+        if len(functions) > 1:
+            raise self.error(f"task: expected one function, got {len(functions)}")
+        return decorate(functions[0]) if functions else decorate
 
     def container_task(
         self,
@@ -319,6 +304,12 @@ class PerianEnvironment:
         Raises:
             DefinitionError: a setting is wrong, or cannot be honoured.
         """
+        if not isinstance(name, str):
+            raise self.wrong_type("container_task: name", "a text", name)
+        if not NAME.fullmatch(name):
+            raise self.error(
+                f"container_task: name: expected letters, digits and any of '_.-', got {name!r}"
+            )
         own, theirs = self.split(settings, PerianContainerTask.__init__)
         env = self.clone_with(self.name, **own)
         if env.image is None:
@@ -352,7 +343,8 @@ class PerianEnvironment:
             WrongType: there is no such setting.
         """
         known = settings_of(self)
-        others = {*inspect.signature(made_by).parameters} - {*COVERED, *REFUSED}
+        theirs = inspect.signature(made_by).parameters
+        others = {*theirs} - {*INSTEAD, *REFUSED, "self", "name", "_task_function", "kwargs"}
         expect_known(self.name, settings, [*known, *sorted(others)])
         own = {key: value for key, value in settings.items() if key in known}
         return own, {key: value for key, value in settings.items() if key not in known}

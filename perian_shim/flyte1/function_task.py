@@ -110,6 +110,8 @@ class PerianTask(OnNodes, AsyncPythonFunctionTask[PerianConfig]):  # type: ignor
         reason = wrong_when_made(task_function)
         if reason and kwargs.get("task_resolver") is None:
             raise check.wrong(f"task_function: {reason}.")
+        if container_image is not None:
+            check.image(container_image)
         check.environment(environment or {})
         self._forwarded = check.secrets(secret_requests or ())
         if resources is not None and (requests is not None or limits is not None):

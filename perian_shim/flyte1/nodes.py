@@ -22,6 +22,7 @@ from typing_extensions import Self
 
 from perian_shim.config import PerianConfig
 from perian_shim.definition import notices
+from perian_shim.definition.records import Resources, RetryStrategy, Timeout
 from perian_shim.errors import DefinitionError
 from perian_shim.flyte1.arguments import Checker
 
@@ -38,6 +39,12 @@ REFUSED = {
         " with_overrides(task_config=PerianConfig(accelerator_type=…))"
     ),
 }
+PARAMETERS = tuple(
+    name
+    for name in inspect.signature(Node.with_overrides).parameters
+    if name not in {"self", "args", "kwargs"}
+)
+RECORDS = {"timeout": Timeout, "retries": RetryStrategy, "cache": str, "resources": Resources}
 RESOURCES = ("requests", "limits", "resources")
 
 
@@ -51,10 +58,22 @@ class PerianNode(Node):
             DefinitionError: it would change something else than it seems to.
         """
         bound = inspect.signature(Node.with_overrides).bind(self, *args, **kwargs).arguments
-        given: dict[str, Any] = {**bound, **bound.get("kwargs", {})}
+        given: dict[str, Any] = dict(bound)
         task = self.flyte_entity
         if not isinstance(task, OnNodes):
             return super().with_overrides(*args, **kwargs)
+        unknown = [*bound.get("kwargs", {})]
+        if unknown:
+            known = ", ".join(name for name in PARAMETERS if name not in REFUSED)
+            raise task.wrong_node(
+                f"with_overrides({unknown[0]}=…) would be ignored: a node can override {known}."
+            )
+        for name, kind in RECORDS.items():
+            if isinstance(given.get(name), kind):
+                raise task.wrong_node(
+                    f"with_overrides({name}=…) takes what flytekit takes, not a"
+                    f" {kind.__name__} of perian_shim."
+                )
         for name, reason in REFUSED.items():
             if given.get(name) is not None:
                 raise task.wrong_node(f"with_overrides({name}=…) is refused: {reason}.")

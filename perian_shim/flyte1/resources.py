@@ -13,7 +13,7 @@ from flytekit.core.resources import ResourceSpec
 from flytekit.extras.accelerators import BaseAccelerator
 
 from perian_shim.config import PerianConfig
-from perian_shim.definition.gpus import OTHERWISE, perian_name
+from perian_shim.definition.gpus import perian_name
 from perian_shim.definition.quantities import GIGABYTE, in_units, parse_quantity
 
 DEVICES = {
@@ -74,6 +74,7 @@ def accelerator_name(accelerator: BaseAccelerator[Any]) -> str:
     name = DEVICES.get(message.device)
     if name is None:
         raise ValueError(
-            f"accelerator: expected one of {sorted(DEVICES)}, got {message.device!r}; {OTHERWISE}"
+            f"accelerator: expected one of {sorted(DEVICES)}, got {message.device!r};"
+            " any that Perian has can be named with PerianConfig(accelerator_type=…)"
         )
     return perian_name(name, "accelerator")

@@ -35,8 +35,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 POD_RESOURCES = flyte.Resources(
     cpu=(task_pod.CPU, task_pod.CPU_LIMIT), memory=(task_pod.MEMORY, task_pod.MEMORY_LIMIT)
 )
-POD_VARIABLES: dict[str, str] = {}
-"""What registration and the cluster set is all that a pod has."""
 
 OF_THE_POD = {
     "image": "job_image",
@@ -99,12 +97,18 @@ class OnPerian(FlyteTask[P, R, F]):
         self.put = {
             "image": executor_image(config),
             "resources": POD_RESOURCES,
-            "env_vars": POD_VARIABLES,
+            "env_vars": self.pod_variables(),
             "secrets": own_secrets(config, self.job_secrets),
         }
         for name, thing in self.put.items():
             setattr(self, name, thing)
         self.parent_env_name = POD_ENVIRONMENT
+
+    def pod_variables(self) -> dict[str, str]:
+        """Return the pod's variables: what is not said is registration's and the cluster's."""
+        if self.max_inline_io_bytes == flyte.models.MAX_INLINE_IO_BYTES:
+            return {}
+        return {env.MAX_OUTPUT_BYTES: str(self.max_inline_io_bytes)}
 
     def checker(self) -> Checker:
         """Return what checks the task's arguments."""

@@ -147,6 +147,21 @@ async def inputs_document(interface: NativeInterface, values: dict[str, Any]) ->
     return document
 
 
+async def expect_inputs(interface: NativeInterface, values: dict[str, Any]) -> None:
+    """Expect values that a task can be given: that become literals, and values again.
+
+    Raises:
+        Exception: of many kinds, one does not.
+    """
+    from flyte._internal.runtime.convert import (  # noqa: PLC0415 - see above
+        convert_from_native_to_inputs,
+        convert_inputs_to_native,
+    )
+
+    inputs = await convert_from_native_to_inputs(interface, **values)
+    await convert_inputs_to_native(inputs, interface)
+
+
 async def values_of(interface: NativeInterface, document: bytes) -> Any:
     """Return what a call returns, of a serialized ``flyteidl2.task.Outputs``."""
     from flyte._internal.runtime.convert import (  # noqa: PLC0415 - see above

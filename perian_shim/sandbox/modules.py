@@ -52,7 +52,7 @@ def imported(file: Path) -> Imported:
     try:
         with importable(root):
             module = importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         kind = type(error).__name__
         raise SourceError(f"{file} cannot be imported: {kind}: {error}") from error
     if Path(module.__file__ or "").resolve() != path:
@@ -71,8 +71,8 @@ def importable(root: Path) -> Iterator[None]:
         sys.path.remove(str(root))
 
 
-def is_for_flyte2(file: Path) -> bool:
-    """Whether a file imports Flyte 2's SDK and not flytekit; False if it cannot be read."""
+def imports_flyte2(file: Path) -> bool:
+    """Whether a file's own lines import Flyte 2's SDK and not flytekit: a guess."""
     try:
         tree = ast.parse(file.read_text())
     except (OSError, SyntaxError, ValueError):
@@ -84,3 +84,17 @@ def is_for_flyte2(file: Path) -> bool:
         elif isinstance(node, ast.ImportFrom) and not node.level:
             packages.add((node.module or "").partition(".")[0])
     return "flyte" in packages and "flytekit" not in packages
+
+
+def is_for_flyte2(source: Imported, name: str | None) -> bool:
+    """Whether what is asked for is Flyte 2's; where there is no such thing, whether the file is."""
+    values = vars(source.module)
+    if name in values:
+        return comes_from("flyte", values[name])
+    both = [any(comes_from(sdk, each) for each in values.values()) for sdk in ("flyte", "flytekit")]
+    return both == [True, False]
+
+
+def comes_from(sdk: str, value: object) -> bool:
+    """Whether something is of a class that an SDK has, or of one that is made of such a class."""
+    return any(kind.__module__.partition(".")[0] == sdk for kind in type(value).__mro__)

@@ -1,6 +1,7 @@
 """An environment makes of its settings the arguments of flytekit's tasks, and nothing else."""
 
 import asyncio
+import functools
 import inspect
 from collections import OrderedDict
 from datetime import timedelta
@@ -70,11 +71,28 @@ def test_what_a_task_names_wins_over_the_environment() -> None:
 
 
 def test_a_clone_inherits_what_it_does_not_name() -> None:
-    other = environments.env.clone_with("other", env_vars={"A": "1"}, timeout=5)
+    other = environments.env.clone_with("other", env_vars={"A": "1"}, retries=5)
     assert (other.name, other.image, other.env_vars) == ("other", "python:3.12", {"A": "1"})
-    assert other.limits == Timeout(5)
-    assert other.config() == environments.env.config(timeout=5)
+    assert (other.retries, other.limits) == (5, environments.env.limits)
+    assert other.config() == environments.env.config()
     assert environments.env.env_vars == {"MODE": "fast"}
+
+
+@pytest.mark.parametrize(
+    ("given", "limits"),
+    [(5, Timeout(5, 60)), (Timeout(5), Timeout(5)), (0, Timeout(None, 60)), (None, Timeout())],
+)
+def test_a_time_leaves_the_limit_of_the_queue_a_timeout_replaces_both(
+    given: Any, limits: Timeout
+) -> None:
+    assert environments.env.clone_with("other", timeout=given).limits == limits
+
+
+def test_it_stays_as_it_was_when_whoever_made_it_changes_their_dict() -> None:
+    variables = {"A": "1"}
+    env = PerianEnvironment("e", env_vars=variables)
+    variables["A"] = "2"
+    assert env.env_vars == {"A": "1"}
 
 
 def test_the_config_of_a_node_differs_in_what_it_names() -> None:
@@ -196,6 +214,12 @@ def test_a_description_documents_what_has_no_docstring() -> None:
         ({"allow_short_access": 1}, "allow_short_access: expected True or False", True),
         ({"reads": 3}, "reads: expected URIs of folders", True),
         ({"executor_image": 3}, "executor_image: expected an image reference", True),
+        ({"on_terminate": ["cancel"]}, "on_terminate: expected 'cancel' or 'detach'", True),
+        ({"cache": flytekit.Cache}, "cache: expected 'auto', 'disable' or a flytekit.Cache", True),
+        ({"image": "BAD IMAGE"}, "image: ", False),
+        ({"container_image": "x"}, "container_image is not a setting of environments: write", True),
+        ({"accelerator": 1}, "write resources=Resources(gpu=…)", True),
+        ({"cache_serialize": True}, "write cache=flytekit.Cache(serialize=…)", True),
         ({"max_inline_io_bytes": 3}, "tasks' pods: PERIAN_MAX_OUTPUT_BYTES", False),
     ],
 )
@@ -216,6 +240,44 @@ def test_its_settings_can_be_seen_in_its_signature() -> None:
     assert parameters["timeout"].annotation == "int | timedelta | Timeout | None"
     assert parameters["timeout"].kind is inspect.Parameter.KEYWORD_ONLY
     assert parameters["name"].default is inspect.Parameter.empty
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"image": "other:2"}, "config(image=…) would be lost: a node has its task's"),
+        ({"env_vars": {}}, "config(env_vars=…) would be lost"),
+        ({"retries": 2}, "config(retries=…) would be lost: write with_overrides(retries=…)"),
+        ({"timeout": 77}, "config(timeout=…): expected Timeout(max_queued_time=…)"),
+        ({"timeout": Timeout(7, 6)}, "is said by with_overrides(timeout=…)"),
+        ({"name": "x"}, "unknown setting 'name'"),
+    ],
+)
+def test_what_the_config_of_a_node_cannot_carry_is_refused(
+    settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        environments.env.config(**settings)
+    assert message in str(caught.value)
+
+
+def test_the_config_of_a_node_can_limit_its_wait() -> None:
+    config = environments.env.config(timeout=Timeout(max_queued_time=5))
+    assert config.max_queued_seconds == 5
+
+
+@pytest.mark.parametrize("name", ["", "a b", "ü", "a/b", "1"])
+def test_names_are_such_that_flyte_can_use_them(name: str) -> None:
+    with pytest.raises(DefinitionError, match="expected letters, digits"):
+        PerianEnvironment(name)
+    with pytest.raises(DefinitionError, match="expected letters, digits"):
+        ENV.container_task(name, command=["a"])
+
+
+@pytest.mark.parametrize("function", [len, functools.partial(len, ""), int, 3])
+def test_only_functions_are_made_tasks(function: Any) -> None:
+    with pytest.raises(DefinitionError, match="task: expected a function"):
+        ENV.task(cache="auto")(function)
 
 
 @pytest.mark.parametrize("settings", [{"reusable": True}, {"retry": 1}, {"timeout": "1h"}])
@@ -242,6 +304,8 @@ def test_a_container_needs_an_image() -> None:
             "cpu: expected a quantity like 2 or '16Gi', got bool",
             True,
         ),
+        (lambda: ANY[Resources](mem=16), "mem: 16 is in bytes; for gigabytes write '16Gi'", False),
+        (lambda: ANY[Resources](shm="1Gi"), "shm: cannot be honoured", False),
         (lambda: ANY[Resources](disk="0Gi"), "disk: expected more than nothing", False),
         (lambda: ANY[Resources](gpu="A1000"), "did you mean 'A100'", False),
         (lambda: ANY[Resources](gpu=1.5), "gpu: expected a number or text", True),

@@ -18,6 +18,7 @@ from flytekit.tools.translator import get_serializable
 from support.flytekit_versions import needs_resources, needs_shared_memory, only
 
 from perian_shim import PerianConfig, PerianContainerTask, PerianTask, PerianWarning
+from perian_shim.definition.records import RetryStrategy, Timeout
 from perian_shim.errors import DefinitionError
 from perian_shim.spec import JobSpec
 
@@ -200,6 +201,26 @@ def test_what_would_change_the_pod_instead_of_the_job_is_refused(
         nodes(make(), override)
     assert f"with_overrides({next(iter(override))}=…) is refused" in str(caught.value)
     assert right in str(caught.value)
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("override", "why"),
+    [
+        ({"image": "x"}, "would be ignored: a node can override node_name, aliases"),
+        ({"env_vars": {}}, "would be ignored"),
+        ({"timeout": Timeout(10)}, "not a Timeout of perian_shim"),
+        ({"retries": RetryStrategy(1)}, "not a RetryStrategy of perian_shim"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_flytekit_would_swallow_is_refused(
+    make: Any, override: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        nodes(make(), override)
+    assert f"with_overrides({next(iter(override))}=…)" in str(caught.value)
+    assert why in str(caught.value)
 
 
 REQUESTS = {"requests": Resources(cpu="2")}

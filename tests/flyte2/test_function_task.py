@@ -36,6 +36,16 @@ def test_its_pod_is_the_small_one_and_runs_our_image(monkeypatch: pytest.MonkeyP
     }
 
 
+@pytest.mark.parametrize(
+    "task", [shop.double, shop.double.override(env_vars={"A": "1"}), shop.double.override()]
+)
+def test_its_pod_takes_as_large_outputs_as_the_task_says(task: Any) -> None:
+    container = template_of(task.override(max_inline_io_bytes=30_000_000)).container
+    assert {each.key: each.value for each in container.env} == {
+        "PERIAN_MAX_OUTPUT_BYTES": "30000000"
+    }
+
+
 def test_an_image_that_the_config_names_counts_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERIAN_SHIM_IMAGE", "registry.example.org/executor:2")
     config = PerianConfig(cores=1, executor_image="registry.example.org/mine:1")

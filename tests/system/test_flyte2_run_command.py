@@ -79,6 +79,27 @@ def test_what_runs_beside_a_task_that_fails_is_ended(tmp_path: Path) -> None:
     assert "a0 slow: ended before it was done" in ended.stdout
 
 
+def test_nothing_is_cached_from_one_run_to_the_next(tmp_path: Path) -> None:
+    for _ in range(2):
+        ended = run(FILE, "cached", "--n", "2", folder=tmp_path, variables={"MY_KEY": "x"})
+        assert ended.returncode == 0, ended.stdout
+        assert "a0 perian.cached: succeeded" in ended.stdout
+
+
+def test_a_file_that_imports_the_sdk_by_another_module_is_run(tmp_path: Path) -> None:
+    (tmp_path / "base.py").write_text(
+        "import flyte\n"
+        "from perian_shim.flyte2 import PerianConfig\n"
+        "env = flyte.TaskEnvironment('base', image='x:1', plugin_config=PerianConfig(cores=1))\n"
+    )
+    (tmp_path / "top.py").write_text(
+        "from base import env\n@env.task\ndef twice(n: int) -> int:\n    return 2 * n\n"
+    )
+    ended = run("top.py", "twice", "--n", "2", folder=tmp_path)
+    assert ended.returncode == 0, ended.stdout
+    assert "o0 = 4" in ended.stdout
+
+
 def test_ctrl_c_ends_a_task_that_waits_for_no_pod(tmp_path: Path) -> None:
     running = start([*RUN, str(FILE), "thinking"], tmp_path, {})
     running.wait_for("thinking\n")
@@ -103,6 +124,8 @@ def test_ctrl_c_ends_the_jobs(tmp_path: Path) -> None:
         ((FILE, "total", "--m", "3"), 2, "total: No such option '--m'"),
         ((FILE, "total", "--n", "x"), 2, "total: Invalid value for '--n'"),
         ((FILE, "failing"), 2, "failing: Missing option '--n'"),
+        ((FILE, "when", "--late", "2h"), 2, "an input of when cannot be read"),
+        ((FILE, "when", "--order", '{"cups": "no"}'), 2, "an input of when is not of its type"),
         ((FILE, "add_up", "--table", "/nowhere"), 2, "'--table': there is no /nowhere"),
         ((FILE, "total", "--help"), 0, "Count, and add up."),
         ((FILE, "count", "--help"), 0, "A container."),

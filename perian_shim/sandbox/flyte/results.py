@@ -28,8 +28,10 @@ def shown(name: str, literal: Literal, store: Store, folder: Path | None) -> str
         if literal.scalar.HasField("blob") and not leaves[0].multipart:
             text += "".join(f"\n      {line}" for line in short_text(leaves[0].uri, store))
         return text
-    saved = [save(leaf, folder / name, store) for leaf in leaves]
-    return "".join([text, *(f"\n      saved as {path}" for path in saved)])
+    for leaf in leaves:
+        path = save(leaf, folder / name, store)
+        text += f"\n      saved as {path}" if path else f"\n      nothing is at {leaf.uri}"
+    return text
 
 
 def short_text(uri: str, store: Store) -> list[str]:
@@ -43,8 +45,8 @@ def short_text(uri: str, store: Store) -> list[str]:
         return []
 
 
-def save(leaf: BlobLeaf, folder: Path, store: Store) -> Path:
-    """Copy a file, a directory or a dataset; return where it is.
+def save(leaf: BlobLeaf, folder: Path, store: Store) -> Path | None:
+    """Copy a file, a directory or a dataset; return where it is, None if there is nothing.
 
     Raises:
         OSError: it cannot be written.
@@ -57,8 +59,11 @@ def save(leaf: BlobLeaf, folder: Path, store: Store) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
         return target
+    listed = list(store.listed(leaf.uri))
+    if not listed and not leaf.multipart:
+        return None
     target.mkdir(parents=True, exist_ok=True)
-    for uri in store.listed(leaf.uri):
+    for uri in listed:
         within = uri[len(leaf.uri.rstrip("/")) + 1 :]
         file = (target / within).resolve()
         if file.is_relative_to(target.resolve()) and not uri.endswith("/"):

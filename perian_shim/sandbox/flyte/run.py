@@ -31,25 +31,26 @@ from perian_shim.sandbox.flyte.surroundings import (
     serialization_settings,
     storage_variables,
 )
+from perian_shim.sandbox.modules import Imported
 from perian_shim.sandbox.run_options import FAILED, SIGNALLED, RunOptions
-from perian_shim.sandbox.running import Prepared, run_prepared
+from perian_shim.sandbox.running import Prepared
 from perian_shim.sandbox.sandbox import Sandbox
 
 
-def run_file(options: RunOptions) -> int:
-    """Run a workflow and return a process exit code."""
-    # Below that flytekit complains about s3fs's sessions when this process ends.
+def prepare_process(options: RunOptions) -> None:
+    """Let flytekit say no more than is asked for, before the user's file is imported."""
+    # Below that it complains about s3fs's sessions when this process ends.
     logging.getLogger("flytekit").setLevel(int(VERBOSE if options.verbose else QUIET))
 
-    def prepare() -> Prepared:
-        source = Source.load(options.file)
-        entity = source.find(options.name)
-        values = parsed(entity, options.name or "", options.arguments)
-        return Prepared(
-            source.root, lambda box, folder: Run(options, source, entity, values, box, folder).run()
-        )
 
-    return run_prepared(options, prepare)
+def prepared(options: RunOptions, file: Imported) -> Prepared:
+    """Find what is asked for, and read its inputs."""
+    source = Source.of(file)
+    entity = source.find(options.name)
+    values = parsed(entity, options.name or "", options.arguments)
+    return Prepared(
+        source.root, lambda box, folder: Run(options, source, entity, values, box, folder).run()
+    )
 
 
 @dataclass

@@ -33,7 +33,11 @@ class Source(Imported):
         Raises:
             SourceError: there is no such file, or importing it raised something: the cause.
         """
-        found = imported(file)
+        return cls.of(imported(file))
+
+    @classmethod
+    def of(cls, found: Imported) -> "Source":
+        """Return a file that has been imported."""
         return cls(found.path, found.root, found.module)
 
     def entities(self) -> dict[str, Runnable]:

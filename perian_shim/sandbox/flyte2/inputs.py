@@ -1,7 +1,8 @@
 """Inputs from the command line, by Flyte 2's own parameter types: what ``flyte run`` takes."""
 
+import asyncio
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,9 @@ import click
 
 from perian_shim.flyte2 import sdk
 from perian_shim.sandbox.running import PROGRAM, HelpShown, InputError
+
+LONGEST = 300
+"""Characters of an SDK's error that are shown."""
 
 
 def parsed(task: Any, name: str, arguments: Sequence[str]) -> dict[str, Any]:
@@ -42,12 +46,52 @@ def parsed(task: Any, name: str, arguments: Sequence[str]) -> dict[str, Any]:
     except click.exceptions.Exit:
         raise HelpShown from None
     except click.ClickException as error:
-        raise InputError(f"{name}: {error.format_message()}") from error
+        text = error.format_message().rstrip(".")
+        raise InputError(f"{name}: {text} (--help after {name} lists the inputs)") from error
+    except Exception as error:
+        # Flyte's own parameter types raise what they meet.
+        raise InputError(f"an input of {name} cannot be read: {a_line_of(error)}") from error
+    expect_complete(name, options, values)
+    expect_types(name, task, values)
+    return values
+
+
+def expect_complete(name: str, options: Sequence[Any], values: Mapping[str, Any]) -> None:
+    """Expect all inputs that have no default, and files that are there.
+
+    Raises:
+        InputError: one is missing.
+    """
     for option in options:  # from 8.3 on click takes a default of None for a value
         if option.required and values.get(option.name) is None:
             raise InputError(f"{name}: Missing option '--{option.name}'.")
     for key, value in values.items():
-        path = getattr(value, "path", None)
-        if isinstance(path, str) and "://" not in path and not Path(path).exists():
+        path = local_path(value)
+        if path is not None and not Path(path).exists():
             raise InputError(f"{name}: Invalid value for '--{key}': there is no {path}")
-    return values
+
+
+def expect_types(name: str, task: Any, values: Mapping[str, Any]) -> None:
+    """Expect values that become literals; what is a local file does only when the task is run.
+
+    Raises:
+        InputError: one is not of its type.
+    """
+    if any(local_path(value) for value in values.values()):
+        return
+    try:
+        asyncio.run(sdk.expect_inputs(task.native_interface, dict(values)))
+    except Exception as error:
+        raise InputError(f"an input of {name} is not of its type: {a_line_of(error)}") from error
+
+
+def local_path(value: object) -> str | None:
+    """Return where a file, directory or dataset is on this machine, None for anything else."""
+    path = getattr(value, "path", None) or getattr(value, "uri", None)
+    return path if isinstance(path, str) and "://" not in path else None
+
+
+def a_line_of(error: Exception) -> str:
+    """Return what an error says in its end, where an SDK names the cause; of bounded length."""
+    line = next(reversed(str(error).strip().splitlines()), type(error).__name__)
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"

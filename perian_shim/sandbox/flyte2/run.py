@@ -40,9 +40,9 @@ from perian_shim.sandbox.flyte.surroundings import BIN, cluster_on, storage_vari
 from perian_shim.sandbox.flyte2.cluster import ActionCluster
 from perian_shim.sandbox.flyte2.inputs import parsed
 from perian_shim.sandbox.flyte2.secrets import ActionSecrets
-from perian_shim.sandbox.modules import Imported, SourceError, imported
+from perian_shim.sandbox.modules import Imported, SourceError
 from perian_shim.sandbox.run_options import FAILED, SIGNALLED, RunOptions
-from perian_shim.sandbox.running import Prepared, run_prepared
+from perian_shim.sandbox.running import Prepared
 from perian_shim.sandbox.sandbox import Sandbox
 
 LAST_SECONDS = 2.0
@@ -52,21 +52,20 @@ POD_IMAGE = "example.org/executor:latest"
 """What the tasks' pods are deployed with; nothing runs it."""
 
 
-def run_flyte2_file(options: RunOptions) -> int:
-    """Run a task of Flyte 2 and return a process exit code."""
+def prepare_process() -> None:
+    """Name an image for the tasks' pods, before the user's file is imported."""
     os.environ.setdefault("PERIAN_SHIM_IMAGE", POD_IMAGE)
 
-    def prepare() -> Prepared:
-        source = imported(options.file)
-        task = found(source, options.name)
-        initialized(source, options)
-        values = parsed(task, options.name or "", options.arguments)
-        return Prepared(
-            source.root,
-            lambda box, folder: Flyte2Run(options, source, task, values, box, folder).run(),
-        )
 
-    return run_prepared(options, prepare)
+def prepared(options: RunOptions, source: Imported) -> Prepared:
+    """Find what is asked for, and read its inputs."""
+    task = found(source, options.name)
+    initialized(source, options)
+    values = parsed(task, options.name or "", options.arguments)
+    return Prepared(
+        source.root,
+        lambda box, folder: Flyte2Run(options, source, task, values, box, folder).run(),
+    )
 
 
 def initialized(source: Imported, options: RunOptions) -> None:
@@ -170,7 +169,9 @@ class Flyte2Run:
         )
         self.console.print(f"task {self.task.name}, run {self.name}")
         started = time.monotonic()
-        local = flyte.with_runcontext(mode="local", raw_data_path=str(self.folder / "raw"))
+        local = flyte.with_runcontext(
+            mode="local", raw_data_path=str(self.folder / "raw"), disable_run_cache=True
+        )
         with dispatch.use(self.act):
             run: Any = local.run(self.task, **self.values)
         outputs = run.outputs()

@@ -82,3 +82,9 @@ def test_nothing_is_saved_outside_the_folder(tmp_path: Path) -> None:
     store = Objects(**{"d/../../escaped": b"1", "d/in": b"2"})
     shown("o0", blob("s3://b/d", directory=True), store, tmp_path / "out")
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["in"]
+
+
+def test_what_is_not_there_is_not_said_to_be_saved(tmp_path: Path) -> None:
+    text = shown("o0", blob("s3://b/gone"), Objects(), tmp_path)
+    assert text.endswith("nothing is at s3://b/gone")
+    assert not list(tmp_path.iterdir())

@@ -87,3 +87,8 @@ def test_only_a_python_file_will_do(name: str, tmp_path: Path) -> None:
     (tmp_path / "text.txt").touch()
     with pytest.raises(SourceError, match="expected a Python file"):
         Source.load(tmp_path / name)
+
+
+def test_a_file_that_ends_the_process_when_imported_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="cannot be imported: SystemExit: 4"):
+        Source.load(write(tmp_path, "ending_source", "raise SystemExit(4)"))

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import threading
+from dataclasses import dataclass
+from datetime import timedelta
 
 import flyte
 from flyte.io import Dir, File
@@ -42,6 +44,25 @@ def add_up(table: File) -> int:
     """Add up what is in a file."""
     with table.open_sync("rb") as source:
         return sum(int(line) for line in source.read().split())
+
+
+@perian.task(cache="auto")
+def cached(n: int) -> int:
+    """Return it, or what it was."""
+    return n
+
+
+@dataclass
+class Order:
+    """An order."""
+
+    cups: int = 1
+
+
+@perian.task
+def when(late: timedelta = timedelta(0), order: Order = Order()) -> str:  # noqa: B008 - a constant
+    """Tell when."""
+    return f"{order.cups} cups {late} late"
 
 
 @perian.task(retries=1)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from perian_shim.sandbox.errors import SandboxError
-from perian_shim.sandbox.flyte.run import run_file
+from perian_shim.sandbox.run import run_file
 from perian_shim.sandbox.run_options import RunOptions
 
 
@@ -13,7 +13,7 @@ def find_examples() -> Path:
     Raises:
         SandboxError: neither is there.
     """
-    package = Path(__file__).parents[2]
+    package = Path(__file__).parents[1]
     for folder in (package / "examples", package.parent / "examples"):
         if (folder / "penguins.py").is_file():
             return folder
