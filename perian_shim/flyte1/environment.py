@@ -20,6 +20,7 @@ import flytekit
 from flytekit import Documentation, ImageSpec, Secret
 
 from perian_shim.config import AUTO, CANCEL, DEFAULT_SECRET_GROUP, PerianConfig
+from perian_shim.definition import official
 from perian_shim.definition.checks import WrongType
 from perian_shim.definition.records import Resources, RetryStrategy, Timeout
 from perian_shim.errors import ConfigError, DefinitionError
@@ -132,6 +133,8 @@ class PerianEnvironment:
             DefinitionError: one cannot be honoured.
             WrongType: there is no such setting.
         """
+        if told := official.wrong_settings(settings):
+            raise WrongType(f"PerianEnvironment {self.name!r}: {told}")
         for key in settings:
             if key in known:
                 continue

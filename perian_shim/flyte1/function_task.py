@@ -29,6 +29,7 @@ from flytekit.tools.translator import get_serializable
 
 from perian_shim import settings as env
 from perian_shim.config import PerianConfig
+from perian_shim.definition import official
 from perian_shim.definition.task_pod import TASK_TYPE
 from perian_shim.errors import DefinitionError
 from perian_shim.executor import PerianExecutor
@@ -110,6 +111,9 @@ class PerianTask(OnNodes, AsyncPythonFunctionTask[PerianConfig]):  # type: ignor
         reason = wrong_when_made(task_function)
         if reason and kwargs.get("task_resolver") is None:
             raise check.wrong(f"task_function: {reason}.")
+        told = official.wrong_packages(getattr(container_image, "packages", None) or ())
+        if told:
+            check.warn(f"container_image: {told}")
         check.environment(environment or {})
         self._forwarded = check.secrets(secret_requests or ())
         if resources is not None and (requests is not None or limits is not None):
