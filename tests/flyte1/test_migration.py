@@ -33,7 +33,10 @@ from flytekit import kwtypes, task, workflow
 from MODULE import PerianConfig, PerianContainerTask, PerianTask
 
 
-@task(container_image="registry.example.org/team/hello:1", task_config=PerianConfig(cores=2))
+@task(
+    container_image="registry.example.org/team/hello:1",
+    task_config=PerianConfig(accelerators=1, accelerator_type="A100"),
+)
 def perian_hello(name: str) -> str:
     return f"hello {name}!"
 
@@ -194,6 +197,23 @@ new_container = ours.PerianContainerTask("b", ours.PerianConfig(cores=1), image,
         assert [tasks[name][0] for name in names] == [
             *("perian_task", "perian_shim", "perian_task", "perian_shim")
         ]
+
+
+@pytest.mark.slow
+def test_the_plugins_container_task_drops_what_it_does_not_know_of_our_config(
+    tmp_path: Path,
+) -> None:
+    source = f"""
+from {OFFICIAL} import PerianContainerTask
+from perian_shim import PerianConfig
+
+mixed = PerianContainerTask(
+    "c", PerianConfig(cores=1, max_price_per_hour=2), "busybox:1", ["true"]
+)
+"""
+    kind, custom = serialized(tmp_path, source, "mixed", plugin=True)["mixed"]
+    assert kind == "perian_task"
+    assert custom == {"cores": 1, "image": "busybox:1", "command": ["true"]}
 
 
 # --- one line forgotten --------------------------------------------------------------------------
