@@ -82,7 +82,7 @@ wheelhouse:
 	    $(if $(BASE_IMAGE),--base $(BASE_IMAGE))
 
 ## ruff and mypy: about a minute the first time
-check: $(VENV)/.dev $(VENV)/.ministack $(VENV)/.docs
+check: $(VENV)/.dev $(VENV)/.ministack $(VENV)/.official $(VENV)/.docs
 	@echo "# ruff and mypy: about a minute the first time"
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -126,6 +126,12 @@ $(VENV)/.ministack: requirements/ministack.txt | $(BIN)/python
 	@$(VENV)/ministack/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
+# The official plugin for the tests, in a folder of its own: where it is seen, flytekit loads it.
+$(VENV)/.official: requirements/official.txt | $(BIN)/python
+	@echo "# the official plugin for the tests, from the package index into $(VENV)/official: some seconds"
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes --upgrade --target $(VENV)/official -r $<
+	@touch $@
+
 # The documentation site, in an environment of its own: nothing else needs these.
 $(VENV)/.docs: requirements/docs.txt | $(BIN)/python
 	@echo "# the documentation's tools, from the package index into $(VENV)/docs: once, a quarter minute"
@@ -157,6 +163,8 @@ lock:
 	    --no-emit-index-url --no-annotate benchmarks/official.in -o benchmarks/official.txt
 	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
 	    --no-emit-index-url --no-annotate requirements/ministack.in -o requirements/ministack.txt
+	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-deps \
+	    --no-emit-index-url --no-annotate requirements/official.in -o requirements/official.txt
 	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
 	    --no-emit-index-url --no-annotate --group docs -c requirements/dev.txt \
 	    -o requirements/docs.txt

@@ -1,5 +1,7 @@
 """Names: the keys of the Flyte secrets that perian-shim asks for, and where a job finds its own."""
 
+import re
+
 from perian_shim.spec import ForwardedSecret
 
 ORGANIZATION_KEY = "perian_organization"
@@ -33,3 +35,16 @@ def flytekit_variable(secret: ForwardedSecret) -> str:
 def forwarded_path(secret: ForwardedSecret) -> str:
     """Return the file in which a user's program finds a forwarded secret."""
     return f"{FLYTE_FILE_DIR}/{secret.group.lower()}/{secret.key.lower()}"
+
+
+def create_command(group: str, *others: str) -> str:
+    """Return the command that creates a secret group in a project's namespace, values left open.
+
+    Args:
+        group: the secret group.
+        others: keys to name beside those that every group has.
+    """
+    name = group if re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", group) else "<name>"
+    keys = (*REQUIRED_KEYS, *(key for key in others if key not in REQUIRED_KEYS))
+    literals = " ".join(f"--from-literal={key}=…" for key in keys)
+    return f"kubectl --namespace <project>-<domain> create secret generic {name} {literals}"

@@ -16,6 +16,7 @@ from perian_shim.errors import FunctionFailed, JobFailed, MissingSecret, TaskErr
 from perian_shim.lifecycle.verdicts import verdict
 from perian_shim.pod.credentials import SecretReader
 from perian_shim.pod.secrets import FlyteSecrets
+from perian_shim.secret_keys import create_command
 from perian_shim.work.error_document import error_document, message_of
 from perian_shim.work.job_failure import job_failure
 
@@ -108,14 +109,17 @@ def test_what_to_do_next_does_not_hide_behind_the_last_of_many_lines() -> None:
     assert str(error).splitlines()[-2:] == ["ValueError: 3.", JobFailed.remedy]
 
 
+CREATE = "Create the secret in the project's namespace."
+
+
 @pytest.mark.parametrize(
     ("key", "remedy"),
     [
         (
             "perian_token",
-            "Create the secret in the project's namespace, or set the variable PERIAN_TOKEN.",
+            f"{CREATE[:-1]}, or set the variable PERIAN_TOKEN. To create it: {create_command('g')}",
         ),
-        ("my_secret", "Create the secret in the project's namespace."),
+        ("my_secret", CREATE),
     ],
 )
 def test_a_variable_is_advised_only_where_one_will_do(key: str, remedy: str) -> None:

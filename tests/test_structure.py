@@ -131,6 +131,8 @@ ARROWS: dict[str, set[str]] = {
         "work",
     },
     "entrypoint": {"api", "lifecycle", "pod"},
+    # the names of flytekitplugins.perian_job.task
+    "task": {"config", "flyte1"},
     # tasks when they are defined
     "definition": {
         *("config", "errors", "image_reference", "pyflyte", "secret_keys", "settings", "spec"),
@@ -250,6 +252,11 @@ def test_the_public_names() -> None:
         "__version__",
     }
     assert all(getattr(perian_shim, name) is not None for name in perian_shim.__all__)
+
+
+def test_the_names_for_who_comes_from_the_official_plugin() -> None:
+    task = importlib.import_module("perian_shim.task")
+    assert set(task.__all__) == {"PerianConfig", "PerianContainerTask", "PerianTask"}
 
 
 def test_the_names_in_registered_templates_stay() -> None:

@@ -14,7 +14,7 @@ from flyteidl.core.types_pb2 import LiteralType
 
 from perian_shim import settings as env
 from perian_shim.config import DETACH, REQUIREMENTS, PerianConfig
-from perian_shim.definition import notices
+from perian_shim.definition import notices, official
 from perian_shim.definition.programs import injections, wrong_program
 from perian_shim.errors import DefinitionError
 from perian_shim.image_reference import ImageReference
@@ -80,10 +80,25 @@ class Checks:
 
     def config(self, config: object) -> None:
         """Expect a ``PerianConfig`` of ours."""
+        self.not_official(config, "perian_shim")
         if not isinstance(config, PerianConfig):
             kind = f"{type(config).__module__}.{type(config).__qualname__}"
             message = f"{self.CONFIG}: expected a perian_shim.PerianConfig, got {kind}"
             raise self.wrong(message)
+
+    def not_official(self, config: object, module: str) -> None:
+        """Expect no ``PerianConfig`` of flytekitplugins-perian-job.
+
+        Args:
+            config: what was given.
+            module: where ours is to be imported from.
+
+        Raises:
+            WrongType: it is one.
+        """
+        told = official.wrong_config(config, module)
+        if told:
+            raise WrongType(f"{self._kind} {self._task!r}: {self.CONFIG}: {told}")
 
     def requirements(self, config: PerianConfig) -> None:
         """Expect at least one requirement, as Perian does."""

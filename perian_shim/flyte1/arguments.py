@@ -7,6 +7,7 @@ from flytekit import ImageSpec, Secret
 from flytekit.core.resources import ResourceSpec
 from flytekit.models.interface import Variable
 
+from perian_shim.definition import official
 from perian_shim.definition.checks import Checks
 from perian_shim.spec import ForwardedSecret
 
@@ -32,7 +33,9 @@ class Checker(Checks):
 
     def secret(self, secret: object) -> ForwardedSecret:
         """Expect one secret with group and key."""
-        if not isinstance(secret, Secret) or not secret.group or not secret.key:
+        if isinstance(secret, Secret) and secret.key and not secret.group:
+            raise self.wrong(f"{self.SECRETS}: {official.groupless(secret.key)}")
+        if not isinstance(secret, Secret) or not secret.key or not secret.group:
             return super().secret(secret)
         as_file = secret.mount_requirement == Secret.MountType.FILE
         return ForwardedSecret(secret.group, secret.key, secret.env_var, as_file)

@@ -29,6 +29,7 @@ from flytekit.tools.translator import get_serializable
 
 from perian_shim import settings as env
 from perian_shim.config import PerianConfig
+from perian_shim.definition import official
 from perian_shim.definition.task_pod import TASK_TYPE
 from perian_shim.errors import DefinitionError
 from perian_shim.executor import PerianExecutor
@@ -112,6 +113,9 @@ class PerianTask(OnNodes, AsyncPythonFunctionTask[PerianConfig]):  # type: ignor
             raise check.wrong(f"task_function: {reason}.")
         if container_image is not None:
             check.image(container_image)
+        told = official.wrong_packages(getattr(container_image, "packages", None) or ())
+        if told:
+            check.warn(f"container_image: {told}")
         check.environment(environment or {})
         self._forwarded = check.secrets(secret_requests or ())
         if resources is not None and (requests is not None or limits is not None):

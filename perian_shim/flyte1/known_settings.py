@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
+from perian_shim.definition import official
 from perian_shim.definition.checks import WrongType
 from perian_shim.definition.reasons import NO_SHM, NOT_REUSABLE
 from perian_shim.errors import DefinitionError
@@ -81,7 +82,7 @@ def settings_of(kind: Any) -> list[str]:
     return [field.name for field in fields(kind) if field.name != "name"]
 
 
-def expect_known(environment: object, given: Iterable[str], known: Collection[str]) -> None:
+def expect_known(environment: object, given: Mapping[str, Any], known: Collection[str]) -> None:
     """Expect settings that there are.
 
     Raises:
@@ -89,6 +90,8 @@ def expect_known(environment: object, given: Iterable[str], known: Collection[st
         WrongType: there is no such setting.
     """
     where = f"PerianEnvironment {environment!r}"
+    if told := official.wrong_settings(given):
+        raise WrongType(f"{where}: {told}")
     for key in given:
         if key in known:
             continue

@@ -34,6 +34,7 @@ class Checker(Checks):
 
     def config(self, config: object) -> None:
         """Expect a ``PerianConfig`` of ours."""
+        self.not_official(config, "perian_shim.flyte2")
         if not isinstance(config, PerianConfig):
             raise self.wrong_type(self.CONFIG, "a perian_shim.flyte2.PerianConfig", config)
 

@@ -27,7 +27,9 @@ from perian_shim.secret_keys import (
     GOOGLE_KEY,
     ORGANIZATION_KEY,
     REGISTRY_KEYS,
+    REQUIRED_KEYS,
     TOKEN_KEY,
+    create_command,
 )
 from perian_shim.spec import ContainerWork, ForwardedSecret, JobSpec
 from perian_shim.storage.aws_keys import given_keys
@@ -101,7 +103,26 @@ class SecretReader:
         remedy = MissingSecret.remedy
         if variable:
             remedy = f"{remedy[:-1]}, or set the variable {variable}."
+        if key in REQUIRED_KEYS:
+            message += self.without_group(key)
+            remedy += f" To create it: {create_command(group)}"
         return MissingSecret(message, remedy=remedy)
+
+    def without_group(self, key: str) -> str:
+        """Say that a secret of ours is there, but without a group; the value is not shown.
+
+        The connector of flytekitplugins-perian-job reads its secrets so. Here they are not used:
+        whose account is charged is said by the task's group.
+        """
+        for place in self.mounted.places("", key):
+            kind, _, name = place.partition(" ")
+            there = self.mounted.environ.get(name) if kind == "variable" else Path(name).is_file()
+            if there:
+                return (
+                    f" There is one without a group, the {place}, as the connector of"
+                    " flytekitplugins-perian-job reads it; perian-shim reads groups only."
+                )
+        return ""
 
     def registry(self, group: str) -> RegistryCredentials | None:
         """Return how Perian may pull the image, None if the group has no such secrets."""

@@ -35,7 +35,7 @@ ABSENT = ("flytekit", "flyte", "boto3", "s3fs", "fsspec", "pandas", "grpc")
 
 IMPORT_ALL = """\
 import importlib, pkgutil, sys
-DOORS = {"flyte1", "flyte2", "executor", "sandbox", "cli"}
+DOORS = {"flyte1", "flyte2", "executor", "sandbox", "cli", "task"}
 import perian_shim
 for module in pkgutil.walk_packages(perian_shim.__path__, "perian_shim."):
     if module.name.split(".")[1] not in DOORS and module.name != "perian_shim.storage.fsspec":
