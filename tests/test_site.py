@@ -14,7 +14,7 @@ from support.waiting import LONG_SECONDS
 
 ENVIRONMENTS = (Path(sys.prefix, "docs"), ROOT / ".venv" / "docs")
 HOOKS = (ROOT / "tools/site_hooks.py").read_text()
-BESIDE = dict(re.findall(r'"([A-Z_]+\.md)": "([a-z-]+\.md)"', HOOKS))
+BESIDE = dict(re.findall(r'"((?:deploy/)?[A-Z_]+\.md)": "([a-z-]+\.md)"', HOOKS))
 (ANNOUNCED,) = (
     set(re.findall(r'"([^"]+)"', found)) for found in re.findall(r"ANNOUNCED = (.*)", HOOKS)
 )

@@ -32,7 +32,14 @@ VERSION = re.compile(r"\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?")
 SECTION = re.compile(r"^## \[(?P<name>[^]]+)\](?: - (?P<date>\d{4}-\d\d-\d\d))?\n", re.MULTILINE)
 STEP_SECONDS = 900.0
 IN_WHEEL = ("py.typed", "examples/penguins.py", "job/run.sh", "licenses/LICENSE")
-IN_SDIST = ("LICENSE", "CHANGELOG.md", "README.md", "pyproject.toml", "perian_shim/version.py")
+IN_SDIST = (
+    "LICENSE",
+    "CHANGELOG.md",
+    "README.md",
+    "pyproject.toml",
+    "perian_shim/version.py",
+    "deploy/pod-template.yaml",
+)
 
 
 class Problem(Exception):

@@ -1,7 +1,7 @@
 """What mkdocs does for our site beside the usual: pages of files that stand beside ``docs/``.
 
-The README is the front page; changelog, contributing, security policy and code of conduct are pages
-too. Their links are written as GitHub shows the files, and are rewritten for the site, in both
+The README is the front page; changelog, contributing, security policy, code of conduct and what is said
+of ``deploy/`` are pages too, and the files in it can be had from them. Their links are written as GitHub shows the files, and are rewritten for the site, in both
 directions. mkdocs calls the functions by their names.
 """
 
@@ -20,8 +20,12 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security-policy.md",
     "CODE_OF_CONDUCT.md": "code-of-conduct.md",
+    "deploy/README.md": "deploy.md",
 }
 """Files beside ``docs/``, and their pages."""
+
+FILES = "deploy/**/*.yaml"
+"""Files that pages link to, as they are."""
 
 ANNOUNCED = {"guides/flyte2.md", "guides/environments.md"}
 """Pages that are left out of the navigation until they are there."""
@@ -67,10 +71,13 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pages of files beside ``docs/``."""
+    """Add the pages of files beside ``docs/``, and what they link to."""
     for source, page in PAGES.items():
         text = (CHECKOUT / source).read_text()
         files.append(File.generated(config, page, content=text))
+    for path in sorted(CHECKOUT.glob(FILES)):
+        name = path.relative_to(CHECKOUT).as_posix()
+        files.append(File.generated(config, name, content=path.read_text()))
     return files
 
 
