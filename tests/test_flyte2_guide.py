@@ -27,6 +27,8 @@ from perian_shim.sandbox.modules import imported
 from perian_shim.work.backend import MEBIBYTE
 from perian_shim.work.task_record import TaskRecord
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs/guides/flyte2.md").read_text()
 

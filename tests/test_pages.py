@@ -82,6 +82,7 @@ def test_every_program_is_python(block: Block) -> None:
     ast.parse(block.text, block.name)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize("page", sorted({b.page for b in PYTHON}), ids=lambda page: page.stem)
 def test_every_program_can_be_loaded(page: Path, tmp_path: Path) -> None:

@@ -30,7 +30,10 @@ LIST = "print([job.env_variables for job in client.list_jobs(limit=100).items])"
 MEGABYTE = 1 << 20
 LINE = b"epoch 0000012345 loss 0.12345 ok\\n"
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+    pytest.mark.thorough,
+]
 
 
 def measured(act: str, behaviour: Behaviour) -> tuple[int, list[str]]:

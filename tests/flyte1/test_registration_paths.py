@@ -52,7 +52,7 @@ from support.waiting import wait_until
 
 from perian_shim.sandbox import Sandbox
 
-pytestmark = pytest.mark.below_the_doors
+pytestmark = [pytest.mark.below_the_doors, pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")

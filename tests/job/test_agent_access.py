@@ -14,7 +14,7 @@ from support.waiting import LONG_SECONDS
 
 from perian_shim.sandbox.server.application import Response
 
-pytestmark = pytest.mark.sampled("agent")
+pytestmark = [pytest.mark.sampled("agent"), pytest.mark.thorough]
 
 WINNING = [
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"),

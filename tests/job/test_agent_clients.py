@@ -10,11 +10,11 @@ from support.answers import reply
 from support.front import Exchange, Front
 from support.grants import GrantServer, aws_keys, google_token
 from support.s3 import ACCESS_KEY, SECRET_KEY, Bucket, s3_endpoint
-from support.waiting import LONG_SECONDS, wait_until
+from support.waiting import LONG_SECONDS, on_this_machine, wait_until
 
 from perian_shim.sandbox.server.application import Response
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 S3_KEYS = ("aws", ACCESS_KEY, SECRET_KEY, "session-token")
 
@@ -103,7 +103,7 @@ def test_objects_of_s3_are_read_with_the_keys_of_the_moment(
 
 
 def test_keys_that_have_expired_are_an_error_that_says_why(agent: Agent) -> None:
-    with GrantServer(aws_keys(), lives=4) as server:
+    with GrantServer(aws_keys(), lives=round(on_this_machine(4))) as server:
         agent.give(PERIAN_SHIM_GRANT=server.first_url)
         with agent.script(BOTOCORE) as process:
             assert ask(process)

@@ -10,7 +10,7 @@ from support.certificate import Certificate, make_certificate
 from support.grants import GrantServer, aws_keys, grant_text
 from support.s3 import Bucket
 
-pytestmark = pytest.mark.sampled("agent")
+pytestmark = [pytest.mark.sampled("agent"), pytest.mark.thorough]
 
 
 @pytest.fixture(params=["", OLDEST], ids=["own-python", f"python-{OLDEST}"])

@@ -15,7 +15,7 @@ from support.waiting import LONG_SECONDS, wait_until
 
 from perian_shim.sandbox.server.application import Response
 
-pytestmark = pytest.mark.sampled("agent")
+pytestmark = [pytest.mark.sampled("agent"), pytest.mark.thorough]
 
 
 @pytest.fixture(params=["", OLDEST], ids=["own-python", f"python-{OLDEST}"])

@@ -16,6 +16,7 @@ from perian_shim.job import ASSETS, read_asset
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.thorough,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a root file system"),
 ]
 

@@ -13,7 +13,7 @@ from support.storage_front import Answer, Answering, Seen, faulty_server, in_tur
 from support.tools import require_tool
 from support.wrapper import TRANSPORTS, Ended, Job, make_image, result_of
 
-pytestmark = pytest.mark.sampled("job")
+pytestmark = [pytest.mark.sampled("job"), pytest.mark.thorough]
 
 SECRET = "f00dfeedc0ffee"
 QUERY = f"?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature={SECRET}"

@@ -15,7 +15,7 @@ from support.storage_front import Answer, Seen, faulty_server
 from support.waiting import LONG_SECONDS, wait_until
 from support.wrapper import SECONDS, TRANSPORTS, Ended, Job, make_image, result_of
 
-pytestmark = pytest.mark.sampled("job")
+pytestmark = [pytest.mark.sampled("job"), pytest.mark.thorough]
 
 SECRET = "f00dfeedc0ffee"
 QUERY = f"?X-Amz-Signature={SECRET}"

@@ -8,7 +8,7 @@ import pytest
 from support.s3 import Bucket
 from support.wrapper import TRANSPORTS, Job, every_image, make_image, result_of
 
-pytestmark = pytest.mark.sampled("job", "plain_job")
+pytestmark = [pytest.mark.sampled("job", "plain_job"), pytest.mark.thorough]
 
 SHELLS = ("dash", "busybox", "bash")
 

@@ -13,6 +13,8 @@ from perian_shim.api.jobs import MB, ONE_JOB, Job
 from perian_shim.api.trimming import Trimmer
 from perian_shim.lifecycle.logs import MARKER, REWRITTEN, LogTail, last_state
 
+pytestmark = pytest.mark.thorough
+
 
 def as_printed(text: str) -> list[str]:
     """What the whole log is when it is printed once."""

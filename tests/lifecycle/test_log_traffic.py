@@ -22,6 +22,8 @@ from perian_shim.lifecycle.policies import Limits, PollPolicy, RetryPolicy, Traf
 from perian_shim.lifecycle.retrying import Retrier
 from perian_shim.lifecycle.watcher import Watcher
 
+pytestmark = pytest.mark.thorough
+
 DAY = 24 * 3600.0
 WEEK = 7 * DAY
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from mypy import api as mypy
 
+pytestmark = pytest.mark.thorough
+
 SCRIPT = """
 from datetime import timedelta
 

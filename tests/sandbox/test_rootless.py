@@ -19,6 +19,8 @@ from support.waiting import LONG_SECONDS
 import perian_shim.sandbox
 from perian_shim.sandbox.supervisor.mounts import mount_points
 
+pytestmark = pytest.mark.thorough
+
 NOBODY = 65534
 SCRIPT = Path(__file__).parent.parent / "support" / "unprivileged.py"
 PYTHONS = (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3")

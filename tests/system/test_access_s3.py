@@ -28,7 +28,7 @@ from perian_shim.sandbox.records import Status
 from perian_shim.sandbox.server.store import JobSnapshot
 from perian_shim.storage.base import UploadPolicy
 
-pytestmark = [pytest.mark.slow, pytest.mark.below_the_doors]
+pytestmark = [pytest.mark.slow, pytest.mark.below_the_doors, pytest.mark.thorough]
 
 LIFE = 60
 """For how many seconds the pods' keys are good in the tests of renewal."""

@@ -18,7 +18,7 @@ from support.shell_task import shell
 from perian_shim import PerianConfig
 from perian_shim.sandbox.flyte.cluster import NodeError
 
-pytestmark = pytest.mark.below_the_doors
+pytestmark = [pytest.mark.below_the_doors, pytest.mark.thorough]
 
 
 def kind(error: NodeError) -> tuple[str, str, bool]:

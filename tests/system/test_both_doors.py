@@ -31,7 +31,7 @@ from support.waiting import LONG_SECONDS, wait_until
 from perian_shim.sandbox import Sandbox
 from perian_shim.sandbox.flyte.cluster import AnyTask, RunningPod
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 JOB_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 KEY = re.compile(rb"[0-9a-f]{40}")

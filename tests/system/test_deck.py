@@ -16,6 +16,8 @@ from support.waiting import LONG_SECONDS, wait_until
 
 from perian_shim.sandbox.flyte.cluster import RunningPod
 
+pytestmark = pytest.mark.thorough
+
 TAG = re.compile(r"<style>.*?</style>|<[^>]*>", re.DOTALL)
 SO_FAR = re.compile(r"running \S+ s so far")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.waiting import LONG_SECONDS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 TESTS = Path(__file__).parents[1]
 EXAMPLES = TESTS.parent / "examples"

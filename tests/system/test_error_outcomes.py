@@ -38,7 +38,7 @@ from perian_shim.sandbox.records import Status
 from perian_shim.sandbox.server.application import Response
 from perian_shim.sandbox.server.store import JobSnapshot
 
-pytestmark = [pytest.mark.slow, pytest.mark.below_the_doors]
+pytestmark = [pytest.mark.slow, pytest.mark.below_the_doors, pytest.mark.thorough]
 
 
 LARGEST = 1_000_000

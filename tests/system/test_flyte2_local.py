@@ -13,7 +13,7 @@ from support.waiting import LONG_SECONDS, wait_until
 from perian_shim.sandbox import Sandbox
 from perian_shim.sandbox.server.store import JobSnapshot
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 HEAD = f"""\
 import os, pathlib, sys

@@ -11,7 +11,7 @@ import pytest
 from support.local_runs import start
 from support.waiting import LONG_SECONDS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 TESTS = Path(__file__).parents[1]
 FILE = TESTS / "support" / "flyte2_functions" / "whole_run.py"

@@ -20,7 +20,7 @@ from support.workflow_runs import run_workflow
 
 from perian_shim.sandbox.supervisor.isolation import Isolation
 
-pytestmark = pytest.mark.below_the_doors
+pytestmark = [pytest.mark.below_the_doors, pytest.mark.thorough]
 
 CANARIES = {
     ("shop", "password"): "password-canary",

@@ -19,7 +19,7 @@ from perian_shim.owners import JobOrigin
 from perian_shim.sandbox import Sandbox
 from perian_shim.sandbox.server.store import JobSnapshot
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 WORKFLOW = """
 from flytekit import eager, workflow

@@ -41,6 +41,7 @@ def statuses(node: Scene) -> list[str]:
     return sorted(job.status for job in node.jobs)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("lag", "speed"), [(55, 30), (200, 30)])
 def test_of_two_jobs_one_of_which_shows_late_one_goes_on_and_the_other_is_ended(
     lab: Lab, lag: int, speed: float
@@ -94,6 +95,7 @@ def test_two_pods_that_submit_at_the_same_time_leave_one_job(lab: Lab, lag: int)
     assert not node.live
 
 
+@pytest.mark.thorough
 def test_a_losing_job_that_cannot_be_cancelled_yet_is_asked_until_it_has_ended(lab: Lab) -> None:
     denied = Spell(NO_JOB, Call.CANCEL, seconds=300, young=True)
     with scene(lab, denied, lost_answer(), ListingLag(200, submissions=2), speed=30) as node:
@@ -114,6 +116,7 @@ def test_a_list_that_moves_while_it_is_read_hides_no_job(lab: Lab, per_page: int
     assert statuses(node) == ["Done"]
 
 
+@pytest.mark.thorough
 def test_a_list_that_moves_for_ever_does_not_hold_up_the_run(lab: Lab) -> None:
     with scene(lab, lost_answer(), Arrivals(100), speed=30) as node:
         node.let_go()
@@ -149,9 +152,10 @@ def test_a_signal_during_a_submission_that_cannot_be_found_names_the_key_and_wha
     assert re.search(r"perian-shim cancel --key [0-9a-f]{40}", attempt.error.message)
 
 
+@pytest.mark.thorough
 def test_an_abort_while_cancelling_fails_uses_the_whole_grace_period(lab: Lab) -> None:
-    spell = Spell(UNAVAILABLE, Call.CANCEL, seconds=20)
-    # The ten seconds between the spell's end and the grace period's are five: enough for any load.
+    spell = Spell(UNAVAILABLE, Call.CANCEL, seconds=14)
+    # The 16 seconds between the spell's end and the grace period's are eight: enough for any load.
     with scene(lab, spell, speed=2) as node:
         ended = node.start(0)
         node.wait_for_calls(Call.READ, 2)
@@ -176,6 +180,7 @@ def test_an_abort_that_cannot_cancel_says_how_to_end_the_job(lab: Lab) -> None:
 # --- answers that stand for "unknown" ---
 
 
+@pytest.mark.thorough
 def test_submissions_that_fail_for_minutes_while_all_else_works_are_ridden_out(lab: Lab) -> None:
     with scene(lab, Spell(UNAVAILABLE, Call.SUBMIT, seconds=240), speed=60) as node:
         node.let_go()
@@ -227,6 +232,7 @@ def test_what_another_attempt_cannot_change_is_not_tried_again(
     assert words in str(attempt.error)
 
 
+@pytest.mark.thorough
 def test_an_outage_of_the_object_store_at_the_end_costs_no_second_job(lab: Lab) -> None:
     spell = Spell(UNWELL, re.compile(r"^GET .*result\.json"), seconds=120)
     with scene(lab, speed=30, storage=(spell,)) as node:
@@ -248,6 +254,7 @@ def test_a_job_whose_results_could_not_be_read_is_harvested_by_the_next_attempt(
     assert statuses(node) == ["Done"]
 
 
+@pytest.mark.thorough
 def test_outputs_that_cannot_be_read_for_too_long_are_left_to_the_next_attempt(lab: Lab) -> None:
     spell = Spell(UNWELL, re.compile(r"^GET .*result\.json"))
 

@@ -19,7 +19,7 @@ from perian_shim.sandbox.flyte.cluster import RunningPod
 from perian_shim.settings import JOB_RECORDS
 from perian_shim.storage import open_store
 
-pytestmark = [pytest.mark.slow, pytest.mark.below_the_doors]
+pytestmark = [pytest.mark.slow, pytest.mark.below_the_doors, pytest.mark.thorough]
 
 LONG_AGO = 3600.0
 

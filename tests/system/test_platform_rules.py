@@ -18,7 +18,7 @@ from perian_shim.sandbox.server.catalogue import INSTANCE_TYPES
 from perian_shim.sandbox.server.store import JobSnapshot
 from perian_shim.settings import JOB_RULES
 
-pytestmark = pytest.mark.below_the_doors
+pytestmark = [pytest.mark.below_the_doors, pytest.mark.thorough]
 
 IDS = {each.name: each.id for each in INSTANCE_TYPES}
 

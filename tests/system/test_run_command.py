@@ -28,7 +28,7 @@ from perian_shim.sandbox.flyte.store import Store
 from perian_shim.sandbox.flyte.surroundings import cluster_on, serialization_settings
 from perian_shim.settings import EXECUTION_ID
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 FILE = Path(__file__).parents[1] / "support" / "functions" / "whole_run.py"
 

@@ -25,7 +25,7 @@ from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.sandbox.flyte.cluster import Attempt, RunningPod
 from perian_shim.sandbox.server.store import JobSnapshot
 
-pytestmark = [pytest.mark.slow, pytest.mark.below_the_doors]
+pytestmark = [pytest.mark.slow, pytest.mark.below_the_doors, pytest.mark.thorough]
 
 FAST = {"PERIAN_POLL_MIN_SECONDS": "0.1", "PERIAN_POLL_MAX_SECONDS": "0.3"}
 """A pod that is killed is forgotten after fifteen times the longest pause, at least 20 seconds."""

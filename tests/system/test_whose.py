@@ -22,6 +22,8 @@ from perian_shim.sandbox.flyte.cluster import Attempt
 from perian_shim.sandbox.flyte.places import Pod
 from perian_shim.sandbox.server.catalogue import INSTANCE_TYPES
 
+pytestmark = pytest.mark.thorough
+
 MACHINE = r"\S+ \(\d+ cores?, \d+ GB(?:, \d x \S+)?\) at \S+, [A-Z]{2}, for [\d.]+ EUR per hour"
 COST = r"[\d.]+ EUR"
 OWNED = {"PERIAN_OWNER": "team-vision"}

@@ -19,6 +19,8 @@ from perian_shim.values.literals import literal_to_json
 from perian_shim.values.parsing import OutputMismatch, parse_output
 from perian_shim.values.serialized import literal_map, split_literal_map
 
+pytestmark = pytest.mark.thorough
+
 TWO_MB = 2_000_000
 
 
