@@ -154,8 +154,14 @@ def secured(container: Document, name: str) -> Any:
 
 
 SAFE_VOLUMES = {
-    *("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral"),
-    *("persistentVolumeClaim", "projected", "secret"),
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
 }
 
 RESTRICTED: Mapping[str, Callable[[Document], bool]] = {
@@ -283,8 +289,12 @@ def test_the_quota_has_room_for_what_its_pods_request() -> None:
 
 def test_what_waiting_pods_use_is_what_operations_tell() -> None:
     said = " ".join((DEPLOY / "resource-quota.yaml").read_text().replace("#", "").split())
-    assert re.search(r"\*N\* . 25 MiB, and one CPU for about 800 of them", OPERATIONS)
-    assert "2500 MiB of memory and an eighth of a CPU" in said
+    told = re.search(r"(\d+) MiB, and one CPU for about (\d+) of them", OPERATIONS)
+    assert told is not None
+    memory, per_cpu = map(int, told.groups())
+    assert per_cpu / 100 == 8
+    assert f"{memory * 100} MiB of memory and an eighth of a CPU" in said
+    assert f"A waiting pod uses {memory} MiB" in (DEPLOY / "pod-template.yaml").read_text()
 
 
 # --- network ---

@@ -1,9 +1,9 @@
 """What mkdocs does for our site beside the usual: pages of files that stand beside ``docs/``.
 
 The README is the front page; changelog, contributing, security policy, code of conduct and what is
-said of ``deploy/`` are pages too, and the files in it can be had from them. Links are written as
-GitHub shows the files, and are rewritten for the site, in both directions. mkdocs calls the
-functions by their names.
+said of ``deploy/`` are pages too, and the files there can be had from the site. Their links are
+written as GitHub shows the files, and are rewritten for the site, in both directions. mkdocs calls
+the functions by their names.
 """
 
 import posixpath
