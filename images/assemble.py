@@ -137,8 +137,9 @@ def sums(report: Path) -> str:
     for each in json.loads(report.read_text())["install"]:
         info = each["download_info"]
         digest = info["archive_info"]["hash"].removeprefix("sha256=")
-        lines.append(f"{digest}  {unquote(info['url'].rpartition('/')[2])}\n")
-    return "".join(sorted(lines, key=lambda line: line.split()[1]))
+        wheel = unquote(info["url"].rpartition("/")[2])
+        lines.append((wheel, digest))
+    return "".join(f"{digest}  {wheel}\n" for wheel, digest in sorted(lines))
 
 
 def packages(wheels: Path, prefix: Path, lock: Path) -> None:

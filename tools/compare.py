@@ -1,8 +1,8 @@
 """Compares two images: by the digest of their configuration, and if that differs file by file.
 
 The digest covers the layers, and so each file with its mode and time, and all settings. Builders
-of different kind or version write it in different ways, with the same files in it: so where only
-that differs, the images are the same in all that a container has of them.
+of different kind or version write it in different ways, and some give files other times: so where
+only that differs, the images are the same in all that a container has of them.
 """
 
 import hashlib
@@ -25,8 +25,8 @@ def compared(engine: Engine, first: str, second: str) -> tuple[bool, str]:
     ]
     if not differences:
         return True, (
-            "files and settings are the same; another builder wrote them down in another way:"
-            f" {identities[0]} and {identities[1]}"
+            "files and settings are the same; the times of files, or what the builder noted of its"
+            f" steps, are not: {identities[0]} and {identities[1]}"
         )
     more = len(differences) - SHOWN
     lines = differences[:SHOWN] + ([f"and {more} more"] if more > 0 else [])
@@ -57,9 +57,7 @@ def files(engine: Engine, image: str) -> dict[str, str]:
 
 
 def told(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
-    """Return mode, owner, time and content of a file, as short as can be compared."""
+    """Return mode, owner and content of a file, as short as can be compared."""
     content = archive.extractfile(member) if member.isreg() else None
     digest = hashlib.sha256(content.read()).hexdigest()[:12] if content else member.linkname
-    # The time of a folder is that of the last build step that reached into it.
-    when = "" if member.isdir() else f" {member.mtime}"
-    return f"{member.mode:o} {member.uid}:{member.gid}{when} {digest}"
+    return f"{member.mode:o} {member.uid}:{member.gid} {digest}"

@@ -52,6 +52,13 @@ SHIPPED = {None: NAME, "executor": NAME, "flytekit": f"{NAME}-flytekit"}
 
 PAPERS = CHECKOUT / "dist/image"
 
+FILES_TIME = 1580601600
+"""Time of all files of the image, and of its making, in seconds since the epoch: 2020-02-02.
+
+Not the commit's, which is a label: a builder's cache keeps what it made of an earlier commit, and
+with it that one's time, so that the same files would make another image.
+"""
+
 
 @contextmanager
 def context(wheelhouse: Path | None) -> Iterator[Path]:
@@ -172,7 +179,7 @@ def build(
             arguments=arguments,
             labels=labels(name, engine.digest(name)),
             secrets=secrets(os.environ),
-            timestamp=commit_time(),
+            timestamp=FILES_TIME,
             cache=cache,
         )
 

@@ -1,4 +1,4 @@
-"""What is told of an image: its bill of materials, its licences, and how it differs from another."""
+"""What is told of an image: its bill of materials, its licences, what another has that differs."""
 
 import json
 import re
@@ -143,19 +143,26 @@ def test_the_papers_name_the_image_and_its_base(papers: Path, image: BuiltImage)
 
 
 def test_images_are_compared_by_files_and_settings(image: BuiltImage, tmp_path: Path) -> None:
-    made_of = {"one": ("x", "1"), "again": ("x", "1"), "file": ("y", "1"), "setting": ("x", "2")}
+    made_of = {
+        "one": ("x", "1", 0),
+        "again": ("x", "1", 0),
+        "later": ("x", "1", 1),
+        "file": ("y", "1", 0),
+        "setting": ("x", "2", 0),
+    }
     tags = {name: f"localhost/perian-shim-compared:{name}" for name in made_of}
     dockerfile = tmp_path / "Dockerfile"
     try:
-        for name, (text, number) in made_of.items():
+        for name, (text, number, time) in made_of.items():
             (tmp_path / "file").write_text(text)
             dockerfile.write_text(f"FROM scratch\nCOPY file /file\nENV NUMBER={number}\n")
-            image.engine.build(tmp_path, dockerfile, tags[name], timestamp=0)
+            image.engine.build(tmp_path, dockerfile, tags[name], timestamp=time, cache=False)
         one, *others = tags.values()
         told = [compared(image.engine, one, other) for other in others]
     finally:
         image.engine.remove(*tags.values())
-    assert [same for same, _ in told] == [True, False, False]
-    for (_, text), words in zip(told, ["identical: sha256:", "  /file: ", "  Env: "], strict=True):
+    assert [same for same, _ in told] == [True, True, False, False]
+    expected = ["identical: sha256:", "files and settings are the same", "  /file: ", "  Env: "]
+    for (_, text), words in zip(told, expected, strict=True):
         assert words in text.splitlines()[-1]
         assert len(text.splitlines()) <= 2
