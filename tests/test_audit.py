@@ -2,6 +2,7 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import audit
 import pytest
@@ -40,7 +41,7 @@ def test_each_version_is_asked_for_once_for_whichever_python(lock: Path) -> None
 
 def test_a_finding_says_where_it_is_pinned_and_what_mends_it(lock: Path) -> None:
     found = {"id": "PYSEC-1", "aliases": ["CVE-2"], "fix_versions": ["1.1"]}
-    reported = [
+    reported: list[dict[str, Any]] = [
         {"name": "numpy", "version": "1.0", "vulns": [found]},
         {"name": "attrs", "version": "26.1.0", "vulns": []},
         {"name": "gone", "skip_reason": "it is not on the index"},
