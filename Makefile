@@ -7,8 +7,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-fast test-all test-variants faults matrix flyte-matrix bench image wheelhouse check \
-        docs pictures release lock clean
+.PHONY: help demo test test-fast test-all test-variants faults matrix flyte-matrix bench image verify wheelhouse \
+        check audit docs pictures release lock clean
 
 ## say what there is
 help:
@@ -70,10 +70,18 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks --json .bench/results.json \
 	    $(if $(IMAGE_SIZES),--image-sizes $(IMAGE_SIZES)) $(if $(REPETITIONS),--repetitions $(REPETITIONS))
 
-## build the executor image; WHEELHOUSE=folder BASE_IMAGE=image TAG=name TARGET=flytekit
+## build the executor image, and write what is in it below dist/image;
+## WHEELHOUSE=folder BASE_IMAGE=image TAG=name TARGET=flytekit NO_CACHE=1
 image:
 	$(PYTHON) tools/image.py build $(if $(TAG),--tag $(TAG)) $(if $(BASE_IMAGE),--base $(BASE_IMAGE)) \
-	    $(if $(WHEELHOUSE),--wheelhouse $(WHEELHOUSE)) $(if $(TARGET),--target $(TARGET))
+	    $(if $(WHEELHOUSE),--wheelhouse $(WHEELHOUSE)) $(if $(TARGET),--target $(TARGET)) \
+	    $(if $(NO_CACHE),--no-cache)
+
+## build the image anew and compare it with IMAGE=name, or with a second build;
+## BASE_IMAGE=image TARGET=flytekit
+verify:
+	$(PYTHON) tools/image.py verify $(if $(IMAGE),--image $(IMAGE)) \
+	    $(if $(BASE_IMAGE),--base $(BASE_IMAGE)) $(if $(TARGET),--target $(TARGET))
 
 ## collect the wheels for building it without a network, and for installing perian-shim
 ## for the Python that runs this (PYTHON=); WHEELHOUSE=folder
@@ -82,12 +90,16 @@ wheelhouse:
 	    $(if $(BASE_IMAGE),--base $(BASE_IMAGE))
 
 ## ruff and mypy: about a minute the first time
-check: $(VENV)/.dev $(VENV)/.ministack $(VENV)/.official $(VENV)/.docs
+check: $(VENV)/.dev $(VENV)/.ministack $(VENV)/.official $(VENV)/.docs $(VENV)/.audit
 	@echo "# ruff and mypy: about a minute the first time"
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy --allow-any-generics tests examples tools images benchmarks
+
+## look for known vulnerabilities in all that the lock files pin (needs a network)
+audit: $(VENV)/.audit
+	@$(VENV)/audit/bin/python tools/audit.py
 
 ## build the documentation site into build/site, strictly
 docs: $(VENV)/.docs
@@ -140,6 +152,14 @@ $(VENV)/.docs: requirements/docs.txt | $(BIN)/python
 	@$(VENV)/docs/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
+# What asks for vulnerabilities and validates bills of materials, in an environment of its own.
+$(VENV)/.audit: requirements/audit.txt | $(BIN)/python
+	@echo "# the tools of the audit, from the package index into $(VENV)/audit: once, a quarter minute"
+	@$(PYTHON) tools/make_venv.py $(VENV)/audit
+	@echo "# their packages: some 10 seconds"
+	@$(VENV)/audit/bin/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
 LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --generate-hashes \
         --no-header --no-emit-index-url --no-annotate
 
@@ -154,6 +174,7 @@ lock:
 	        --extra flyte2 -c requirements/flyte-$$version.in -o requirements/flyte-$$version.txt; done
 	$(LOCK) --group build --extra sandbox -c requirements/dev.txt -o requirements/sandbox.txt
 	$(LOCK) --group image -c requirements/dev.txt -o requirements/executor-flytekit.txt
+	$(LOCK) --extra flyte2 -c requirements/dev.txt -o requirements/registering.txt
 	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
 	    --no-emit-index-url --no-annotate --group executor --group image -c requirements/dev.txt \
 	    -o requirements/executor.txt
@@ -168,6 +189,8 @@ lock:
 	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
 	    --no-emit-index-url --no-annotate --group docs -c requirements/dev.txt \
 	    -o requirements/docs.txt
+	uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
+	    --no-emit-index-url --no-annotate --group audit -o requirements/audit.txt
 
 ## remove the virtual environment and all caches
 clean:

@@ -20,6 +20,7 @@ import sys
 import venv
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from symbols import strip_libraries
 
@@ -28,6 +29,9 @@ BUILD = Path("requirements/build.txt")
 OMITTED = Path("images/omitted.txt")
 GIVEN = Path("wheelhouse")
 SECRETS = Path("/run/secrets")
+
+SUMS = "wheels.sha256"
+"""File of the environment that says which wheels it was made of: for the bill of materials."""
 
 LEAN = Path("executor")
 """The lock without flytekit."""
@@ -117,16 +121,33 @@ def wheels(destination: Path, lock: Path) -> None:
     pip("download", *hashed, "-d", destination, "-r", wanted(lock), "-r", BUILD)
 
 
-def install(wheels: Path, python: Path, requirements: Path) -> None:
+def install(wheels: Path, python: Path, requirements: Path, *options: str | Path) -> None:
     """Install locked requirements from a folder of wheels."""
     source = ["--no-index", "--find-links", str(wheels), "--require-hashes", "--no-deps"]
-    pip("install", *source, "--no-compile", "-r", requirements, python=python)
+    pip("install", *source, "--no-compile", *options, "-r", requirements, python=python)
+
+
+def sums(report: Path) -> str:
+    """Return the SHA-256 and name of each wheel that was installed, a line each.
+
+    Args:
+        report: pip's, of that installation.
+    """
+    lines = []
+    for each in json.loads(report.read_text())["install"]:
+        info = each["download_info"]
+        digest = info["archive_info"]["hash"].removeprefix("sha256=")
+        wheel = unquote(info["url"].rpartition("/")[2])
+        lines.append((wheel, digest))
+    return "".join(f"{digest}  {wheel}\n" for wheel, digest in sorted(lines))
 
 
 def packages(wheels: Path, prefix: Path, lock: Path) -> None:
     """Make the environment."""
     venv.create(prefix, symlinks=True)
-    install(wheels, prefix / "bin/python", wanted(lock))
+    report = Path("report.json")
+    install(wheels, prefix / "bin/python", wanted(lock), "--report", report)
+    (prefix / SUMS).write_text(sums(report))
     before = size(prefix)
     site = next(prefix.glob("lib/python*/site-packages"))
     for path in [*unused(site), *(unused_without_flytekit(site) if lock == LEAN else ())]:

@@ -6,7 +6,8 @@ Copied are the interpreter and its standard library (bytecode included, without 
 use), the shared libraries that it, its modules and the packages below PREFIX are linked to, the
 certificates of authorities, and the few files by which a system is recognised. For each Debian
 package of which something was copied, its entry goes to var/lib/dpkg/status.d, where scanners for
-vulnerabilities look. Ends with an exception if a library that somebody is linked to is not there.
+vulnerabilities look, and its licence to where Debian has it. Ends with an exception if a library
+that somebody is linked to is not there.
 
 OMITTED is a file with patterns of names that the standard library is to go without as well, like
 images/omitted-library.txt. With them go most encodings that are not of Unicode.
@@ -29,7 +30,7 @@ ROOT = Path("/")
 DEVELOPERS_ONLY = shutil.ignore_patterns(
     "__pycache__", "*-packages", "config-*", "ensurepip", "idlelib", "lib2to3", "pydoc_data",
     "test", "tests", "tkinter", "turtle*", "venv", "distutils", "EXTERNALLY-MANAGED",
-    "_tkinter*.so", "_test*.so", "xx*.so", "LICENSE.txt",
+    "_tkinter*.so", "_test*.so", "xx*.so",
     # For terminals, and for databases and directories of another age: each brings libraries along.
     "_curses*.so", "readline*.so", "_dbm*.so", "_gdbm*.so", "nis*.so", "ossaudiodev*.so",
 )  # fmt: skip
@@ -104,7 +105,12 @@ def standard_library(destination: Path, omitted: Sequence[str]) -> Path:
     source = Path(sysconfig.get_path("stdlib"))
     target = destination / source.relative_to(ROOT)
     # Links into /etc become files.
-    shutil.copytree(source, target, ignore=lambda at, names: left_out(at, names, omitted))
+    shutil.copytree(
+        source,
+        target,
+        ignore=lambda at, names: left_out(at, names, omitted),
+        ignore_dangling_symlinks=True,
+    )
     compileall.compile_dir(
         target,
         quiet=1,
@@ -149,7 +155,10 @@ def packages_of(files: Iterable[Path]) -> set[str]:
 
 
 def record_packages(names: set[str], destination: Path) -> None:
-    """Write the status of packages to where it is looked for in images without dpkg."""
+    """Write the status of packages to where it is looked for in images without dpkg.
+
+    And their licences, which must go wherever their files go.
+    """
     status = Path("/var/lib/dpkg/status")
     if not status.exists():
         return
@@ -159,6 +168,12 @@ def record_packages(names: set[str], destination: Path) -> None:
         name = entry.partition("\n")[0].removeprefix("Package: ")
         if name in names:
             (target / name).write_text(entry.strip() + "\n")
+    for name in names:
+        text = Path("/usr/share/doc", name, "copyright")
+        if text.exists():
+            copied = destination / text.relative_to(ROOT)
+            copied.parent.mkdir(parents=True)
+            shutil.copy(text, copied)
 
 
 def add_users(destination: Path) -> None:

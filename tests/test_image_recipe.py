@@ -210,6 +210,36 @@ def test_a_base_that_fits_is_taken(tmp_path: Path) -> None:
     image.check_offline(engine_saying(tmp_path, "echo 3.12 x86_64"), "base:1", tmp_path)
 
 
+def test_the_image_names_its_base_and_the_digest_of_it_if_that_is_known() -> None:
+    named = image.labels("python:3.12@sha256:aa", "sha256:aa")
+    names = ("base.name", "base.digest")
+    assert [named[f"org.opencontainers.image.{name}"] for name in names] == [
+        "python:3.12",
+        "sha256:aa",
+    ]
+    assert "org.opencontainers.image.base.digest" not in image.labels("python:3.12", None)
+
+
+@pytest.mark.parametrize(
+    ("known", "digest"),
+    [
+        ('{"Digest": "sha256:aa", "RepoDigests": ["python@sha256:bb"]}', "sha256:aa"),
+        ('{"RepoDigests": ["python@sha256:bb"]}', "sha256:bb"),
+        ('{"RepoDigests": []}', None),
+    ],
+)
+def test_the_digest_of_a_base_is_what_the_engine_knows(
+    known: str, digest: str | None, tmp_path: Path
+) -> None:
+    assert engine_saying(tmp_path, f"echo '[{known}]'").digest("python:3.12") == digest
+
+
+def test_the_digest_of_a_base_that_is_named_by_it_is_not_asked_for(tmp_path: Path) -> None:
+    engine = engine_saying(tmp_path, "exit 1")
+    assert engine.digest("python@sha256:aa") == "sha256:aa"
+    assert engine.digest("python:3.12") is None
+
+
 @pytest.mark.parametrize("target", ["demo", "test"])
 def test_make_says_what_it_does_and_how_long_it_takes(target: str, tmp_path: Path) -> None:
     """Each slow step of a first run: the environment, the packages, the work."""

@@ -62,6 +62,15 @@ def test_what_an_archive_lacks_is_named() -> None:
         release.check_names(Path("x.whl"), ["a/py.typed"], ("py.typed", "licenses/LICENSE"))
 
 
+def test_papers_of_another_image_are_a_problem(tmp_path: Path) -> None:
+    for name in ("image.cdx.json", "image.licences.txt"):
+        (tmp_path / name).write_text("of sha256:aa")
+    names = [each.name for each in release.papers_of("sha256:aa", tmp_path)]
+    assert names == ["image.cdx.json", "image.licences.txt"]
+    with pytest.raises(release.Problem, match="papers of the image sha256:bb"):
+        release.papers_of("sha256:bb", tmp_path)
+
+
 def test_a_problem_is_told_and_does_not_hide_the_next_step(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -10,10 +10,13 @@ import json
 import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 LIMITS = ["--ulimit", "nofile=20000:20000", "--ulimit", "nproc=1000:1000"]
 
@@ -138,6 +141,74 @@ class Engine:
                 subprocess.run(unpack, stdin=exported.stdout, check=True)
         finally:
             self.output("rm", container)
+
+    def extract_some(self, image: str, wanted: Callable[[str], bool], destination: Path) -> None:
+        """Unpack some of an image's files into a folder.
+
+        Args:
+            image: its name.
+            wanted: whether a file is, given its path without a slash at the beginning.
+            destination: the folder.
+        """
+        with self.exported(image) as archive:
+            for member in archive:
+                if not (member.isreg() and wanted(member.name)):
+                    continue
+                content = archive.extractfile(member)
+                assert content is not None
+                path = destination / member.name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content.read())
+
+    @contextmanager
+    def exported(self, image: str) -> Iterator[tarfile.TarFile]:
+        """Yield an image's files as an archive that can be read once."""
+        container = self.output("create", image, "nothing")
+        try:
+            command = [self.program, "export", container]
+            with (
+                subprocess.Popen(command, stdout=subprocess.PIPE) as process,
+                tarfile.open(fileobj=process.stdout, mode="r|") as archive,
+            ):
+                yield archive
+        finally:
+            self.output("rm", container)
+
+    def pull(self, image: str) -> None:
+        """Get an image from its registry."""
+        subprocess.run([self.program, "pull", "--quiet", image], check=True)
+
+    def identity(self, image: str) -> str:
+        """Return the digest of an image's configuration, and so of its layers and settings."""
+        found = str(self.inspect(image)["Id"])
+        return found if ":" in found else f"sha256:{found}"
+
+    def labels(self, image: str) -> dict[str, str]:
+        """Return an image's labels."""
+        found: dict[str, str] = self.config(image).get("Labels") or {}
+        return found
+
+    def config(self, image: str) -> dict[str, Any]:
+        """Return how containers of an image run: its user, variables, command and labels."""
+        found: dict[str, Any] = dict(
+            json.loads(self.output("image", "inspect", image))[0]["Config"]
+        )
+        return found
+
+    def digest(self, image: str) -> str | None:
+        """Return the digest by which a registry would know an image, None if the engine does not.
+
+        Args:
+            image: its name, which may hold the digest.
+        """
+        if "@" in image:
+            return image.partition("@")[2]
+        if not self.exists(image):
+            return None
+        found = self.inspect(image)
+        names = found.get("RepoDigests")
+        first = names[0] if isinstance(names, list) and names else ""
+        return str(found.get("Digest") or "") or first.partition("@")[2] or None
 
     def remove(self, *images: str) -> None:
         """Remove images; those that are not here are no fault."""

@@ -1,17 +1,20 @@
 """Builds the executor image and tells what came of it; collects wheels for building it offline.
 
     image.py build [--tag NAME] [--base IMAGE] [--wheelhouse FOLDER]
-                   [--target flytekit | debug]
+                   [--target flytekit | debug] [--papers FOLDER]
+    image.py verify [--image NAME] [--base IMAGE] [--target flytekit | debug]
     image.py wheelhouse FOLDER [--base IMAGE]
 
-``build`` prints size, layers and start-up time. What it sends to the builder is a copy of the few
-files that the image is made of, so nothing else of the checkout can end in it. With a wheelhouse
-nothing is fetched from anywhere: the base must be on this machine, and the wheels must fit it; both
-is looked at before anything is built. ``wheelhouse`` collects wheels for the base's Python and what
-``pip install perian-shim`` needs for the Python that runs this. pip's configuration
-file and the certificates that pip, requests or OpenSSL are told to trust here are passed on as
-build secrets. Exits with 1 and a sentence if no container engine works, else with the builder's
-code.
+``build`` prints digest, size, layers and start-up time, and writes the bill of materials and the
+licences of what is in the image (not for ``debug``, which nobody ships). ``verify`` builds without
+a cache and compares what comes of it with an image that is here, or with a second build. What is
+sent to the builder is a copy of the few files that the image is made of, so nothing else of the
+checkout can end in it. With a wheelhouse nothing is fetched from anywhere: the base must be on this
+machine, and the wheels must fit it; both is looked at before anything is built. ``wheelhouse``
+collects wheels for the base's Python and what ``pip install perian-shim[flyte2]`` needs for the
+Python that runs this. pip's configuration file and the certificates that pip, requests or OpenSSL
+are told to trust here are passed on as build secrets. Exits with 1 and a sentence if no container
+engine works or images differ, else with the builder's code.
 """
 
 import argparse
@@ -25,8 +28,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 
+import inventory
+import sbom
+from compare import compared
 from container_engine import Engine, NoEngine, find_engine
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -36,8 +43,21 @@ PARTS = [
     *("pyproject.toml", "README.md", "LICENSE"),
 ]
 STARTS = 5
-REGISTERING = "requirements/executor-flytekit.txt"
-"""What perian-shim needs where tasks are defined and registered: flytekit, all of it."""
+REGISTERING = "requirements/registering.txt"
+"""What perian-shim needs where tasks are defined and registered: flytekit and flyte, all of it."""
+
+NAME = "perian-shim-executor"
+SHIPPED = {None: NAME, "executor": NAME, "flytekit": f"{NAME}-flytekit"}
+"""Targets with papers, and what these are called."""
+
+PAPERS = CHECKOUT / "dist/image"
+
+FILES_TIME = 1580601600
+"""Time of all files of the image, and of its making, in seconds since the epoch: 2020-02-02.
+
+Not the commit's, which is a label: a builder's cache keeps what it made of an earlier commit, and
+with it that one's time, so that the same files would make another image.
+"""
 
 
 @contextmanager
@@ -92,6 +112,41 @@ def version() -> str:
     return next(line.split('"')[1] for line in lines if line.startswith("__version__ ="))
 
 
+def stated(field: str) -> str:
+    """Return a line's text in pyproject.toml, nothing if there is no such line."""
+    # Python 3.10 has nothing that reads TOML.
+    found = re.search(
+        rf'^{field} = "(.*)"$', (CHECKOUT / "pyproject.toml").read_text(), re.MULTILINE
+    )
+    return found[1] if found else ""
+
+
+def commit_time() -> int:
+    """Return when the commit was made, in seconds since the epoch; 0 if this is no checkout."""
+    return int(git("log", "-1", "--format=%ct") or 0)
+
+
+def labels(base: str, digest: str | None) -> dict[str, str]:
+    """Return what the image says of itself, by OCI's names; what is not known is left out.
+
+    Args:
+        base: the image that Python comes from.
+        digest: its digest, if that is known.
+    """
+    created = datetime.fromtimestamp(commit_time(), timezone.utc)
+    revision = git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    found = {
+        "version": version(),
+        "revision": revision or "unknown",
+        "created": created.isoformat().replace("+00:00", "Z") if revision else "",
+        "licenses": stated("license"),
+        "source": stated("Source"),
+        "base.name": base.partition("@")[0],
+        "base.digest": digest or "",
+    }
+    return {f"org.opencontainers.image.{name}": text for name, text in found.items() if text}
+
+
 def build(
     engine: Engine,
     tag: str,
@@ -111,10 +166,9 @@ def build(
         target: another stage than the last.
         cache: whether what earlier builds have made of the same input may be used.
     """
-    labels = {
-        "org.opencontainers.image.version": version(),
-        "org.opencontainers.image.revision": git("rev-parse", "HEAD") or "unknown",
-    }
+    name = base or default_base()
+    if engine.digest(name) is None and not engine.exists(name) and wheelhouse is None:
+        engine.pull(name)  # the builder would, but only after it is told the labels
     arguments = {"BASE_IMAGE": base} if base else {}
     with context(wheelhouse) as root:
         engine.build(
@@ -123,9 +177,9 @@ def build(
             tag,
             target=target,
             arguments=arguments,
-            labels=labels,
+            labels=labels(name, engine.digest(name)),
             secrets=secrets(os.environ),
-            timestamp=int(git("log", "-1", "--format=%ct") or 0),
+            timestamp=FILES_TIME,
             cache=cache,
         )
 
@@ -227,10 +281,49 @@ def start_seconds(engine: Engine, image: str) -> list[float]:
     return taken[1:]
 
 
+def write_papers(engine: Engine, tag: str, target: str | None, folder: Path) -> str:
+    """Write the bill of materials and the licences of an image, and return what to say of them.
+
+    Args:
+        engine: what has the image.
+        tag: its name.
+        target: one that is shipped.
+        folder: where to; made if need be.
+    """
+    known = engine.labels(tag)
+    image = sbom.Image(SHIPPED[target], version(), stated("license"), engine.identity(tag), known)
+    with tempfile.TemporaryDirectory() as unpacked:
+        engine.extract_some(tag, inventory.is_wanted, Path(unpacked))
+        components = inventory.components(Path(unpacked))
+    folder.mkdir(parents=True, exist_ok=True)
+    bill, licences = folder / f"{image.name}.cdx.json", folder / f"{image.name}.licences.txt"
+    bill.write_text(sbom.cyclonedx(image, components))
+    licences.write_text(sbom.licence_list(image, components))
+    lines = [f"  contents  {len(components)} components: {bill}", f"  licences  {licences}"]
+    if nameless := sbom.unknown(components):
+        lines.append(f"  unknown   licences of {', '.join(nameless)}")
+    return "\n".join(lines)
+
+
+def verify(engine: Engine, image: str | None, base: str | None, target: str | None) -> int:
+    """Build without a cache, compare with an image or a second build, and return an exit code."""
+    again, other = (f"localhost/{NAME}-{name}:{version()}" for name in ("again", "twice"))
+    try:
+        for tag in [again] if image else [again, other]:
+            say(f"{tag} from {base or default_base()}, without a cache: one to three minutes")
+            build(engine, tag, base, target=target, cache=False)
+        same, text = compared(engine, image or other, again)
+        print(text)
+        return 0 if same else 1
+    finally:
+        engine.remove(again, other)
+
+
 def describe(engine: Engine, tag: str) -> str:
     """Return what there is to say of an image, a line each."""
     lines = [f"{tag}"]
     size, packed = engine.size(tag) / 1e6, engine.packed_size(tag) / 1e6
+    lines.append(f"  digest    {engine.identity(tag)}, of its configuration")
     lines.append(f"  size      {size:.0f} MB, about {packed:.0f} MB to pull")
     lines += [
         f"  layer     {layer.size / 1e6:6.1f} MB  {layer.made_by[:70]}"
@@ -250,10 +343,14 @@ def main(arguments: Sequence[str]) -> int:
     building.add_argument("--tag", default=f"perian-shim-executor:{version()}")
     building.add_argument("--wheelhouse", type=Path, help="build from these wheels, offline")
     building.add_argument("--target", help="`flytekit`: with it; `debug`: with a shell")
+    building.add_argument("--papers", type=Path, default=PAPERS, help="folder for what is in it")
     building.add_argument("--no-cache", action="store_true", help="make everything anew")
+    verifying = commands.add_parser("verify", help="build anew and compare")
+    verifying.add_argument("--image", help="what to compare with, instead of a second build")
+    verifying.add_argument("--target", help="the stage that it was made of")
     collecting = commands.add_parser("wheelhouse", help="collect the wheels for an offline build")
     collecting.add_argument("folder", type=Path)
-    for each in (building, collecting):
+    for each in (building, verifying, collecting):
         each.add_argument("--base", help="image with Python 3.10 or newer and pip")
     options = parser.parse_args(arguments)
     try:
@@ -266,12 +363,16 @@ def main(arguments: Sequence[str]) -> int:
             count = len(list(options.folder.glob("*.whl")))
             print(f"{options.folder} has {count} wheels")
             return 0
+        if options.command == "verify":
+            return verify(engine, options.image, options.base, options.target)
         cache = not options.no_cache
         if options.wheelhouse is not None:
             check_offline(engine, options.base, options.wheelhouse)
         say(f"{options.tag} from {options.base or default_base()}: one to three minutes")
         build(engine, options.tag, options.base, options.wheelhouse, options.target, cache=cache)
         print(describe(engine, options.tag))
+        if options.target in SHIPPED:
+            print(write_papers(engine, options.tag, options.target, options.papers))
     except (NoEngine, ValueError) as error:
         print(f"image: {error}", file=sys.stderr)
         return 1

@@ -176,11 +176,15 @@ def tried(wheel: Path, sdist: Path, version: str) -> str:
         return end[0].rstrip(":").partition(",")[0]
 
 
-def image_digest(name: str) -> str:
-    """Return the id of an image that was built.
+def image_told(name: str, papers: Path) -> str:
+    """Return the digest of an image that was built, and the names of its papers.
+
+    Args:
+        name: the image's.
+        papers: folder with bills of materials and licences, which name the image that they are of.
 
     Raises:
-        Problem: there is no engine, or no such image.
+        Problem: there is no engine, or no such image; it is of another commit, or has no papers.
     """
     try:
         engine = find_engine()
@@ -188,8 +192,23 @@ def image_digest(name: str) -> str:
         raise Problem(str(error)) from None
     if not engine.exists(name):
         raise Problem(f"there is no image {name}: make image TAG={name}")
-    found = engine.inspect(name)
-    return str(found.get("Digest") or found.get("Id"))
+    revision = engine.labels(name).get("org.opencontainers.image.revision")
+    if revision != run("git", "rev-parse", "HEAD"):
+        raise Problem(f"{name} is of commit {revision}: make image TAG={name}")
+    identity = engine.identity(name)
+    return ", ".join([identity, *(each.name for each in papers_of(identity, papers))])
+
+
+def papers_of(identity: str, folder: Path) -> list[Path]:
+    """Return the papers of an image.
+
+    Raises:
+        Problem: one of the two is missing.
+    """
+    found = [path for path in sorted(folder.glob("*.*.*")) if identity in path.read_text()]
+    if [path.suffix for path in found] != [".json", ".txt"]:
+        raise Problem(f"{folder} has not the papers of the image {identity}: make image")
+    return found
 
 
 def check_tag(version: str) -> str:
@@ -270,7 +289,7 @@ def main(arguments: Sequence[str]) -> int:
         wheel, sdist = files
         rehearsal.step("tried", lambda: f"installed, imported, demo {tried(wheel, sdist, version)}")
     if options.image:
-        rehearsal.step("image", lambda: image_digest(options.image))
+        rehearsal.step("image", lambda: image_told(options.image, options.dist / "image"))
     if rehearsal.problems:
         return 1
     if options.tag:

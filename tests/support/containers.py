@@ -82,6 +82,12 @@ def require_base(engine: Engine) -> str:
     return BASE
 
 
+def folder_of_the_run(factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that all processes of the test run share."""
+    base = factory.getbasetemp()
+    return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+
 @contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
     """Keep other processes of the test run out."""

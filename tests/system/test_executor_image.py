@@ -3,12 +3,9 @@
 The one without flytekit does all of it; what else may run in the one with flytekit is at the end.
 """
 
-import json
-import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import image as recipe
@@ -17,11 +14,8 @@ from flytekit.models.literals import LiteralMap
 from support.api_front import FaultyApi
 from support.cells import PLAIN, Lab
 from support.containers import (
-    BUILD_SECONDS,
     BuiltImage,
-    build_image,
     closed_network,
-    one_at_a_time,
     require_base,
     without_network_choice,
 )
@@ -33,7 +27,7 @@ from support.matrix_rows import CANCELLED_WITHIN_SECONDS, ENDED_WITHIN_SECONDS
 from support.matrix_stages import Stage
 from support.outcomes import now
 from support.storage_front import StorageFront
-from support.waiting import LONG_SECONDS, on_this_machine, wait_until
+from support.waiting import on_this_machine, wait_until
 
 from perian_shim import PerianConfig, PerianContainerTask
 from perian_shim.sandbox import Sandbox
@@ -47,21 +41,6 @@ LARGEST_SIZE = 60e6
 """In bytes, unpacked."""
 
 NO_CAPABILITIES = ("--cap-drop", "all", "--security-opt", "no-new-privileges")
-
-
-def folder_of_the_run(factory: pytest.TempPathFactory) -> Path:
-    base = factory.getbasetemp()
-    return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-
-
-@pytest.fixture(scope="session")
-def image(tmp_path_factory: pytest.TempPathFactory) -> BuiltImage:
-    return build_image(folder_of_the_run(tmp_path_factory))
-
-
-@pytest.fixture(scope="session")
-def image_with_flytekit(tmp_path_factory: pytest.TempPathFactory) -> BuiltImage:
-    return build_image(folder_of_the_run(tmp_path_factory), "flytekit")
 
 
 @pytest.fixture
@@ -195,9 +174,24 @@ def running(image: BuiltImage, name: str) -> bool:
 
 
 def test_it_says_what_it_is(image: BuiltImage) -> None:
-    labels = json.dumps(image.engine.inspect(image.tag))
-    assert f'"org.opencontainers.image.version": "{recipe.version()}"' in labels
-    assert '"65532:65532"' in labels
+    base = require_base(image.engine)
+    names = ("version", "revision", "created", "licenses", "base.name", "base.digest")
+    labels = image.engine.labels(image.tag)
+    told = [labels.get(f"org.opencontainers.image.{name}") for name in names]
+    commit = recipe.git("rev-parse", "HEAD")
+    when = datetime.fromtimestamp(recipe.commit_time(), timezone.utc)
+    assert told == [
+        recipe.version(),
+        commit if not recipe.git("diff", "--name-only", "HEAD") else f"{commit}-dirty",
+        when.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "Apache-2.0",
+        base,
+        image.engine.digest(base),
+    ]
+
+
+def test_it_runs_as_nobody_by_number(image: BuiltImage) -> None:
+    assert image.engine.config(image.tag)["User"] == "65532:65532"
 
 
 def test_it_has_no_shell_and_no_package_manager(image: BuiltImage) -> None:
@@ -275,62 +269,6 @@ def test_a_command_that_is_not_there_is_named(image: BuiltImage) -> None:
     ended = image.run("sh", "-c", "true")
     assert ended.returncode == 127
     assert "sh: No such file or directory" in ended.stderr
-
-
-@pytest.fixture(scope="module")
-def wheels(image: BuiltImage, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheels")
-    assert recipe.fill_wheelhouse(image.engine, folder, require_base(image.engine)) > 50
-    return folder
-
-
-@pytest.mark.parametrize("target", [None, "flytekit"])
-def test_wheels_are_all_that_a_build_without_a_network_needs(
-    target: str | None, image: BuiltImage, wheels: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    engine = image.engine
-    base = require_base(engine)
-    tag = "localhost/perian-shim-executor:offline"
-    with one_at_a_time(folder_of_the_run(tmp_path_factory)):
-        command = [*offline(), "python3", str(Path(recipe.__file__)), "build"]
-        options = ["--tag", tag, "--base", base, "--wheelhouse", str(wheels), "--no-cache"]
-        options += ["--target", target] if target else []
-        built = subprocess.run(
-            [*command, *options],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=BUILD_SECONDS,
-        )
-    try:
-        assert built.returncode == 0, built.stderr[-2000:]
-        assert "the package index is not asked" in built.stdout + built.stderr
-        assert "start-up" in built.stdout
-    finally:
-        engine.remove(tag)
-
-
-def test_wheels_are_all_that_those_who_register_need(wheels: Path, tmp_path: Path) -> None:
-    recipe.fill_for_registering(wheels)
-    command = [sys.executable, "-m", "pip", "install", "--no-index", "--find-links", str(wheels)]
-    ended = subprocess.run(
-        [*command, "--dry-run", "--ignore-installed", "--target", str(tmp_path), "perian-shim"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=BUILD_SECONDS,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert f"perian-shim-{recipe.version()}" in ended.stdout
-
-
-def offline() -> list[str]:
-    """Return what cuts a command off from every network, if that can be done here."""
-    command = ["unshare", "--net"]
-    probe = subprocess.run(
-        [*command, "true"], capture_output=True, check=False, timeout=LONG_SECONDS
-    )
-    return command if probe.returncode == 0 else []
 
 
 def test_with_flytekit_it_runs_a_task_too(
