@@ -197,7 +197,9 @@ def main(arguments: Sequence[str]) -> None:
         files += [p for n in LIBRARIES_LOADED_BY_NAME if (p := Path(folder, n)).exists()]
     for path in files:
         copy(path, destination)
-    record_packages(packages_of([*files, Path(sysconfig.get_path("stdlib"), "os.py")]), destination)
+    # The library may be of several packages.
+    modules = [ROOT / path.relative_to(destination) for path in library.rglob("*.[ps][yo]")]
+    record_packages(packages_of([*files, *modules]), destination)
     add_users(destination)
     for folder, mode in {"tmp": 0o1777, "var/tmp": 0o1777, "root": 0o700}.items():
         path = destination / folder

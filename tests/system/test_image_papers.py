@@ -124,6 +124,8 @@ def test_the_libraries_of_the_base_are_there_with_their_versions(papers: Path) -
     }
     assert {"libc6", "libssl3", "zlib1g", "ca-certificates"} <= set(libraries)
     assert all(re.match(r"\d", version) for version in libraries.values())
+    pythons = [name for name in libraries if "python3" in name]
+    assert not pythons or any(name.endswith("-stdlib") for name in pythons)
 
 
 def test_python_is_there_as_the_databases_of_vulnerabilities_name_it(papers: Path) -> None:
