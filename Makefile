@@ -7,8 +7,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-fast test-all test-variants faults matrix flyte-matrix bench image verify wheelhouse \
-        check audit docs pictures release lock clean
+.PHONY: help environments demo test test-fast test-all test-variants faults matrix flyte-matrix bench image verify wheelhouse \
+        check types-of-the-package types-of-the-rest audit docs pictures release lock clean
 
 ## say what there is
 help:
@@ -90,12 +90,19 @@ wheelhouse:
 	    $(if $(BASE_IMAGE),--base $(BASE_IMAGE))
 
 ## ruff and mypy: about a minute the first time
-check: $(VENV)/.dev $(VENV)/.ministack $(VENV)/.official $(VENV)/.docs $(VENV)/.audit
+check: environments
 	@echo "# ruff and mypy: about a minute the first time"
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	@$(MAKE) --no-print-directory -j2 types-of-the-package types-of-the-rest
+
+types-of-the-package:
 	$(BIN)/mypy
-	$(BIN)/mypy --allow-any-generics tests examples tools images benchmarks
+
+types-of-the-rest:
+	$(BIN)/mypy --cache-dir .mypy_cache/rest --allow-any-generics tests examples tools images benchmarks
+
+environments: $(VENV)/.dev $(VENV)/.ministack $(VENV)/.official $(VENV)/.docs $(VENV)/.audit
 
 ## look for known vulnerabilities in all that the lock files pin (needs a network)
 audit: $(VENV)/.audit

@@ -233,7 +233,7 @@ def test_all_that_a_pod_may_import_is_there(image: BuiltImage) -> None:
     """Of perian-shim, and of botocore for each service that it gets credentials from."""
     code = """
 import importlib, pkgutil, perian_shim, botocore.session
-sdks = ("perian_shim.flyte1", "perian_shim.flyte2", "perian_shim.sandbox.flyte2")
+sdks = tuple(f"perian_shim.{name}" for name in ("flyte1", "flyte2", "sandbox.flyte2", "task"))
 doors = ("perian_shim.executor", "perian_shim.storage.fsspec", *sdks)
 for module in pkgutil.walk_packages(perian_shim.__path__, "perian_shim."):
     if not module.name.startswith(doors):
