@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help environments demo test test-fast test-all test-variants faults matrix flyte-matrix bench image verify wheelhouse \
-        check types-of-the-package types-of-the-rest audit docs pictures release lock clean
+        check audit docs pictures release lock clean
 
 ## say what there is
 help:
@@ -94,14 +94,10 @@ check: environments
 	@echo "# ruff and mypy: about a minute the first time"
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	@$(MAKE) --no-print-directory -j2 types-of-the-package types-of-the-rest
+	$(BIN)/mypy --allow-any-generics tests examples tools images benchmarks --cache-dir .mypy_cache/rest & \
+	    rest=$$!; $(BIN)/mypy; ours=$$?; wait $$rest && exit $$ours
 
-types-of-the-package:
-	$(BIN)/mypy
-
-types-of-the-rest:
-	$(BIN)/mypy --cache-dir .mypy_cache/rest --allow-any-generics tests examples tools images benchmarks
-
+## install what the checks and the tests need; `make -j4 environments` does it side by side
 environments: $(VENV)/.dev $(VENV)/.ministack $(VENV)/.official $(VENV)/.docs $(VENV)/.audit
 
 ## look for known vulnerabilities in all that the lock files pin (needs a network)
