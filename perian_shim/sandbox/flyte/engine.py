@@ -29,6 +29,7 @@ from perian_shim.sandbox.flyte.graph import ready
 from perian_shim.sandbox.flyte.items import Items
 from perian_shim.sandbox.flyte.places import Place, short_hash
 from perian_shim.sandbox.flyte.registry import (
+    Key,
     Registry,
     Runnable,
     all_nodes,
@@ -38,6 +39,7 @@ from perian_shim.sandbox.flyte.registry import (
 )
 from perian_shim.sandbox.flyte.reporting import Reporter, Step
 from perian_shim.sandbox.flyte.scopes import Scope
+from perian_shim.sandbox.flyte.types import check_types
 
 PARALLEL = 4
 """Pods at a time: each is a process of this machine, and so is its job."""
@@ -114,7 +116,10 @@ class Engine:
             Aborted: ``abort`` was called.
         """
         template, own = registry.entry(entity)
-        check(all_nodes(template), registry, set())
+        others: set[Key] = set()
+        check(all_nodes(template), registry, others)
+        for workflow in (template, *(registry.workflows[other] for other in others)):
+            check_types(workflow, registry)
         inputs = {**own, **given}
         missing_inputs(template, inputs)
         flow = self.flow(template, inputs, registry, execution)

@@ -299,9 +299,32 @@ def of_references(n: int) -> int:
     return elsewhere(n=first(n=n))
 
 
+@task
+def worded(word: str) -> str:
+    return word
+
+
+@workflow
+def wrongly_typed(n: int) -> str:
+    return worded(word=first(n=n))
+
+
+@workflow
+def wrongly_returned(n: int) -> list[int]:
+    return first(n=n)  # type: ignore[no-any-return]  # a promise
+
+
+@workflow
+def wrong_within(n: int) -> str:
+    return wrongly_typed(n=n)
+
+
 @pytest.mark.parametrize(
     ("entity", "reason"),
     [
+        (wrongly_typed, "node n1: word is declared as string, and n0.o0 is integer; Flyte refuses"),
+        (wrong_within, "word is declared as string, and n0.o0 is integer"),
+        (wrongly_returned, "the workflow's output: o0 is declared as collection, and n0.o0 is int"),
         (of_raw_containers, "of the type raw-container"),
         (of_references, "registered elsewhere"),
         (of_gates, "waits for a person"),
