@@ -21,7 +21,7 @@ from typing import Any
 from perian_shim.api.job_request import Requirements, plain_number
 from perian_shim.errors import ConfigError
 from perian_shim.image_reference import ImageReference
-from perian_shim.pyflyte import explained
+from perian_shim.pyflyte import explained_when_made
 
 CANCEL = "cancel"
 DETACH = "detach"
@@ -50,6 +50,7 @@ _MEMORY = re.compile(
 _GIGABYTES = {"M": Decimal(1) / 1024, "G": Decimal(1), "T": Decimal(1024)}
 
 
+@explained_when_made
 @dataclass(frozen=True)
 class PerianConfig:
     """The requirements of a task's Perian job.
@@ -103,7 +104,6 @@ class PerianConfig:
     writes: tuple[str, ...] = ()
     allow_short_access: bool = False
 
-    @explained
     def __post_init__(self) -> None:
         for name in ("cores", "accelerators", "os_storage_size"):
             check_count(name, getattr(self, name))

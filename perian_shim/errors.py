@@ -158,17 +158,21 @@ class AccessTooShort(InvalidInput):
     """What the job is given to reach its data would end before the job."""
 
     code = "PERIAN:AccessTooShort"
+    remedy = (
+        "Give the pod an identity or a role that hands out new credentials, or let the task run"
+        " with PerianConfig(allow_short_access=True)."
+    )
 
 
 class StorageFailed(TaskError):
-    """The resolver container could not read from or write to the object store.
+    """The task's pod could not read from or write to the object store.
 
     Attributes:
         passing: whether the same access may succeed later: the store was not reached, or faltered.
     """
 
     code = "PERIAN:StorageFailed"
-    remedy = "Check the resolver container's permissions for the raw data prefix."
+    remedy = "Check the permissions of the task's pod for the raw data prefix."
     passing: bool = False
 
 

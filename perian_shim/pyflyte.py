@@ -29,8 +29,32 @@ def explained(make: Callable[P, T]) -> Callable[P, T]:
         except PerianError as error:
             _, frame = users_frame()
             raise for_people(error, f"{frame.f_code.co_filename}:{frame.f_lineno}: ") from None
+        except TypeError as error:
+            meant = meant_argument(str(error), make)
+            if meant is None:
+                raise
+            raise TypeError(f"{error}; did you mean {meant!r}?").with_traceback(None) from None
 
     return made
+
+
+def meant_argument(message: str, make: Callable[..., object]) -> str | None:
+    """Return what a misspelt argument is most like, None if the error is about something else."""
+    before, said, unknown = message.partition("unexpected keyword argument ")
+    if not said or f"{make.__qualname__}()" not in before:
+        return None
+    import difflib  # noqa: PLC0415 - a pod that waits does without
+    import inspect  # noqa: PLC0415 - the same
+
+    near = difflib.get_close_matches(unknown.strip("'"), inspect.signature(make).parameters, n=1)
+    return near[0] if near else None
+
+
+def explained_when_made(kind: type[T]) -> type[T]:
+    """Do the same for a dataclass."""
+    made: Callable[..., None] = kind.__init__
+    kind.__init__ = explained(made)  # type: ignore[method-assign]  # the same, with better errors
+    return kind
 
 
 def for_people(error: E, where: str = "") -> E:

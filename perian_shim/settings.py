@@ -72,7 +72,7 @@ FLYTE_CONSOLE = "PERIAN_FLYTE_CONSOLE_URL"
 from ``perian-shim job``, which else looks at pyflyte's configuration."""
 
 EXECUTOR_IMAGE = "PERIAN_SHIM_IMAGE"
-"""Image of the resolver container, read when tasks are registered."""
+"""Image of the tasks' pods, read when tasks are registered."""
 
 S3_PUBLIC_ENDPOINT = "PERIAN_S3_PUBLIC_ENDPOINT"
 """S3 endpoint as rented machines reach it, when the cluster reaches it under another name."""

@@ -42,7 +42,8 @@ CAUSES = {
     "PERIAN:JobFailed": "The program's exit code is not 0, or it left `_ERROR`.",
     "PERIAN:JobKilled": "Out of memory; seldom somebody's `kill -9`.",
     "PERIAN:FunctionFailed": "The function raised, in a run on your own machine. A cluster shows "
-    "the function's own error.",
+    "the function's own error; of those of flytekit's functions only `FlyteRecoverableException` "
+    "is tried again.",
     "PERIAN:TransferFailed": "The machine does not reach the object store; the disk is full; "
     "access has expired because the pod was away.",
     "PERIAN:JobUnsuitable": "The image lacks the program, `/bin/sh`, or a tool that transfers; a "
@@ -140,6 +141,9 @@ def error_page() -> str:
         ]
     lines += [
         "## Raised where tasks are defined",
+        "",
+        "`PERIAN:Config` also ends a pod whose own settings are wrong, such as `PERIAN_POLICY`. It",
+        "is never tried again.",
         "",
         "| code | meaning | remedy |",
         "|---|---|---|",

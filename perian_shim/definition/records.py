@@ -13,7 +13,7 @@ from perian_shim.definition.gpus import Gpus, parse_gpu
 from perian_shim.definition.quantities import GIGABYTE, in_units, parse_quantity
 from perian_shim.definition.reasons import NO_BACKOFF, NO_DEADLINE, NO_RANGE, NO_SHM
 from perian_shim.errors import ConfigError
-from perian_shim.pyflyte import explained
+from perian_shim.pyflyte import explained_when_made
 
 
 def wrong_type(where: str, expected: str, given: object) -> WrongConfigType:
@@ -24,6 +24,7 @@ def wrong_type(where: str, expected: str, given: object) -> WrongConfigType:
 MEBIBYTE = 1024**2
 
 
+@explained_when_made
 @dataclass(frozen=True)
 class Resources:
     """What a job's machine must have, at least; rounded up to what can be rented.
@@ -45,7 +46,6 @@ class Resources:
     disk: int | str | None = None
     shm: None = None
 
-    @explained
     def __post_init__(self) -> None:
         if self.shm is not None:
             raise ConfigError(f"Resources.shm: cannot be honoured: {NO_SHM}")
@@ -99,6 +99,7 @@ def expect_no_bytes(name: str, value: float | str | None) -> None:
         )
 
 
+@explained_when_made
 @dataclass(frozen=True)
 class Timeout:
     """Limits of an attempt's time; a whole number is seconds.
@@ -116,7 +117,6 @@ class Timeout:
     max_queued_time: int | timedelta | None = None
     deadline: None = None
 
-    @explained
     def __post_init__(self) -> None:
         if self.deadline is not None:
             raise ConfigError(f"Timeout.deadline: cannot be honoured: {NO_DEADLINE}")
@@ -133,6 +133,7 @@ def seconds(value: int | timedelta) -> int:
     return math.ceil(value.total_seconds()) if isinstance(value, timedelta) else value
 
 
+@explained_when_made
 @dataclass(frozen=True)
 class RetryStrategy:
     """How often a failed job is repeated.
@@ -150,7 +151,6 @@ class RetryStrategy:
     backoff: None = None
     backoff_factor: None = None
 
-    @explained
     def __post_init__(self) -> None:
         if self.backoff is not None or self.backoff_factor is not None:
             raise ConfigError(f"RetryStrategy.backoff: cannot be honoured: {NO_BACKOFF}")

@@ -161,10 +161,23 @@ def check_flyte(template: FlyteTemplate, known_inputs: Collection[str]) -> None:
             "submits the job. Use {{.inputs.<name>}}, {{.rawOutputDataPrefix}} or "
             "{{.perRetryUniqueKey}}"
         )
+    from difflib import get_close_matches  # noqa: PLC0415 - a pod that waits does without
+
+    near = get_close_matches(template.path, meant_templates(known_inputs), n=1, cutoff=0.8)
+    meant = f"Did you mean {{{{.{near[0]}}}}}? " if near else ""
     raise TemplateError(
-        f"{template.source} is neither a template of Flyte nor a Jinja expression. "
+        f"{template.source} is neither a template of Flyte nor a Jinja expression. {meant}"
         f"If the program is to get it as it is, write {{% raw %}}{template.source}{{% endraw %}}"
     )
+
+
+def meant_templates(known_inputs: Collection[str]) -> list[str]:
+    """Return what can be written between ``{{.`` and ``}}``."""
+    return [
+        *(f"inputs.{name}" for name in known_inputs),
+        "rawOutputDataPrefix",
+        "perRetryUniqueKey",
+    ]
 
 
 def input_name(template: FlyteTemplate) -> str | None:

@@ -34,9 +34,9 @@ NO_SCOPE = (
     " out for {!r}: {}."
 )
 WAYS = (
-    "Give the pod's service account a role (web identity) or the secret group an `aws_role_arn`;"
-    " keys of an IAM user on AWS and a Google service account's key do as well. A store that only"
-    " speaks S3 needs a security token service: `aws_sts_endpoint_url`"
+    "Temporary ones are handed out by a role of the pod's service account (web identity), by the"
+    " secret group's `aws_role_arn`, by an IAM user's keys on AWS and by a Google service account's"
+    " key; for a store that only speaks S3 by a security token service, `aws_sts_endpoint_url`"
 )
 
 ReadSecret = Callable[[str], str | None]

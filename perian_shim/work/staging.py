@@ -252,7 +252,7 @@ class Stager:
         try:
             return self.store_of(uri).size(uri)
         except StorageFailed as error:
-            remedy = "Check the resolver container's permissions for this input's place."
+            remedy = "Check the permissions of the task's pod for this input's place."
             raise StorageFailed(f"Input {name!r}: {error.message}", remedy=remedy) from error
 
     def add_object(self, name: str, path: str, uri: str) -> None:

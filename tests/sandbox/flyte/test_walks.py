@@ -311,7 +311,7 @@ def wrongly_typed(n: int) -> str:
 
 @workflow
 def wrongly_returned(n: int) -> list[int]:
-    return first(n=n)  # type: ignore[no-any-return]  # a promise
+    return first(n=n)
 
 
 @workflow
