@@ -92,7 +92,7 @@ class TaskError(PerianError):
     Args:
         message: what happened, and to what.
         job_id: Perian's id of the job, once there is one.
-        log_tail: the job's last log lines.
+        log_tail: the job's last lines.
         remedy: what to do next; the class has a default.
     """
 
@@ -158,22 +158,16 @@ class AccessTooShort(InvalidInput):
     """What the job is given to reach its data would end before the job."""
 
     code = "PERIAN:AccessTooShort"
-    remedy = (
-        "Give the pod an identity or a role that hands out new credentials, or let the task run"
-        " with PerianConfig(allow_short_access=True)."
-    )
+    remedy = "Give the pod credentials that are renewed, or set allow_short_access=True."
 
 
 class StorageFailed(TaskError):
-    """The task's pod could not read from or write to the object store.
-
-    Attributes:
-        passing: whether the same access may succeed later: the store was not reached, or faltered.
-    """
+    """The task's pod could not read from or write to the object store."""
 
     code = "PERIAN:StorageFailed"
     remedy = "Check the permissions of the task's pod for the raw data prefix."
     passing: bool = False
+    """Whether the same access may succeed later: the store was not reached, or faltered."""
 
 
 class JobRejected(TaskError):

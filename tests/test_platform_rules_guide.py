@@ -18,7 +18,7 @@ from perian_shim.lifecycle.tickets import Standing
 from perian_shim.lifecycle.turns import LEAST_STALE, STALE_PAUSES
 from perian_shim.pod.policy import PlatformPolicy
 from perian_shim.pod.ruling import Wish, refuse
-from perian_shim.pod.secrets import FlyteSecrets
+from perian_shim.pod.secrets import DEFAULT_DIR, FlyteSecrets
 from perian_shim.settings import JOB_RULES
 
 ROOT = Path(__file__).parent.parent
@@ -90,7 +90,7 @@ def test_every_code_named_is_one_of_ours() -> None:
 
 def test_every_variable_named_exists() -> None:
     named = set(re.findall(r"`((?:PERIAN|FLYTE)_[A-Z_]+)`", GUIDE))
-    known = {*settings.SETTINGS, *settings.HANDED_ON, JOB_RULES}
+    known = {*settings.SETTINGS, *settings.HANDED_ON, JOB_RULES, DEFAULT_DIR}
     assert named
     assert named <= known
 

@@ -25,7 +25,7 @@ PAGES = {
 }
 """Files beside ``docs/``, and their pages."""
 
-FILES = "deploy/**/*.yaml"
+FILES = ("deploy/**/*.yaml", "deploy/**/Containerfile")
 """Files that pages link to, as they are."""
 
 ANNOUNCED = {"guides/flyte2.md", "guides/environments.md"}
@@ -76,7 +76,7 @@ def on_files(files: Any, config: Any) -> Any:
     for source, page in PAGES.items():
         text = (CHECKOUT / source).read_text()
         files.append(File.generated(config, page, content=text))
-    for path in sorted(CHECKOUT.glob(FILES)):
+    for path in sorted(path for files in FILES for path in CHECKOUT.glob(files)):
         name = path.relative_to(CHECKOUT).as_posix()
         files.append(File.generated(config, name, content=path.read_text()))
     return files
