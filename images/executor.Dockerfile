@@ -74,8 +74,7 @@ FROM scratch AS settings
 USER 65532:65532
 ENV PATH=/opt/perian-shim/bin:/usr/local/bin:/usr/bin:/bin \
     LANG=C.UTF-8 HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-# What changes with each commit is a label too, which `make image` gives to the builder: one of a build
-# argument would keep its first value in a builder's cache (buildah 1.28).
+# `make image` adds of which version and commit this build is, in a stage of its own.
 LABEL org.opencontainers.image.title="perian-shim-executor" \
       org.opencontainers.image.description="Runs Flyte tasks on Perian from the task's own pod"
 # dumb-init is process 1, so that a signal in the entrypoint's first milliseconds is not lost.

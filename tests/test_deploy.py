@@ -391,8 +391,9 @@ def test_every_page_that_a_file_names_exists(path: Path) -> None:
 
 def test_every_command_of_the_page_is_shell_and_names_files_that_are_there() -> None:
     for text in blocks("bash"):
-        command = ["/bin/bash", "-n"]  # bounded: a shell that only reads
-        read = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        read = subprocess.run(  # bounded: a shell that only reads
+            ["/bin/bash", "-n"], input=text, capture_output=True, text=True, check=False
+        )
         assert read.stderr == ""
         for path in re.findall(r"-f (deploy/\S*)", text):
             assert (ROOT / path).exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 import image
 import pytest
 from support.pages import ROOT, blocks_of, examples_of, shown
-from support.waiting import on_this_machine
+from support.waiting import LONG_SECONDS, on_this_machine
 
 PAGE = ROOT / "README.md"
 README = PAGE.read_text()
@@ -58,7 +58,9 @@ def test_a_newcomer_has_three_commands_to_type() -> None:
 def clone(tmp_path: Path) -> Path:
     """A checkout as somebody else gets it, with the file that the README shows."""
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    files = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    files = subprocess.run(
+        listed, cwd=ROOT, capture_output=True, check=True, text=True, timeout=LONG_SECONDS
+    ).stdout
     folder = tmp_path / "perian-shim"
     for name in filter(None, files.split("\0")):
         if (ROOT / name).is_file():

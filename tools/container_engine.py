@@ -65,7 +65,6 @@ class Engine:
         *,
         target: str | None = None,
         arguments: Mapping[str, str] | None = None,
-        labels: Mapping[str, str] | None = None,
         secrets: Mapping[str, Path] | None = None,
         timestamp: int | None = None,
         cache: bool = True,
@@ -78,7 +77,6 @@ class Engine:
             tag: name of the result.
             target: stage to stop at.
             arguments: build arguments.
-            labels: of the image, beside those of the recipe.
             secrets: files that are mounted during the build and end in no layer.
             timestamp: seconds since the epoch that all files get, so that the same input makes the
                 same image; with docker only where its builder can.
@@ -91,8 +89,6 @@ class Engine:
             command += ["--no-cache"]
         for name, value in (arguments or {}).items():
             command += ["--build-arg", f"{name}={value}"]
-        for name, value in (labels or {}).items():
-            command += ["--label", f"{name}={value}"]
         for name, path in (secrets or {}).items():
             command += ["--secret", f"id={name},src={path}"]
         if timestamp is not None and self.program == "podman":

@@ -18,6 +18,7 @@ engine works or images differ, else with the builder's code.
 """
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -38,6 +39,9 @@ from container_engine import Engine, NoEngine, find_engine
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DOCKERFILE = Path("images/executor.Dockerfile")
+LAST = "executor"
+"""The stage that is built if none is named."""
+
 PARTS = [
     *("images", "requirements", "examples", "perian_shim"),
     *("pyproject.toml", "README.md", "LICENSE"),
@@ -171,17 +175,28 @@ def build(
         engine.pull(name)  # the builder would, but only after it is told the labels
     arguments = {"BASE_IMAGE": base} if base else {}
     with context(wheelhouse) as root:
+        recipe = root / DOCKERFILE
+        said = labels(name, engine.digest(name))
+        recipe.write_text(recipe.read_text() + labelled(target or LAST, said))
         engine.build(
             root,
-            root / DOCKERFILE,
+            recipe,
             tag,
-            target=target,
             arguments=arguments,
-            labels=labels(name, engine.digest(name)),
             secrets=secrets(os.environ),
             timestamp=FILES_TIME,
             cache=cache,
         )
+
+
+def labelled(target: str, said: Mapping[str, str]) -> str:
+    """Return a last stage that is another one with labels.
+
+    A builder's cache goes by the text of a recipe: labels that are build arguments, or options of
+    buildah's, may keep the values of an earlier build.
+    """
+    pairs = " \\\n    ".join(f"{name}={json.dumps(value)}" for name, value in sorted(said.items()))
+    return f"\nFROM {target} AS labelled\nLABEL {pairs}\n"
 
 
 def default_base() -> str:

@@ -143,7 +143,8 @@ def build_image(folder: Path, target: str | None = None) -> BuiltImage:
     with one_at_a_time(folder):
         done = folder / f"image-{target}.built"
         if not done.exists():
-            recipe.build(engine, tag, require_base(engine), target=target)
+            # One of them anew, as a build on another machine is: it is compared with such a one.
+            recipe.build(engine, tag, require_base(engine), target=target, cache=bool(target))
             done.touch()
     return BuiltImage(engine, tag)
 

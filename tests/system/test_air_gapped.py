@@ -96,27 +96,21 @@ def offline() -> list[str]:
     return command if probe.returncode == 0 else []
 
 
-@pytest.mark.parametrize("target", [None, "flytekit"])
 def test_the_image_is_built_and_is_the_very_same_as_one_built_with_a_network(
-    target: str | None,
-    carried: Path,
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
+    carried: Path, image: BuiltImage, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Nothing of an earlier build is used: two builds of one commit make one image."""
-    online: BuiltImage = request.getfixturevalue("image_with_flytekit" if target else "image")
-    engine = online.engine
+    engine = image.engine
     (line,) = (each for each in commands("Build", require_base(engine)) if each.startswith("make"))
     assert TAG in line
     with one_at_a_time(folder_of_the_run(tmp_path_factory)):
         # Make hands these on as if they stood in the line.
-        anew = {"MAKEFLAGS": f"NO_CACHE=1{f' TARGET={target}' if target else ''}"}
-        built = run([line], carried, {**os.environ, **anew}, *offline())
+        built = run([line], carried, {**os.environ, "MAKEFLAGS": "NO_CACHE=1"}, *offline())
         try:
             assert built.returncode == 0, built.stderr[-2000:]
             assert "the package index is not asked" in built.stdout + built.stderr
             assert "start-up" in built.stdout
-            assert compared(engine, online.tag, TAG)[1].startswith("identical")
+            assert compared(engine, image.tag, TAG)[1].startswith("identical")
         finally:
             engine.remove(TAG)
 

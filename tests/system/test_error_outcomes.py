@@ -344,7 +344,7 @@ TABLE = [
         lambda: task("head -c 3000000 /dev/zero | tr '\\0' x >/var/outputs/x", outputs={"x": str}),
         says=("Flyte takes 2097152", "'x' has 3000"),
         job=Status.DONE,
-        remedy="Declare a FlyteFile",
+        remedy="Declare a file for large data",
     ),
     Row(
         errors.ResultMissing,
