@@ -12,6 +12,8 @@ from support.flyte2_functions import access
 from support.function_harness import requested
 from support.ministack import ROOT
 
+from perian_shim.sandbox.flyte.surroundings import variables_set
+
 pytestmark = pytest.mark.slow
 
 
@@ -26,9 +28,7 @@ def account() -> Account:
 
 
 @pytest.fixture
-def scoped(
-    account: Account, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Flyte2Harness]:
+def scoped(account: Account, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flyte2Harness]:
     """A backend whose pods have a role, and hand out keys of another one."""
     account.aws.s3().put_object(Bucket=account.bucket, Key="in/data", Body=b"words")
     account.aws.s3().put_object(Bucket=account.other, Key="data", Body=b"others")
@@ -47,11 +47,15 @@ def scoped(
             bin_dir=on_aws.bin_dir,
             identity=on_aws.identity,
         )
-        # flyte in this process reads and writes there too.
-        monkeypatch.setenv("FLYTE_AWS_ENDPOINT", account.aws.url)
-        monkeypatch.setenv("FLYTE_AWS_ACCESS_KEY_ID", ROOT.access_key)
-        monkeypatch.setenv("FLYTE_AWS_SECRET_ACCESS_KEY", ROOT.secret_key)
-        yield Flyte2Harness(replace(flyte2.harness, cluster=cluster), keys=False)
+        there = {
+            "FLYTE_AWS_ENDPOINT": account.aws.url,
+            "FLYTE_AWS_ACCESS_KEY_ID": ROOT.access_key,
+            "FLYTE_AWS_SECRET_ACCESS_KEY": ROOT.secret_key,
+        }
+        # flyte in this process reads and writes there too. pytest's monkeypatch would put back the
+        # sandbox's own after the sandbox has ended.
+        with variables_set(there):
+            yield Flyte2Harness(replace(flyte2.harness, cluster=cluster), keys=False)
 
 
 def test_a_function_reads_and_writes_with_keys_that_end_with_its_job(
