@@ -13,7 +13,6 @@ from flytekit.core.data_persistence import FileAccessProvider
 from flytekit.core.type_engine import TypeEngine
 from flytekit.models.literals import Literal, LiteralMap
 from flytekit.models.task import TaskTemplate
-from s3fs import S3FileSystem  # type: ignore[import-untyped]  # it has no types
 from support.actions import Actions
 from support.doors import Door
 from support.in_pod import joined
@@ -166,10 +165,7 @@ def running_sandbox(folder: Path) -> Iterator[Sandbox]:
     with Sandbox(folder / "state", clock_tolerance=DAYS) as sandbox:
         variables = sandbox.environment()
         with variables_set({name: each for name, each in variables.items() if "AWS" in name}):
-            # s3fs's clients keep what they once read of the environment.
-            S3FileSystem.clear_instance_cache()
             yield sandbox
-        S3FileSystem.clear_instance_cache()
 
 
 def harness_in(
