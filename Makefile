@@ -24,9 +24,9 @@ demo: $(VENV)/.sandbox
 
 PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
-## ruff, mypy, the documentation and the tests, but for what takes much of a machine: 10 minutes
+## ruff, mypy, the documentation and the tests, but for what takes much time or much of a machine: 6 minutes
 test: check
-	@echo "# the tests: about 10 minutes on two cores"
+	@echo "# the tests: about six minutes on two cores"
 	$(PYTEST) -m "not thorough"
 
 FAST := tests/template tests/deck/test_page.py \
@@ -40,9 +40,9 @@ FAST := tests/template tests/deck/test_page.py \
 test-fast: $(VENV)/.dev
 	$(PYTEST) -q -m "not slow and not thorough" $(FAST)
 
-## these tests too, as CI does: 14 minutes
+## these tests too, as CI does: 18 minutes
 test-all: check
-	@echo "# all tests: about 14 minutes on two cores"
+	@echo "# all tests: about 18 minutes on two cores"
 	$(PYTEST)
 
 ## each case with every door, tool and Python, not with one of them: 20 minutes
