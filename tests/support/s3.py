@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import boto3
 import botocore.config
@@ -102,7 +103,7 @@ class Bucket:
         if seconds < 0:
             before = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=2)
             scope = Scope(Keys(ACCESS_KEY, SECRET_KEY), REGION, before)
-            return presigned_get(scope, f"{s3_endpoint()}/{self.name}/{key}", 3600)
+            return presigned_get(scope, f"{s3_endpoint()}/{self.name}/{quote(key)}", 3600)
         return s3_client().generate_presigned_url(
             "get_object", Params={"Bucket": self.name, "Key": key}, ExpiresIn=seconds
         )
