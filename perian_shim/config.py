@@ -207,7 +207,7 @@ ACCEPTED: Mapping[str, Any] = {
     "reads": str | list | tuple,
     "writes": str | list | tuple,
 }
-"""What some fields take beyond what they say."""
+"""Types that some fields take beside the declared one."""
 
 # Else the constructor shows what ``object`` says of its own.
 PerianConfig.__init__.__doc__ = PerianConfig.__doc__

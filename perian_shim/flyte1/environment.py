@@ -216,9 +216,7 @@ class PerianEnvironment:
             if key in OF_NODES:
                 raise self.error(f"config({key}=…) would be lost: write with_overrides({key}=…)")
             if key not in {*CONFIG, "resources", "timeout"}:
-                raise self.error(
-                    f"config({key}=…) would be lost: a node has its task's; make another"
-                )
+                raise self.error(f"config({key}=…) would be lost: define another task for it")
         timeout = settings.get("timeout")
         if timeout is not None and (not isinstance(timeout, Timeout) or timeout.max_runtime):
             message = (

@@ -245,7 +245,7 @@ def test_its_settings_can_be_seen_in_its_signature() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"image": "other:2"}, "config(image=…) would be lost: a node has its task's"),
+        ({"image": "other:2"}, "config(image=…) would be lost: define another task"),
         ({"env_vars": {}}, "config(env_vars=…) would be lost"),
         ({"retries": 2}, "config(retries=…) would be lost: write with_overrides(retries=…)"),
         ({"timeout": 77}, "config(timeout=…): expected Timeout(max_queued_time=…)"),
