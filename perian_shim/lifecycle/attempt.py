@@ -31,7 +31,7 @@ from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.launch_record import LaunchRecords, Stage, latest
 from perian_shim.lifecycle.log_copy import LogCopy
 from perian_shim.lifecycle.logs import LogPosition, LogTail
-from perian_shim.lifecycle.shutdown import Beside, Left, Shutdown, beside
+from perian_shim.lifecycle.shutdown import Beside, Left, Shutdown, beside, left_to_the_next
 from perian_shim.lifecycle.signals import Terminated
 from perian_shim.lifecycle.strays import Strays, refuse_when_superseded
 from perian_shim.lifecycle.submission import Submission
@@ -341,7 +341,7 @@ class Attempt(Generic[T]):
         record = self.records.record
         sent = record.job_id is not None or self.submission.in_flight
         if self.terms.detach and sent and self.ended is None:
-            return self.detached(signal, record.job_id)
+            return self.detached(signal)
         try:
             left = self.shutdown(self.terms.grace)
         except Superseded as superseded:
@@ -350,21 +350,21 @@ class Attempt(Generic[T]):
         job_id = self.records.record.job_id
         return Terminating(f"The run was {signal}: {said}.", job_id=job_id, remedy=left.remedy)
 
-    def detached(self, signal: Terminated, job_id: str | None) -> Terminating:
-        """Leave to the next attempt the job, or the submission whose answer is not known yet."""
-        if job_id is None:  # the record says already that one was asked for
-            unseen = Left(self.records.record.key, unseen=True)
-            message = f"The run was {signal}: {unseen}. The next attempt looks for it."
-            remedy = f"If there is no next attempt: {unseen.remedy}"
-            return Terminating(message, remedy=remedy)
-        self.beside(self.note)
-        self.beside(lambda: self.records.keep(stage=Stage.SUBMITTED))
-        message = f"The run was {signal}. Job {job_id} goes on; the next attempt rejoins it."
-        remedy = f"If no attempt and no such local run follows: perian-shim cancel {job_id}"
-        if self.strays.in_doubt:
-            unseen = Left(self.records.record.key, unseen=True)
-            remedy += f" Another one may exist. {unseen.remedy}"
-        return Terminating(message, job_id=job_id, remedy=remedy)
+    def detached(self, signal: Terminated) -> TaskError:
+        """Leave to the next attempt the job, or the submission whose answer is not known yet.
+
+        What is not needed beside it is ended.
+        """
+        job_id = self.submission.followed(self.beside)
+        if job_id is not None:  # else the record says already that one was asked for
+            self.beside(self.note)
+            self.beside(lambda: self.records.keep(stage=Stage.SUBMITTED))
+        self.strays.jobs = self.hurried
+        try:
+            others = Shutdown(self.strays, self.terms.grace, self.beside).cancel_others(job_id)
+        except Superseded as superseded:
+            return superseded
+        return left_to_the_next(signal, job_id, others, in_doubt=self.strays.in_doubt)
 
     def shutdown(self, seconds: float) -> Left:
         """End every job of this work, within so many seconds.

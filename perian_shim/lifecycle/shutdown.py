@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 from perian_shim.api.jobs import Job
 from perian_shim.api.phases import Phase
-from perian_shim.errors import ApiUnavailable, StorageFailed, Superseded
+from perian_shim.errors import ApiUnavailable, StorageFailed, Superseded, Terminating
 from perian_shim.lifecycle.launch_record import Stage, latest
 from perian_shim.lifecycle.policies import RetryPolicy
+from perian_shim.lifecycle.signals import Terminated
 from perian_shim.lifecycle.strays import Strays, refuse_when_superseded
 
 Beside = Callable[[Callable[[], object]], None]
@@ -109,18 +110,14 @@ class Shutdown:
             Superseded: a later pod has the work; nothing was ended.
         """
         strays, records = self.strays, self.strays.records
-        retrier = strays.jobs.retrier
-        retrier.policy, retrier.deadline = RetryPolicy.hurried(self.seconds), self.deadline
+        self.hurry()
         if not records.taken:
             self.beside(self.take_over)
         left = Left(records.record.key, dict.fromkeys(self.to_end(), Phase.UNKNOWN))
         self.claim(left.alive)
         looked = False
         while True:
-            for job_id in left.alive:
-                if strays.now >= self.deadline:
-                    break
-                self.ask(left, job_id)
+            self.ask_all(left)
             left.unseen = strays.in_doubt or (in_flight and not left.phases)
             # What an attempt before has left is looked for once; a submission of our own, as long
             # as there is time.
@@ -132,9 +129,43 @@ class Shutdown:
                 break
             if not records.saved:  # a later pod must know that it was us
                 self.beside(records.keep)
-            retrier.clock.sleep(LOOK_SECONDS)
+            strays.jobs.retrier.clock.sleep(LOOK_SECONDS)
         self.leave_what_ended_by_itself(left)
         return left
+
+    def cancel_others(self, followed: str | None) -> Left:
+        """End what is not needed, and leave the followed job to the next attempt.
+
+        Nobody else may come to end them: a pod cannot tell an abort from the loss of its node.
+
+        Args:
+            followed: its id, None if it is not known yet: then nothing is ended that it could be.
+
+        Raises:
+            Superseded: a later pod has the work; nothing was ended.
+        """
+        strays = self.strays
+        self.hurry()
+        strays.resume(followed)
+        ending = [job_id for job_id in strays.ending if job_id != followed]
+        live = [job_id for job_id, job in strays.found.items() if not job.phase.terminal]
+        others = [job_id for job_id in live if followed and job_id not in {followed, *ending}]
+        left = Left(strays.records.record.key, dict.fromkeys([*ending, *others], Phase.UNKNOWN))
+        if left.phases:
+            # A later pod ends what is recorded so, and does not think that somebody else ended it.
+            losers = latest([*strays.records.record.losers, *others])
+            self.keep_unless_superseded(lambda: strays.records.keep(losers=losers))
+        while left.alive:
+            self.ask_all(left)
+            if not left.alive or strays.now >= self.deadline:
+                break
+            strays.jobs.retrier.clock.sleep(LOOK_SECONDS)
+        return left
+
+    def hurry(self) -> None:
+        """Let no call outlast the time that there is."""
+        retrier = self.strays.jobs.retrier
+        retrier.policy, retrier.deadline = RetryPolicy.hurried(self.seconds), self.deadline
 
     def to_end(self) -> list[str]:
         """Return the ids of the jobs that are known and may live."""
@@ -167,6 +198,13 @@ class Shutdown:
             self.ask(left, job_id)
         return scan.whole
 
+    def ask_all(self, left: Left) -> None:
+        """Ask every job that has not been seen ended, while there is time."""
+        for job_id in left.alive:
+            if self.strays.now >= self.deadline:
+                break
+            self.ask(left, job_id)
+
     def ask(self, left: Left, job_id: str) -> None:
         """Ask a job to end, and see how it is then."""
         job = self.strays.jobs.ask_to_end(job_id, brief=True)
@@ -181,9 +219,19 @@ class Shutdown:
         before = records.record
         current = before.job_id or ids[0]
         cancelled = latest([*before.cancelled, *ids])
-        self.beside(
+        self.keep_unless_superseded(
             lambda: records.keep(stage=Stage.CANCELLING, job_id=current, cancelled=cancelled)
         )
+
+    def keep_unless_superseded(self, keep: Callable[[], object]) -> None:
+        """Record what is about to be done, and look whether a later pod has the work.
+
+        Raises:
+            Superseded: one has; the record is as it was.
+        """
+        records = self.strays.records
+        before = records.record
+        self.beside(keep)
         superseded: list[Superseded] = []
 
         def check() -> None:
@@ -205,3 +253,30 @@ class Shutdown:
         except StorageFailed as error:
             self.strays.records.warn(f"what an attempt before has left is not known: {error}")
         self.strays.resume()
+
+
+def left_to_the_next(
+    signal: Terminated, job_id: str | None, others: Left, *, in_doubt: bool
+) -> Terminating:
+    """Return what is told when a job, or a submission without an answer, is left to go on.
+
+    Args:
+        signal: what has ended the run.
+        job_id: the job's id, None while it is not known.
+        others: what became of the jobs that are not needed.
+        in_doubt: whether another one may exist.
+    """
+    unseen = Left(others.key, unseen=True)
+    if job_id is None:
+        message = f"The run was {signal}: {unseen}. The next attempt looks for it."
+        remedy = f"If there is no next attempt: {unseen.remedy}"
+    else:
+        message = f"The run was {signal}. Job {job_id} goes on; the next attempt rejoins it."
+        remedy = f"If no attempt and no such local run follows: perian-shim cancel {job_id}"
+        if in_doubt:
+            remedy += f". Another one may exist. {unseen.remedy}"
+    if others.phases:
+        message += f" Not needed any more: {others}."
+    if others.remedy:
+        remedy += f". {others.remedy}"
+    return Terminating(message, job_id=job_id, remedy=remedy)

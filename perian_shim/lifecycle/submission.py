@@ -9,6 +9,7 @@ for before it is sent again; what the looks have not found is ended when it show
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -122,6 +123,25 @@ class Submission:
         self.in_flight = False
         self.records.keep(job_id=job.id, output=output, **changes)
         return job
+
+    def followed(self, beside: Callable[[Callable[[], object]], None]) -> str | None:
+        """Return the id of the job that goes on, None if it is not known yet.
+
+        It is not the recorded one where a better one has been chosen, and a signal came before that
+        was recorded: then it is now.
+
+        Args:
+            beside: does something that must not hold up for long what follows.
+        """
+        record = self.records.record
+        if record.job_id not in self.strays.ending:
+            return record.job_id
+        found = self.strays.found.values()
+        better = decide(found, record, blind=self.records.blind).adopt
+        if better is None or better.id == record.job_id:
+            return record.job_id
+        beside(partial(self.take, better))
+        return better.id
 
     def submit(self, request_for: RequestFor) -> Job:
         """Submit a job when it is this pod's turn; raises what ``obtain`` does, and ``Turn.comes``.

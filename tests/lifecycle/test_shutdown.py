@@ -377,6 +377,42 @@ def test_a_detached_submission_that_was_not_answered_yet_is_left_too(node: Still
     assert job.id == "job-0"
 
 
+def with_a_stray(node: StillNode) -> Attempt[str]:
+    """A run that submits twice, since the first answer is lost; later the list shows both jobs.
+
+    The first is the older one, so that it is chosen, and the second is to end.
+    """
+    node.world.plans = [replace(LONG, lag=30.0), LONG]
+    node.world.faults["create"] = ["late"]
+    return node.attempt(terms=DETACH)
+
+
+def test_beside_a_detached_job_none_goes_on_that_is_not_needed(node: StillNode) -> None:
+    attempt = with_a_stray(node)
+    node.world.faults["cancel"] = ["hangs"]  # it is still being ended when the signal comes
+    error = told_to_end(node, attempt, at=70.0)
+    assert "Job job-0 goes on; the next attempt rejoins it." in error.message
+    assert error.message.endswith("Not needed any more: job job-1 is cancelled.")
+    assert node.living(60.0) == ["job-0"]
+
+
+def test_one_that_is_not_needed_and_cannot_be_ended_is_named(node: StillNode) -> None:
+    attempt = with_a_stray(node)
+    node.world.spells["no cancellations"] = EVER
+    error = told_to_end(node, attempt, at=70.0)
+    assert "follows: perian-shim cancel job-0." in error.remedy
+    assert error.remedy.endswith("End it with: perian-shim cancel job-1")
+
+
+def test_the_job_that_was_chosen_is_the_one_that_is_rejoined(node: StillNode) -> None:
+    attempt = with_a_stray(node)
+    node.world.faults["cancel"] = ["hangs"]
+    told_to_end(node, attempt, at=70.0)
+    job = find_job(node.attempt(1))
+    assert job is not None
+    assert job.id == "job-0"
+
+
 # --- limits ---
 
 
