@@ -16,12 +16,9 @@ from perian_shim.errors import (
     ApiUnavailable,
     InternalError,
     JobTimedOut,
-    JobVanished,
     QueuedTooLong,
-    StatusUnknown,
     Superseded,
     TaskError,
-    Terminating,
     WrongMachine,
 )
 from perian_shim.lifecycle import policies
@@ -31,7 +28,7 @@ from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.launch_record import LaunchRecords, Stage, latest
 from perian_shim.lifecycle.log_copy import LogCopy
 from perian_shim.lifecycle.logs import LogPosition, LogTail
-from perian_shim.lifecycle.shutdown import Beside, Left, Shutdown, beside, left_to_the_next
+from perian_shim.lifecycle.shutdown import Beside, beside
 from perian_shim.lifecycle.signals import Terminated
 from perian_shim.lifecycle.strays import Strays, refuse_when_superseded
 from perian_shim.lifecycle.submission import Submission
@@ -39,6 +36,7 @@ from perian_shim.lifecycle.terms import Terms, Work
 from perian_shim.lifecycle.upkeep import AccessRunsOut, Upkeep, longest_wait
 from perian_shim.lifecycle.verdicts import verdict
 from perian_shim.lifecycle.watcher import Ages, Watcher
+from perian_shim.lifecycle.ways_out import WaysOut
 from perian_shim.lifecycle.witness import Discreet, Sighting
 
 T = TypeVar("T")
@@ -94,6 +92,7 @@ class Attempt(Generic[T]):
     checked: float = field(init=False)
     upkeep: Upkeep = field(init=False)
     bill: Bill = field(init=False)
+    ways_out: WaysOut = field(init=False)
     replaces: bool = field(init=False, default=False)
     wait: float = field(init=False, default=float("inf"))
     waited: float = field(init=False, default=0.0)
@@ -105,6 +104,15 @@ class Attempt(Generic[T]):
         self.bill = Bill(self.terms.rental, self.jobs, self.hurried, self.warn, self.beside)
         self.upkeep = Upkeep(self.work, self.warn, self.jobs.retrier.clock.monotonic)
         self.submission = Submission(self.strays, self.records, self.prefix, self.terms.turns)
+        self.ways_out = WaysOut(
+            self.submission,
+            self.jobs,
+            self.hurried,
+            self.terms,
+            self.beside,
+            self.bill,
+            self.upkeep,
+        )
 
     @property
     def now(self) -> float:
@@ -228,11 +236,11 @@ class Attempt(Generic[T]):
 
     def end_early(self, job: Job, error: TaskError) -> Job:
         """End a job that must not go on; raise why, unless it has ended by itself meanwhile."""
-        left = self.shutdown(policies.END_SECONDS)
+        left = self.ways_out.cancel(policies.END_SECONDS)
         if left.phases.get(job.id) in {Phase.SUCCEEDED, Phase.FAILED}:
             self.strays.jobs = self.jobs
             return self.jobs.read(job.id)
-        self.finish(left)
+        self.ways_out.finish(left)
         if left.alive:
             message = f"{error.message} It could not be cancelled and may go on: {left}."
             raise ApiUnavailable(message, job_id=job.id, remedy=left.remedy)
@@ -301,36 +309,11 @@ class Attempt(Generic[T]):
 
     def leave(self, error: PerianError) -> PerianError:
         """Do with the job what an error asks for, and return the error to report."""
-        record = self.records.record
-        if self.ended is not None:
-            if isinstance(error, TaskError) and error.spends_job:
-                self.spent = True
-                self.records.keep(patient=True, stage=Stage.REPORTING)
-            return error
-        recoverable = isinstance(error, TaskError) and error.outcome.recoverable
-        blind = isinstance(error, ApiUnavailable | JobVanished | StatusUnknown)
-        job_id = None if record.job_id in record.reported else record.job_id
-        if recoverable and not (blind and job_id and record.unseen >= policies.GIVE_UPS):
-            if self.records.saved:
-                self.records.keep(unseen=record.unseen + (blind and job_id is not None))
-            if job_id is not None and isinstance(error, TaskError):
-                error.job_id = job_id
-                error.remedy += f" The job goes on; to end it: perian-shim cancel {job_id}"
-            elif (self.records.taken or self.records.owner.attempt) and self.strays.in_doubt:
-                error.remedy += f" A job may exist. {Left(record.key, unseen=True).remedy}"
-            return error
-        return self.given_up(error)
-
-    def given_up(self, error: PerianError) -> PerianError:
-        """End the job that nobody will wait for; say in the error what became of it."""
-        try:
-            left = self.shutdown(policies.END_SECONDS)
-            self.finish(left)
-        except Superseded as superseded:
-            return superseded
-        if left.phases or left.unseen:
-            error.message += f" Nobody will wait for the job: {left}."
-            error.remedy += f" {left.remedy}" if left.remedy else ""
+        if self.ended is None:
+            return self.ways_out.by_error(error)
+        if isinstance(error, TaskError) and error.spends_job:
+            self.spent = True
+            self.records.keep(patient=True, stage=Stage.REPORTING)
         return error
 
     def on_signal(self, signal: Terminated) -> TaskError:
@@ -338,59 +321,7 @@ class Attempt(Generic[T]):
         self.console.hurry()
         self.warn(f"{signal}")
         self.spent = False
-        record = self.records.record
-        sent = record.job_id is not None or self.submission.in_flight
-        if self.terms.detach and sent and self.ended is None:
-            return self.detached(signal)
-        try:
-            left = self.shutdown(self.terms.grace)
-        except Superseded as superseded:
-            return superseded
-        said = f"{left}" or "no job was submitted"
-        job_id = self.records.record.job_id
-        return Terminating(f"The run was {signal}: {said}.", job_id=job_id, remedy=left.remedy)
-
-    def detached(self, signal: Terminated) -> TaskError:
-        """Leave to the next attempt the job, or the submission whose answer is not known yet.
-
-        What is not needed beside it is ended.
-        """
-        job_id = self.submission.followed(self.beside)
-        if job_id is not None:  # else the record says already that one was asked for
-            self.beside(self.note)
-            self.beside(lambda: self.records.keep(stage=Stage.SUBMITTED))
-        self.strays.jobs = self.hurried
-        try:
-            others = Shutdown(self.strays, self.terms.grace, self.beside).cancel_others(job_id)
-        except Superseded as superseded:
-            return superseded
-        return left_to_the_next(signal, job_id, others, in_doubt=self.strays.in_doubt)
-
-    def shutdown(self, seconds: float) -> Left:
-        """End every job of this work, within so many seconds.
-
-        Raises:
-            Superseded: a later pod has the work; nothing was ended.
-        """
-        self.strays.jobs = self.hurried
-        self.submission.withdraw(self.beside)
-        way_out = Shutdown(self.strays, seconds, self.beside)
-        left = way_out.cancel(in_flight=self.submission.in_flight)
-        self.bill.note(left.seen.get(self.records.record.job_id or ""))
-        if left.phases and not left.alive:
-            self.beside(lambda: self.upkeep.end(self.records.record.output))
-        return left
-
-    def finish(self, left: Left) -> None:
-        """Wait also for jobs that may show late, when no signal presses.
-
-        Raises:
-            Superseded: a later pod has the work.
-        """
-        self.strays.jobs = self.jobs
-        if left.unseen:
-            self.strays.finish(None)
-            left.unseen = self.strays.in_doubt
+        return self.ways_out.by_signal(signal, self.note, over=self.ended is not None)
 
     def with_log(self, error: PerianError) -> PerianError:
         """Give an error the job's last log lines, and what it cost."""

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 
 from perian_shim.api.jobs import Job
 from perian_shim.api.phases import Phase
-from perian_shim.errors import ApiUnavailable, StorageFailed, Superseded, Terminating
+from perian_shim.errors import ApiUnavailable, StorageFailed, Superseded
 from perian_shim.lifecycle.launch_record import Stage, latest
 from perian_shim.lifecycle.policies import RetryPolicy
-from perian_shim.lifecycle.signals import Terminated
 from perian_shim.lifecycle.strays import Strays, refuse_when_superseded
 
 Beside = Callable[[Callable[[], object]], None]
@@ -253,30 +252,3 @@ class Shutdown:
         except StorageFailed as error:
             self.strays.records.warn(f"what an attempt before has left is not known: {error}")
         self.strays.resume()
-
-
-def left_to_the_next(
-    signal: Terminated, job_id: str | None, others: Left, *, in_doubt: bool
-) -> Terminating:
-    """Return what is told when a job, or a submission without an answer, is left to go on.
-
-    Args:
-        signal: what has ended the run.
-        job_id: the job's id, None while it is not known.
-        others: what became of the jobs that are not needed.
-        in_doubt: whether another one may exist.
-    """
-    unseen = Left(others.key, unseen=True)
-    if job_id is None:
-        message = f"The run was {signal}: {unseen}. The next attempt looks for it."
-        remedy = f"If there is no next attempt: {unseen.remedy}"
-    else:
-        message = f"The run was {signal}. Job {job_id} goes on; the next attempt rejoins it."
-        remedy = f"If no attempt and no such local run follows: perian-shim cancel {job_id}"
-        if in_doubt:
-            remedy += f". Another one may exist. {unseen.remedy}"
-    if others.phases:
-        message += f" Not needed any more: {others}."
-    if others.remedy:
-        remedy += f". {others.remedy}"
-    return Terminating(message, job_id=job_id, remedy=remedy)
