@@ -104,7 +104,8 @@ class WaysOut:
         """
         record = self.records.record
         sent = record.job_id is not None or self.submission.in_flight
-        if self.terms.detach and sent and not over:
+        ending = over or record.stage is Stage.CANCELLING
+        if self.terms.detach and sent and not ending:
             return self.detached(signal, note)
         try:
             left = self.cancel(self.terms.grace)

@@ -413,6 +413,16 @@ def test_the_job_that_was_chosen_is_the_one_that_is_rejoined(node: StillNode) ->
     assert job.id == "job-0"
 
 
+def test_a_job_that_was_being_ended_is_not_left_to_anybody(node: StillNode) -> None:
+    """Nobody would wait for it: its limit has passed."""
+    node.world.plans = [Plan(queued=EVER)]
+    node.world.spells["no cancellations"] = 70.0
+    terms = replace(DETACH, limits=Limits(queued=60.0))
+    error = told_to_end(node, node.attempt(terms=terms), at=65.0)
+    assert error.message == "The run was ended by SIGTERM: job job-0 is cancelled."
+    assert node.living() == []
+
+
 # --- limits ---
 
 
