@@ -65,6 +65,7 @@ class Attempt(Generic[T]):
         bill: says what the job runs on and costs.
         ended: the job when it has ended.
         spent: whether what is reported is how it ended: then it has served.
+        following: id of the job that is followed, None before there is one.
         replaces: whether the job followed last is replaced, since it could not begin any more.
         wait: how long the followed job may wait for a machine until then.
         waited: how long those have waited that were replaced.
@@ -93,6 +94,7 @@ class Attempt(Generic[T]):
     upkeep: Upkeep = field(init=False)
     bill: Bill = field(init=False)
     ways_out: WaysOut = field(init=False)
+    following: str | None = field(init=False, default=None)
     replaces: bool = field(init=False, default=False)
     wait: float = field(init=False, default=float("inf"))
     waited: float = field(init=False, default=0.0)
@@ -212,6 +214,7 @@ class Attempt(Generic[T]):
             self.replaces, self.wait = False, longest_wait(job.env_variables)
             self.tail = LogTail(LogPosition(record.log_length, record.log_digest))
             self.ages = Ages(record.queued_seconds, record.running_seconds)
+            self.following = job.id
             watcher = Watcher(
                 self.jobs,
                 self.policy,
@@ -284,14 +287,16 @@ class Attempt(Generic[T]):
         """Record how far the log has been printed and how long the job has taken."""
         self.recorded = self.now
         place, record = self.tail.position(), self.records.record
-        changed = replace(
-            record,
-            unseen=record.unseen if self.ages.phase in {None, Phase.UNKNOWN} else 0,
-            queued_seconds=self.ages.queued,
-            running_seconds=self.ages.running,
-            log_length=place.length or record.log_length,
-            log_digest=place.digest or record.log_digest,
-        )
+        changed = record
+        if self.following == record.job_id:  # else what is known is of another job, or of none
+            changed = replace(
+                record,
+                unseen=record.unseen if self.ages.phase in {None, Phase.UNKNOWN} else 0,
+                queued_seconds=self.ages.queued,
+                running_seconds=self.ages.running,
+                log_length=place.length or record.log_length,
+                log_digest=place.digest or record.log_digest,
+            )
         if changed != record or not self.records.saved:
             self.records.record = changed
             self.records.keep()

@@ -111,7 +111,7 @@ class Shutdown:
         strays, records = self.strays, self.strays.records
         self.hurry()
         if not records.taken:
-            self.beside(self.take_over)
+            self.learn()
         left = Left(records.record.key, dict.fromkeys(self.to_end(), Phase.UNKNOWN))
         self.claim(left.alive)
         looked = False
@@ -245,10 +245,15 @@ class Shutdown:
             self.beside(records.keep)
             raise superseded[0]
 
-    def take_over(self) -> None:
+    def learn(self) -> None:
         """Learn what an attempt before has left, if the store tells it in time."""
-        try:
-            self.strays.records.take_over(to_submit=False)
-        except StorageFailed as error:
-            self.strays.records.warn(f"what an attempt before has left is not known: {error}")
-        self.strays.resume()
+        records = self.strays.records
+
+        def take_over() -> None:
+            try:
+                records.take_over(to_submit=False)
+            except StorageFailed as error:
+                records.warn(f"what an attempt before has left is not known: {error}")
+            self.strays.resume()
+
+        self.beside(take_over)

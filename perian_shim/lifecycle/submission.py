@@ -134,14 +134,16 @@ class Submission:
             beside: does something that must not hold up for long what follows.
         """
         record = self.records.record
-        if record.job_id not in self.strays.ending:
+        done_with = {*record.reported, *record.losers, *self.strays.ending}
+        if record.stage is Stage.LOOKING:  # an attempt before has asked them to end
+            done_with |= set(record.cancelled)
+        if record.job_id is not None and record.job_id not in done_with:
             return record.job_id
-        found = self.strays.found.values()
-        better = decide(found, record, blind=self.records.blind).adopt
-        if better is None or better.id == record.job_id:
-            return record.job_id
-        beside(partial(self.take, better))
-        return better.id
+        chosen = decide(self.strays.found.values(), record, blind=self.records.blind).adopt
+        if chosen is None:
+            return None
+        beside(partial(self.take, chosen))
+        return chosen.id
 
     def submit(self, request_for: RequestFor) -> Job:
         """Submit a job when it is this pod's turn; raises what ``obtain`` does, and ``Turn.comes``.

@@ -102,34 +102,54 @@ class WaysOut:
             note: records how far the job has come.
             over: whether the job is known to have ended.
         """
-        record = self.records.record
-        sent = record.job_id is not None or self.submission.in_flight
-        ending = over or record.stage is Stage.CANCELLING
-        if self.terms.detach and sent and not ending:
-            return self.detached(signal, note)
+        shutdown = self.hurry(self.terms.grace)
+        over = over or self.records.record.stage is Stage.CANCELLING
         try:
-            left = self.cancel(self.terms.grace)
+            if self.terms.detach and not over:
+                job_id = self.job_to_leave(shutdown)
+                if job_id is not None or self.in_doubt:
+                    return self.detached(shutdown, signal, job_id, note)
+            left = self.end_all(shutdown)
         except Superseded as superseded:
             return superseded
         said = f"{left}" or "no job was submitted"
         job_id = self.records.record.job_id
         return Terminating(f"The run was {signal}: {said}.", job_id=job_id, remedy=left.remedy)
 
-    def detached(self, signal: Terminated, note: Callable[[], None]) -> TaskError:
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a job may exist that is not known."""
+        return not self.records.taken or self.submission.in_flight or self.strays.in_doubt
+
+    def job_to_leave(self, shutdown: Shutdown) -> str | None:
+        """Return the id of the job that a detached run leaves, None if it is not known.
+
+        The signal may have come before the pod has read what an attempt before has left.
+        """
+        if not self.records.taken:
+            shutdown.learn()
+        self.submission.withdraw(self.beside)
+        return self.submission.followed(self.beside)
+
+    def detached(
+        self, shutdown: Shutdown, signal: Terminated, job_id: str | None, note: Callable[[], None]
+    ) -> Terminating:
         """Leave to the next attempt the job, or the submission whose answer is not known yet.
 
         What is not needed beside it is ended.
+
+        Raises:
+            Superseded: a later pod has the work; nothing was ended.
         """
-        job_id = self.submission.followed(self.beside)
+
+        def record() -> None:
+            note()
+            self.records.keep(stage=Stage.SUBMITTED)
+
         if job_id is not None:  # else the record says already that one was asked for
-            self.beside(note)
-            self.beside(lambda: self.records.keep(stage=Stage.SUBMITTED))
-        self.strays.jobs = self.hurried
-        try:
-            others = Shutdown(self.strays, self.terms.grace, self.beside).cancel_others(job_id)
-        except Superseded as superseded:
-            return superseded
-        return left_to_the_next(signal, job_id, others, in_doubt=self.strays.in_doubt)
+            self.beside(record)
+        others = shutdown.cancel_others(job_id)
+        return left_to_the_next(signal, job_id, others, in_doubt=self.in_doubt)
 
     def cancel(self, seconds: float) -> Left:
         """End every job of this work, within so many seconds.
@@ -137,10 +157,21 @@ class WaysOut:
         Raises:
             Superseded: a later pod has the work; nothing was ended.
         """
+        return self.end_all(self.hurry(seconds))
+
+    def hurry(self, seconds: float) -> Shutdown:
+        """Let calls not take long from now on; return what ends jobs within so many seconds."""
         self.strays.jobs = self.hurried
+        return Shutdown(self.strays, seconds, self.beside)
+
+    def end_all(self, shutdown: Shutdown) -> Left:
+        """End every job of this work.
+
+        Raises:
+            Superseded: a later pod has the work; nothing was ended.
+        """
         self.submission.withdraw(self.beside)
-        way_out = Shutdown(self.strays, seconds, self.beside)
-        left = way_out.cancel(in_flight=self.submission.in_flight)
+        left = shutdown.cancel(in_flight=self.submission.in_flight)
         self.bill.note(left.seen.get(self.records.record.job_id or ""))
         if left.phases and not left.alive:
             self.beside(lambda: self.upkeep.end(self.records.record.output))

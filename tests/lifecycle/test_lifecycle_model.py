@@ -22,6 +22,7 @@ from support.perian_model import (
     GRACE,
     SERVER_ERROR,
     SPELLS,
+    STALE,
     TIMEOUT,
     USER_ERROR,
     ModelClient,
@@ -53,6 +54,7 @@ from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.launch_record import LaunchRecord, LaunchRecords, Owner
 from perian_shim.lifecycle.policies import (
     CHECK_SECONDS,
+    GIVE_UPS,
     Limits,
     LookPolicy,
     PollPolicy,
@@ -283,6 +285,15 @@ class Node:
                 self.fail_on_platform()
 
 
+def has_passed(job: ModelJob, at: float) -> bool:
+    """Whether a job has passed a limit, or could be seen to."""
+    plan = job.plan
+    aged = at - job.created
+    half = plan.queued + plan.running / 2
+    queued = min(aged, plan.queued) + max(0.0, min(aged - half, plan.requeued))
+    return queued >= LIMITS.queued - STALE or aged >= LIMITS.running
+
+
 def is_users(error: PerianError) -> bool:
     return isinstance(error, TaskError) and error.outcome.origin == "USER"
 
@@ -313,6 +324,11 @@ class Lifecycles(RuleBasedStateMachine):
     then, an answer or the store failed while the pod was at it, or the pod itself stood still. On
     the last attempt that the platform's budget allows any pod may have told: none knows that it is
     the last one.
+
+    *A job that was ended though it was not in anybody's way* (``has_reason``). It had passed a
+    limit, or nobody was to wait for it: the run was told to end and is not detached, an error was
+    final, or it was the last attempt in a row that could not see the job. Or another job of the
+    same work was there.
 
     *Lost records* (``World.robbed``). Records are the only memory of which jobs Flyte was told of
     and which of several was chosen. Without them outputs that are there may go unused, a failure
@@ -564,6 +580,7 @@ class Lifecycles(RuleBasedStateMachine):
         self.check_living()
         self.check_twins()
         self.check_superseded()
+        self.check_cancelled()
         self.check_unused()
         self.check_reports()
 
@@ -627,6 +644,29 @@ class Lifecycles(RuleBasedStateMachine):
     def has_taken_over(self, pod: Pod) -> bool:
         trial = next(trial for trial in self.node.trials if trial.pod is pod)
         return trial.records is not None and trial.records.taken
+
+    def check_cancelled(self) -> None:
+        """No job is ended that is wanted: each that a pod has ended had a reason to be."""
+        for job in self.world.jobs:
+            if job.canceller is not None and job.cancelled is not None:
+                trial = next(each for each in self.node.trials if each.pod is job.canceller)
+                assert self.has_reason(trial, job, job.cancelled - GRACE), f"{job.id} was wanted"
+
+    def has_reason(self, trial: Trial, job: ModelJob, at: float) -> bool:
+        """Whether a pod had a reason to end a job at a time; a killed one cannot tell."""
+        error = trial.ended_with
+        record = trial.records.record if trial.records else None
+        others = [each for each in self.world.jobs if each is not job and each.created <= at]
+        return (
+            trial.pod.killed
+            or trial.fails_early
+            or self.world.robbed
+            or has_passed(job, at)
+            or (trial.pod.signalled is not None and not self.node.detach)
+            or (isinstance(error, TaskError) and not error.outcome.recoverable)
+            or (record is not None and record.unseen >= GIVE_UPS)
+            or any(each.gone > at - MOMENT or each.status(at) == DONE for each in others)
+        )
 
     def check_unused(self) -> None:
         """No job's failure ends the node while outputs are there that could have been used.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 from support.perian_model import GRACE, SERVER_ERROR, Plan
 from support.still_node import (
+    KEY,
     LONG,
     OUTAGE,
     NotingClient,
@@ -411,6 +412,78 @@ def test_the_job_that_was_chosen_is_the_one_that_is_rejoined(node: StillNode) ->
     job = find_job(node.attempt(1))
     assert job is not None
     assert job.id == "job-0"
+
+
+def told_before_it_has_looked(attempt: Attempt[str]) -> PerianError:
+    """What a run fails with that was told to end while it started."""
+
+    def ready() -> None:
+        raise Terminated("SIGTERM")
+
+    attempt.ready = ready
+    return error_of(attempt)
+
+
+def test_a_pod_that_is_ended_while_it_starts_leaves_the_detached_job_of_the_one_before(
+    node: StillNode,
+) -> None:
+    told_to_end(node, node.attempt(0, terms=DETACH), at=20.0)
+    error = told_before_it_has_looked(node.attempt(1, terms=DETACH))
+    assert "Job job-0 goes on; the next attempt rejoins it." in error.message
+    assert node.living(60.0) == ["job-0"]
+
+
+def test_how_long_a_job_has_run_is_handed_on_by_a_pod_that_is_ended_while_it_starts(
+    node: StillNode,
+) -> None:
+    told_to_end(node, node.attempt(0, terms=DETACH), at=20.0)
+    second = node.attempt(1, terms=DETACH)
+    told_before_it_has_looked(second)
+    assert 15.0 <= second.records.record.running_seconds <= 20.0
+
+
+@pytest.mark.parametrize("at", [0.0, 0.1, 0.5, 1.0])
+def test_a_pod_that_is_ended_while_it_looks_leaves_what_an_attempt_before_has_asked_for(
+    node: StillNode, at: float
+) -> None:
+    node.world.plans = [replace(LONG, lag=30.0)]
+    told_to_end(node, node.attempt(0, terms=DETACH), at=0.05)
+    error = told_to_end(node, node.attempt(1, terms=DETACH), at=at)
+    assert "a job may exist that could not be found. The next attempt looks for it." in str(error)
+    assert f"perian-shim cancel --key {KEY}" in str(error)
+    assert node.living(60.0) == ["job-0"]
+
+
+def test_a_pod_that_is_ended_while_it_starts_and_cannot_read_the_records_ends_nothing(
+    node: StillNode,
+) -> None:
+    told_to_end(node, node.attempt(0, terms=DETACH), at=20.0)
+    node.store_hangs = node.world.now
+    error = told_before_it_has_looked(node.attempt(1, terms=DETACH))
+    assert "a job may exist that could not be found" in error.message
+    assert node.living(60.0) == ["job-0"]
+
+
+def test_a_detached_run_that_has_asked_for_nothing_says_so(node: StillNode) -> None:
+    error = told_before_it_has_looked(node.attempt(terms=DETACH))
+    assert error.message == "The run was ended by SIGTERM: no job was submitted."
+
+
+def test_a_job_that_has_served_is_not_said_to_go_on(node: StillNode) -> None:
+    node.world.plans = [Plan(queued=EVER), LONG]
+    first = node.attempt(0, terms=Terms(Limits(queued=60.0)))
+    error_of(first)
+    first.reported()
+    error = told_before_it_has_looked(node.attempt(1, terms=DETACH))
+    assert error.message == "The run was ended by SIGTERM: no job was submitted."
+
+
+def test_a_run_takes_no_longer_to_detach_than_a_signal_leaves(node: StillNode) -> None:
+    attempt = with_a_stray(node)
+    node.world.spells["no cancellations"] = EVER
+    node.store_hangs = 70.0
+    told_to_end(node, attempt, at=70.0)
+    assert node.world.now - 70.0 <= GRACE_SECONDS + 1.0
 
 
 def test_a_job_that_was_being_ended_is_not_left_to_anybody(node: StillNode) -> None:
