@@ -291,6 +291,8 @@ def has_passed(job: ModelJob, at: float) -> bool:
     aged = at - job.created
     half = plan.queued + plan.running / 2
     queued = min(aged, plan.queued) + max(0.0, min(aged - half, plan.requeued))
+    assert LIMITS.queued is not None
+    assert LIMITS.running is not None
     return queued >= LIMITS.queued - STALE or aged >= LIMITS.running
 
 
