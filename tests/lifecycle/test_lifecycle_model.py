@@ -41,8 +41,10 @@ from perian_shim.api.errors import PerianError
 from perian_shim.errors import (
     InternalError,
     JobCancelled,
+    JobTimedOut,
     MissingSecret,
     OutputMissing,
+    QueuedTooLong,
     StorageFailed,
     Superseded,
     TaskError,
@@ -664,11 +666,17 @@ class Lifecycles(RuleBasedStateMachine):
             or trial.fails_early
             or self.world.robbed
             or has_passed(job, at)
+            or (isinstance(error, QueuedTooLong | JobTimedOut) and self.was_unwatched(job))
             or (trial.pod.signalled is not None and not self.node.detach)
             or (isinstance(error, TaskError) and not error.outcome.recoverable)
             or (record is not None and record.unseen >= GIVE_UPS)
             or any(each.gone > at - MOMENT or each.status(at) == DONE for each in others)
         )
+
+    def was_unwatched(self, job: ModelJob) -> bool:
+        """Whether a job could not be looked at for a while: all of that counts as it was before."""
+        pods = [trial.pod for trial in self.node.trials]
+        return any(max(pod.stalled, pod.trouble) >= job.created for pod in pods)
 
     def check_unused(self) -> None:
         """No job's failure ends the node while outputs are there that could have been used.

@@ -19,7 +19,7 @@ from support.workflow_runs import Recorder, plain
 from perian_shim.sandbox import Sandbox
 from perian_shim.sandbox.flyte.bindings import Literals
 from perian_shim.sandbox.flyte.engine import Engine
-from perian_shim.sandbox.flyte.failures import NodeFailed
+from perian_shim.sandbox.flyte.failures import NodeFailed, NotSupported
 from perian_shim.sandbox.flyte.inputs import literals, parsed
 from perian_shim.sandbox.flyte.registry import Registry
 from perian_shim.sandbox.flyte.secrets import RunSecrets
@@ -112,6 +112,11 @@ def test_a_dynamic_workflows_nodes_and_a_maps_items_are_run(world: World) -> Non
     outputs = world.run("many", "--n", "2")
     assert plain(outputs, "o0", list[int]) == [0, 4]
     assert {step.node for step in world.recorder.steps} >= {"n0/dn1", "n0", "n1[1]", "n1"}
+
+
+def test_a_dynamic_workflow_whose_nodes_do_not_fit_is_refused_as_flyte_would(world: World) -> None:
+    with pytest.raises(NotSupported, match="text is declared as string, and"):
+        world.run("wrong_within")
 
 
 def test_a_failing_node_shows_its_error_and_ends_the_nodes_beside_it(world: World) -> None:

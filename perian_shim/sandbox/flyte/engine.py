@@ -283,6 +283,13 @@ class Engine:
         name = task.template.id.name
         self.reporter.note(f"{task.node} {name}: {len(spec.nodes)} nodes of its own")
         check(spec.nodes, registry, set())
+        interface = task.template.interface
+        check_types(
+            workflow_pb2.WorkflowTemplate(
+                nodes=spec.nodes, outputs=spec.outputs, interface=interface
+            ),
+            registry,
+        )
         inner = replace(
             flow,
             nodes=spec.nodes,

@@ -152,6 +152,24 @@ def many(n: int) -> list[int]:
     return squares
 
 
+@task
+def lines_in(text: str) -> int:
+    """Take what is no number."""
+    return text.count("\n")
+
+
+@dynamic
+def wrong_at_run_time(n: int) -> int:
+    """Hand a number to what takes a text."""
+    return lines_in(text=double(n=n))
+
+
+@workflow
+def wrong_within() -> int:
+    """Run nodes that do not fit."""
+    return wrong_at_run_time(n=1)
+
+
 @workflow
 def fails_beside() -> tuple[int, int]:
     """Fail while another node runs."""
