@@ -64,6 +64,9 @@ def run(
     Inputs are given as to `pyflyte run`, those of a task of Flyte 2 as to `flyte run`; WORKFLOW
     --help lists them.
     """
+    if workflow == "--help":  # of the command, not of a workflow
+        click.echo(click.get_current_context().get_help())
+        return 0
     from perian_shim.sandbox.run import run_file  # noqa: PLC0415 - needs the extra
     from perian_shim.sandbox.run_options import RunOptions  # noqa: PLC0415 - the same
 

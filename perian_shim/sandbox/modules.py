@@ -43,6 +43,8 @@ def imported(file: Path) -> Imported:
         SourceError: there is no such file, or importing it raised something: the cause.
     """
     path = file.resolve()
+    if not path.exists():
+        raise SourceError(f"{file}: there is no such file")
     if not path.is_file() or path.suffix != ".py":
         raise SourceError(f"{file}: expected a Python file")
     root = path.parent
@@ -86,13 +88,21 @@ def imports_flyte2(file: Path) -> bool:
     return "flyte" in packages and "flytekit" not in packages
 
 
-def is_for_flyte2(source: Imported, name: str | None) -> bool:
-    """Whether what is asked for is Flyte 2's; where there is no such thing, whether the file is."""
+def is_for_flyte2(source: Imported, name: str | None, *, guess: bool) -> bool:
+    """Whether what is asked for is Flyte 2's.
+
+    Args:
+        source: the file.
+        name: of what is asked for; None, or a name that is not there: what counts is what is.
+        guess: what is said of a file that has something of both SDKs, or nothing of either.
+    """
     values = vars(source.module)
     if name in values:
         return comes_from("flyte", values[name])
-    both = [any(comes_from(sdk, each) for each in values.values()) for sdk in ("flyte", "flytekit")]
-    return both == [True, False]
+    flyte2, flyte1 = (
+        any(comes_from(sdk, each) for each in values.values()) for sdk in ("flyte", "flytekit")
+    )
+    return guess if flyte2 == flyte1 else flyte2
 
 
 def comes_from(sdk: str, value: object) -> bool:

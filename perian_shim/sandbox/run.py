@@ -22,17 +22,20 @@ def prepared(options: RunOptions) -> Prepared:
         InputError: an argument is wrong, or one is missing.
         HelpShown: help was asked for.
     """
-    if imports_flyte2(options.file):
+    guess = imports_flyte2(options.file)
+    if guess:
         from perian_shim.sandbox.flyte2 import run as flyte2  # noqa: PLC0415 - an SDK
 
         flyte2.prepare_process()
-        return flyte2.prepared(options, imported(options.file))
-    from perian_shim.sandbox.flyte import run as flyte1  # noqa: PLC0415 - an SDK
+    else:
+        from perian_shim.sandbox.flyte import run as flyte1  # noqa: PLC0415 - an SDK
 
-    flyte1.prepare_process(options)
+        flyte1.prepare_process(options)
     source = imported(options.file)
-    if not is_for_flyte2(source, options.name):
-        return flyte1.prepared(options, source)
-    from perian_shim.sandbox.flyte2 import run as flyte2  # noqa: PLC0415 - the other SDK
+    if is_for_flyte2(source, options.name, guess=guess):
+        from perian_shim.sandbox.flyte2 import run as flyte2  # noqa: PLC0415 - maybe the other SDK
 
-    return flyte2.prepared(options, source)
+        return flyte2.prepared(options, source)
+    from perian_shim.sandbox.flyte import run as flyte1  # noqa: PLC0415 - maybe the other SDK
+
+    return flyte1.prepared(options, source)

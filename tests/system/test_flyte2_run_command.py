@@ -100,6 +100,19 @@ def test_a_file_that_imports_the_sdk_by_another_module_is_run(tmp_path: Path) ->
     assert "o0 = 4" in ended.stdout
 
 
+def test_a_workflow_of_flytekits_is_run_from_a_file_that_imports_only_flyte_2(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "older.py").write_text(
+        "from flytekit import task\n\n\n@task\ndef double(n: int) -> int:\n    return 2 * n\n"
+    )
+    file = tmp_path / "newer.py"
+    file.write_text("import flyte\nfrom older import double\n\nenv = flyte.TaskEnvironment('e')\n")
+    ended = run(file, "double", "--n", "2", folder=tmp_path)
+    assert ended.returncode == 0, ended.stdout
+    assert "o0 = 4" in ended.stdout
+
+
 def test_ctrl_c_ends_a_task_that_waits_for_no_pod(tmp_path: Path) -> None:
     running = start([*RUN, str(FILE), "thinking"], tmp_path, {})
     running.wait_for("thinking\n")

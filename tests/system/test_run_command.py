@@ -141,6 +141,18 @@ def command(*arguments: str) -> Sequence[str]:
     return [sys.executable, "-m", "perian_shim.cli", "run", *arguments]
 
 
+def test_help_after_a_file_is_the_commands(tmp_path: Path) -> None:
+    done = subprocess.run(
+        command("any.py", "--help"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=LONG_SECONDS,
+        check=True,
+    )
+    assert "Usage: perian-shim run [options] FILE" in done.stdout
+
+
 def test_a_failed_run_says_which_node_exits_with_one_and_shows_no_secret(tmp_path: Path) -> None:
     done = subprocess.run(
         command(str(FILE), "fails", "--n", "2"),

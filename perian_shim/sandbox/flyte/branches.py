@@ -65,7 +65,7 @@ def compare(comparison: Comparison, inputs: Literals) -> bool:
         return comparison.operator == Comparison.NEQ
     sign = Comparison.Operator.Name(comparison.operator)
     message = f"comparison {sign} between {left_type} and {right_type} is not possible"
-    raise NodeFault("MalformedBranch", message)
+    raise NodeFault("MalformedBranchUserError", message)
 
 
 def ordered(kind: str) -> bool:
@@ -81,7 +81,7 @@ def operand(value: condition_pb2.Operand, inputs: Literals) -> tuple[str, Any]:
     if kind == "scalar":
         return simple(value.scalar, "a constant")
     if value.var not in inputs:
-        raise NodeFault("MalformedBranch", f"the condition's {value.var} is not bound")
+        raise NodeFault("MalformedBranchUserError", f"the condition's {value.var} is not bound")
     return simple(inputs[value.var].scalar, value.var)
 
 
@@ -93,7 +93,7 @@ def simple(scalar: literals_pb2.Scalar, name: str) -> tuple[str, Any]:
         return "None", None
     if scalar.HasField("primitive"):
         return primitive(scalar.primitive)
-    raise NodeFault("MalformedBranch", f"the condition's {name} is no plain value")
+    raise NodeFault("MalformedBranchUserError", f"the condition's {name} is no plain value")
 
 
 def primitive(value: literals_pb2.Primitive) -> tuple[str, Any]:

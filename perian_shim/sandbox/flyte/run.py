@@ -133,5 +133,5 @@ def ordered(outputs: Literals, entity: Runnable) -> list[str]:
 def first_line(error: NodeFailed | NodeFault) -> str:
     """Return which node failed with which code; its message has been printed."""
     if isinstance(error, NodeFailed):
-        return f"node {error.node}, {error.error.code}"
+        return ", ".join(filter(None, [f"node {error.node}", error.error.code]))
     return f"{indented(error.error).strip()}"

@@ -145,8 +145,8 @@ class Bindings:
             )
             raise NotSupported(message)
         outputs = self.made[promise.node_id]
-        given = outputs.get(promise.var) if outputs is not None else None
-        kind = given and attribute(given.type, promise.attr_path)
+        given = None if outputs is None else outputs.get(promise.var)
+        kind = None if given is None else attribute(given.type, promise.attr_path)
         if kind is None or castable(kind, declared):
             return
         message = (

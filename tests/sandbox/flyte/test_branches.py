@@ -94,7 +94,7 @@ def test_an_optional_is_compared_with_a_value_or_none(
 def test_what_cannot_be_compared_is_the_nodes_fault(left: object, how: Any, right: object) -> None:
     with pytest.raises(NodeFault) as fault:
         compared(left, how, right)
-    assert fault.value.error.code == "MalformedBranch"
+    assert fault.value.error.code == "MalformedBranchUserError"
 
 
 def constant(value: bool) -> Expression:

@@ -82,11 +82,15 @@ def test_a_file_whose_name_is_taken_is_refused(tmp_path: Path) -> None:
         Source.load(write(tmp_path, "queue"))
 
 
-@pytest.mark.parametrize("name", ["absent.py", "text.txt"])
-def test_only_a_python_file_will_do(name: str, tmp_path: Path) -> None:
+def test_only_a_python_file_will_do(tmp_path: Path) -> None:
     (tmp_path / "text.txt").touch()
     with pytest.raises(SourceError, match="expected a Python file"):
-        Source.load(tmp_path / name)
+        Source.load(tmp_path / "text.txt")
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="there is no such file"):
+        Source.load(tmp_path / "absent.py")
 
 
 def test_a_file_that_ends_the_process_when_imported_is_told(tmp_path: Path) -> None:
