@@ -100,11 +100,12 @@ def expect_known(environment: object, given: Mapping[str, Any], known: Collectio
         if key in known:
             continue
         if key in REFUSED:
-            raise DefinitionError(f"{where}: {key}: cannot be honoured: {REFUSED[key]}")
+            raise DefinitionError(f"{where}: {key}: cannot be honoured: {REFUSED[key]}.")
         if key in INSTEAD:
             raise WrongType(
-                f"{where}: {key} is not a setting of environments: write {INSTEAD[key]}"
+                f"{where}: {key} is not a setting of environments: write {INSTEAD[key]}."
             )
         near = difflib.get_close_matches(key, known, n=1)
-        meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        there = ", ".join(dict.fromkeys(each for each in known if each not in REFUSED))
+        meant = f"did you mean {near[0]!r}?" if near else f"there are {there}."
         raise WrongType(f"{where}: unknown setting {key!r}; {meant}")

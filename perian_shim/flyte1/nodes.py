@@ -83,6 +83,11 @@ class PerianNode(Node):
                 f"{task.label}: with_overrides({told[0]}=…) concerns the task's own small pod, not"
                 " the job; for the job's machine: with_overrides(task_config=PerianConfig(…))"
             )
+        retries = given.get("retries")
+        if retries is not None and not (type(retries) is int and retries >= 0):
+            raise task.wrong_node(
+                f"with_overrides(retries=…) takes a number from 0, got {retries!r}."
+            )
         task.check_timeout(given.get("timeout"))
         config = given.get("task_config")
         if config is not None:
@@ -156,9 +161,15 @@ class OnNodes:
             node.__class__ = PerianNode
 
     def check_timeout(self, timeout: object) -> None:
-        """Warn of a node's timeout that the job does not get."""
+        """Warn of a node's timeout that the job does not get.
+
+        Raises:
+            DefinitionError: it is negative.
+        """
         own = self.metadata.timeout
         seconds = timedelta(seconds=timeout) if isinstance(timeout, int) else timeout
+        if isinstance(seconds, timedelta) and seconds < timedelta(0):
+            raise self.wrong_node(f"with_overrides(timeout=…) takes no negative time: {timeout!r}.")
         if own and isinstance(seconds, timedelta) and seconds > own:
             notices.warn(
                 f"{self.label}: with_overrides(timeout=…) is longer than the task's own timeout of"

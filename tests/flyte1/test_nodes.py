@@ -211,10 +211,13 @@ def test_what_would_change_the_pod_instead_of_the_job_is_refused(
         ({"env_vars": {}}, "would be ignored"),
         ({"timeout": Timeout(10)}, "not a Timeout of perian_shim"),
         ({"retries": RetryStrategy(1)}, "not a RetryStrategy of perian_shim"),
+        ({"retries": -1}, "takes a number from 0, got -1"),
+        ({"retries": "a"}, "takes a number from 0, got 'a'"),
+        ({"timeout": -1}, "takes no negative time: -1"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_what_flytekit_would_swallow_is_refused(
+def test_what_flytekit_would_swallow_or_misread_is_refused(
     make: Any, override: dict[str, Any], why: str
 ) -> None:
     with pytest.raises(DefinitionError) as caught:
