@@ -209,6 +209,8 @@ class LaunchRecords:
         first = to_submit and self.owner.attempt == 0
         if first:
             self.record = replace(self.record, stage=Stage.INTENT, asked=1)
+        elif self.record.stage is Stage.INTENT:  # a signal came before it knew that it is alone
+            self.record = replace(self.record, stage=Stage.LOOKING, asked=0)
         self.write()
         others = self.owners()
         same = [each.generation for each in others if each.attempt == self.owner.attempt]

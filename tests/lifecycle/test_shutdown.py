@@ -464,6 +464,34 @@ def test_a_pod_that_is_ended_while_it_starts_and_cannot_read_the_records_ends_no
     assert node.living(60.0) == ["job-0"]
 
 
+def ended_after_its_first_write(attempt: Attempt[str]) -> None:
+    """Let a pod get its signal when it has written its record for the first time."""
+    store = attempt.records.at_once
+    assert store is not None
+    write, told = store.write, list[str]()
+
+    def write_once(uri: str, content: bytes, content_type: str = "") -> None:
+        write(uri, content, content_type)
+        if not told:
+            told.append(uri)
+            raise Terminated("SIGTERM")
+
+    store.write = write_once  # type: ignore[method-assign]  # a moment that no event can name
+
+
+@pytest.mark.parametrize(("terms", "living"), [(DETACH, ["job-0"]), (Terms(), [])])
+def test_a_pod_that_is_ended_while_it_takes_over_knows_what_the_one_before_has_asked_for(
+    node: StillNode, terms: Terms, living: list[str]
+) -> None:
+    """Both are of the first attempt: the second one writes that it will submit, and then looks."""
+    node.world.plans = [replace(LONG, lag=5.0)]
+    told_to_end(node, node.attempt(0, terms=DETACH), at=0.05)
+    again = node.attempt(0, terms=terms)
+    ended_after_its_first_write(again)
+    assert "no job was submitted" not in error_of(again).message
+    assert node.living() == living
+
+
 def test_a_detached_run_that_has_asked_for_nothing_says_so(node: StillNode) -> None:
     error = told_before_it_has_looked(node.attempt(terms=DETACH))
     assert error.message == "The run was ended by SIGTERM: no job was submitted."
