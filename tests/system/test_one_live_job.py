@@ -18,7 +18,7 @@ from support.api_faults import (
     showing,
     timeline,
 )
-from support.cells import THRIFTY, WAITING, Lab
+from support.cells import DETACHING, THRIFTY, WAITING, Lab
 from support.listings import Arrivals, Crowd, ListingLag
 from support.outcomes import state_of
 from support.scenes import Scene, scene
@@ -138,6 +138,37 @@ def test_every_signal_that_can_be_caught_ends_the_job(lab: Lab, number: signal.S
     assert state_of(attempt) == "PERIAN:Terminated SYSTEM recoverable", attempt.log
     assert number.name in str(attempt.error)
     assert statuses(node) == ["Cancelled"]
+
+
+NEXT_RECORD = re.compile(r"^PUT .*/_perian/attempts/(0*1-|0*-0*1-)")  # attempt or generation
+
+
+@pytest.mark.parametrize(
+    ("request_line", "when", "number"),
+    [
+        (re.compile(r"^GET .*/task\.pb"), When.BEFORE, 2),
+        (NEXT_RECORD, When.BEFORE, 1),
+        (NEXT_RECORD, When.AFTER, 1),
+    ],
+    ids=["it loads", "it is about to take over", "it has just taken over"],
+)
+def test_a_detached_job_goes_on_at_whatever_moment_the_next_pod_is_ended(
+    lab: Lab, request_line: re.Pattern[str], when: When, number: int
+) -> None:
+    trap = Trap(request_line, when, lambda: node.cluster.signal(signal.SIGTERM), number, drop=False)
+    with scene(lab, task=DETACHING, storage=(trap,)) as node:
+        first = node.start(0)
+        node.wait_for_calls(Call.READ, 2)
+        node.cluster.signal(signal.SIGTERM)
+        first.result()
+        second = node.start(1).result()
+        assert trap.sprung is not None
+        assert second.outputs is None
+        assert len(node.live) == 1, second.log
+        node.let_go()
+        third = node.start(2).result()
+    assert state_of(third) == "success", third.log
+    assert statuses(node) == ["Done"]
 
 
 def test_a_signal_during_a_submission_that_cannot_be_found_names_the_key_and_what_to_do(
