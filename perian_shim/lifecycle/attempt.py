@@ -143,7 +143,7 @@ class Attempt(Generic[T]):
                 fault = InternalError.of(error, self.records.record.job_id)
                 raise self.leave(fault) from error
         except Terminated as signal:  # also while an error is being seen to
-            raise self.with_log(self.on_signal(signal)) from None
+            raise self.interrupted(signal) from None
         except PerianError as error:
             self.with_log(error)
             raise
@@ -321,12 +321,16 @@ class Attempt(Generic[T]):
             self.records.keep(patient=True, stage=Stage.REPORTING)
         return error
 
-    def on_signal(self, signal: Terminated) -> TaskError:
-        """Do what a signal leaves time for, and return the error to report."""
+    def interrupted(self, signal: Terminated) -> PerianError:
+        """Do what a signal leaves time for, and return the error to report.
+
+        ``run`` does so itself, unless the signal comes in the moment in which it is left.
+        """
         self.console.hurry()
         self.warn(f"{signal}")
         self.spent = False
-        return self.ways_out.by_signal(signal, self.note, over=self.ended is not None)
+        error = self.ways_out.by_signal(signal, self.note, over=self.ended is not None)
+        return self.with_log(error)
 
     def with_log(self, error: PerianError) -> PerianError:
         """Give an error the job's last log lines, and what it cost."""

@@ -38,6 +38,7 @@ class Submission:
         prefix: URI of the pod's own prefix; each job that it asks for gets a place of its own.
         turns: who may submit when, None where nothing limits the number of jobs.
         sent: how many jobs this pod has asked for.
+        asked_before: how many all attempts had asked for before the submission that is made now.
         posted: whether the submission that the record speaks of may have been sent.
         in_flight: whether a submission may have been sent whose answer is not known.
         turn: the turn to submit that is used now, where there are turns.
@@ -48,6 +49,7 @@ class Submission:
     prefix: str
     turns: Turns | None = None
     sent: int = field(default=0, init=False)
+    asked_before: int = field(default=0, init=False)
     posted: bool = field(default=False, init=False)
     in_flight: bool = field(default=False, init=False)
     turn: Turn | None = field(default=None, init=False)
@@ -209,6 +211,7 @@ class Submission:
         self.sent += 1
         request = request_for(self.output)
         alone = record.stage is Stage.INTENT and record.asked == self.sent == 1
+        self.asked_before = record.asked - alone
         self.posted = False
         if not alone:  # otherwise the record says so already, and nobody else had one
             served = (record.job_id,) if record.job_id is not None else ()
@@ -258,7 +261,8 @@ class Submission:
         """
         record = self.records.record
         if record.stage is Stage.INTENT and not self.posted:
-            beside(lambda: self.records.keep(stage=Stage.LOOKING, asked=max(record.asked - 1, 0)))
+            asked = min(record.asked, self.asked_before)  # the record may not count it yet
+            beside(lambda: self.records.keep(stage=Stage.LOOKING, asked=asked))
 
     def look_again(self) -> Job | None:
         """Look a few times for a job that may show late; None when it did not."""

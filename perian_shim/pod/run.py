@@ -109,6 +109,8 @@ def run_task(
     console = Console()
     reported: Callable[[], None] = lambda: None  # noqa: E731 - replaced once there is an attempt
     deck = deck_of(context, template, console)
+    attempt: Attempt[Outputs] | None = None
+    finished: Finished | None = None
     try:
         with TERMINATION.handled(at_once=False), contextlib.ExitStack() as stack:
             try:
@@ -122,15 +124,18 @@ def run_task(
             if deck is not None:
                 deck.follow(attempt)
             order = JobSpec.from_custom(custom_of(template)).output_order
-            return Finished(attempt.run(), reported=reported, deck=deck, order=order)
+            finished = Finished(attempt.run(), reported=reported, deck=deck, order=order)
     except Terminated as signal:
-        message = f"The run was {signal}, before any job was submitted."
-        return Finished(error=Terminating(message), reported=reported, deck=deck)
+        if finished is None:  # else there is nothing left to end
+            message = f"The run was {signal}, before any job was submitted."
+            ended = Terminating(message) if attempt is None else attempt.interrupted(signal)
+            finished = Finished(error=redacted(ended, console.redact), reported=reported, deck=deck)
     except PerianError as error:
         return Finished(error=redacted(error, console.redact), reported=reported, deck=deck)
     except Exception as error:  # noqa: BLE001 - a bug of ours must not become a retry that pays twice
         fault = redacted(InternalError.of(error), console.redact)
         return Finished(error=fault, reported=reported, deck=deck)
+    return finished
 
 
 def deck_of(context: RunContext, template: TaskTemplate, console: Console) -> "Deck | None":

@@ -28,6 +28,7 @@ from perian_shim.errors import (
 )
 from perian_shim.lifecycle.attempt import Attempt
 from perian_shim.lifecycle.launch_record import Stage
+from perian_shim.lifecycle.signals import Terminated
 from perian_shim.settings import JOB_OUTPUT
 
 EVER = 1e9
@@ -223,6 +224,25 @@ def test_an_intent_is_not_withdrawn_once_something_was_sent(node: StillNode) -> 
         attempt.submission.send(attempt.work.request)
     attempt.submission.withdraw(attempt.beside)
     assert (attempt.records.record.stage, attempt.records.record.asked) == (Stage.INTENT, 1)
+
+
+def test_a_signal_before_a_second_submission_is_recorded_leaves_the_first_in_the_record(
+    node: StillNode,
+) -> None:
+    node.world.faults["create"] = ["lost"]
+    attempt = node.attempt()
+    attempt.records.take_over()
+    with pytest.raises(SubmissionUnclear):
+        attempt.submission.send(attempt.work.request)
+
+    def interrupted(**_changes: object) -> None:
+        raise Terminated("SIGTERM")
+
+    attempt.records.write = interrupted  # type: ignore[method-assign]  # a moment without an event
+    with pytest.raises(Terminated):
+        attempt.submission.send(attempt.work.request)
+    attempt.submission.withdraw(attempt.beside)
+    assert attempt.records.record.asked == 1
 
 
 # --- outages ---
