@@ -19,7 +19,7 @@ from perian_shim.lifecycle.terms import Terms
 pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 EVER = 1e9
-LINES = examples(60, nightly=100_000)
+LINES = examples(60, nightly=1_000)
 """At how many lines of each scene a signal comes, spread evenly."""
 
 USUAL = Plan(queued=4.0, running=120.0)
