@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+import pytest
 from support.perian_model import (
     ModelClient,
     ModelStore,
@@ -20,6 +21,7 @@ from support.perian_model import (
 )
 
 from perian_shim.api.client import PerianClient
+from perian_shim.api.errors import PerianError
 from perian_shim.api.job_request import CreateJobRequest, DockerRun, Requirements
 from perian_shim.api.jobs import Job
 from perian_shim.api.phases import Phase
@@ -30,6 +32,7 @@ from perian_shim.lifecycle.jobs import Jobs
 from perian_shim.lifecycle.launch_record import LaunchRecord, LaunchRecords, Owner, Stage
 from perian_shim.lifecycle.policies import LookPolicy, PollPolicy, RetryPolicy
 from perian_shim.lifecycle.retrying import PatientStore, Retrier
+from perian_shim.lifecycle.signals import Terminated
 from perian_shim.lifecycle.terms import Terms
 from perian_shim.settings import JOB_ACCESS, JOB_KEY, JOB_OUTPUT
 from perian_shim.storage import ObjectStore, join_uri
@@ -273,3 +276,16 @@ def submit_job(attempt: Attempt[str]) -> Job:
 def get_job(attempt: Attempt[str]) -> Job:
     """Do what a run does until it has a job."""
     return find_job(attempt) or submit_job(attempt)
+
+
+def error_of(attempt: Attempt[str]) -> PerianError:
+    """What a run fails with."""
+    with pytest.raises(PerianError) as raised:
+        attempt.run()
+    return raised.value
+
+
+def told_to_end(node: StillNode, attempt: Attempt[str], at: float = 10.0) -> PerianError:
+    """What a run fails with that gets a signal so long after it has begun."""
+    pod_of(attempt).at(node.world.now + at, Terminated("SIGTERM"))
+    return error_of(attempt)
