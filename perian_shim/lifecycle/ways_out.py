@@ -102,7 +102,7 @@ class WaysOut:
             note: records how far the job has come.
             over: whether the job is known to have ended.
         """
-        shutdown = self.hurry(self.terms.grace)
+        shutdown = self.shutdown_within(self.terms.grace)
         over = over or self.records.record.stage is Stage.CANCELLING
         try:
             if self.terms.detach and not over:
@@ -157,10 +157,10 @@ class WaysOut:
         Raises:
             Superseded: a later pod has the work; nothing was ended.
         """
-        return self.end_all(self.hurry(seconds))
+        return self.end_all(self.shutdown_within(seconds))
 
-    def hurry(self, seconds: float) -> Shutdown:
-        """Let calls not take long from now on; return what ends jobs within so many seconds."""
+    def shutdown_within(self, seconds: float) -> Shutdown:
+        """Return what ends jobs within so many seconds from now; no call takes long any more."""
         self.strays.jobs = self.hurried
         return Shutdown(self.strays, seconds, self.beside)
 
